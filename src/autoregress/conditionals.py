@@ -1,0 +1,101 @@
+"""The distribution of one symbol given what came before it.
+
+Each class holds the parameters of a batch of such distributions and offers the same three
+things: the log-probability of given symbols, a draw, and the table of all probabilities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autoregress.symbols import Symbols
+
+
+class Conditional(Protocol):
+    """Distributions of one symbol each, in a batch of any shape."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-probability in nats of the symbols x, of the shape of x."""
+        ...
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One symbol of each distribution, int64."""
+        ...
+
+    def table(self) -> Tensor:
+        """Probability of every level, float64 of shape (…, K); sums to 1 over the last axis."""
+        ...
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    # bfloat16 is for matrix products; a log-probability needs more than 8 bits.
+    return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Bits, by the log-odds of a 1."""
+
+    logits: Tensor  # (…)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "logits", _at_least_float32(self.logits))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        # BCE-with-logits is softplus(l) - x l: exact in both tails, and one fused operation.
+        x = x.to(self.logits.dtype)
+        return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        # A uniform number of 53 bits: with 24, events rarer than 6e-8 would never happen.
+        logits = self.logits
+        uniform = torch.rand(
+            logits.shape, generator=generator, dtype=torch.float64, device=logits.device
+        )
+        return (uniform < logits.double().sigmoid()).long()
+
+    def table(self) -> Tensor:
+        one = self.logits.double().sigmoid()
+        return torch.stack([(-self.logits.double()).sigmoid(), one], dim=-1)
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Categories, by unnormalised log-probabilities; a level with −∞ does not exist."""
+
+    logits: Tensor  # (…, K)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "logits", _at_least_float32(self.logits))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.logits.log_softmax(-1).gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        table = self.table()
+        flat = table.view(-1, table.shape[-1])
+        return torch.multinomial(flat, 1, generator=generator).view(table.shape[:-1])
+
+    def table(self) -> Tensor:
+        return self.logits.double().softmax(-1)
+
+
+def from_columns(columns: Tensor, symbols: Symbols) -> Conditional:
+    """The conditionals of whole events from their logits, (batch, width) as in ``Symbols``.
+
+    Bernoulli where every dimension is a bit, otherwise Categorical; of batch shape
+    (batch, *event_shape).
+    """
+    shape = (len(columns), *symbols.event_shape)
+    if symbols.binary:
+        return Bernoulli(columns.view(shape))
+    if not symbols.uniform:
+        constants = columns.new_tensor([0.0, -torch.inf]).expand(len(columns), 2)
+        columns = torch.cat([columns, constants], dim=1)
+        columns = columns[:, symbols.padded.to(columns.device).flatten()]
+    return Categorical(columns.reshape(*shape, max(symbols.levels)))

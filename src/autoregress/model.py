@@ -1,0 +1,353 @@
+"""What every family offers once it has the two faces: measure, sample, complete."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor, nn
+
+from autoregress.conditionals import Conditional
+from autoregress.orderings import Ordering
+from autoregress.symbols import Columns, Symbols
+from autoregress.traversal import Choose, Unrolling, traverse
+
+
+@dataclass(frozen=True)
+class Member:
+    """One exact factorisation p(x) = ∏ p(xᵢ | what comes before i in ``ordering``)."""
+
+    ordering: Ordering
+
+    def promote(self, known: Tensor) -> Member:
+        """This member with the known dimensions (D,) bool visited first."""
+        return replace(self, ordering=self.ordering.promote(known))
+
+
+class AutoregressiveModel(nn.Module, ABC):
+    """A distribution over integer events, the equal mixture of its members.
+
+    A family implements the two faces, :meth:`forward` and :meth:`unroll`, and says which
+    ``members`` it has: a fixed-order family has one, an ensemble over orderings several.
+    p(x) is the mean of the members' probabilities (never of their logits).
+
+    Args:
+        event_shape: shape of one example, or its length if it is a vector.
+        symbols: number of levels K ≥ 2 of all D dimensions, or of each.
+        context: number of features of the optional conditioning vector, 0 for none.
+        columns: names and labels of a table's columns, kept with the model.
+        options: the family's own settings, kept so that ``load`` can rebuild it.
+    """
+
+    # Whether its members were trained for orderings at large, so that one may be rearranged.
+    order_agnostic: bool = False
+
+    def __init__(
+        self,
+        event_shape: int | Sequence[int],
+        symbols: int | Sequence[int],
+        *,
+        context: int = 0,
+        columns: Columns | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
+        self.symbols = Symbols(shape, symbols, columns)
+        self.context = context
+        self.options = options
+
+    @property
+    @abstractmethod
+    def members(self) -> Sequence[Member]:
+        """The members of the mixture, at least one."""
+
+    @abstractmethod
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, member: Member | None = None
+    ) -> Conditional:
+        """The conditionals of all symbols of x (batch, *event_shape), in one parallel pass.
+
+        Those of a dimension depend on what its member visits before it, and on nothing else.
+        The first member by default.
+        """
+
+    @abstractmethod
+    def unroll(
+        self, batch: int, context: Tensor | None = None, member: Member | None = None
+    ) -> Unrolling:
+        """The same conditionals, one position at a time, each piece of arithmetic done once."""
+
+    def objective(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        step: int = 0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """What training minimises: nats of each example, (batch,), float64.
+
+        −log p here; a family may return a cheaper or noisier stand-in, as a function of the
+        number of the update and of a generator.
+        """
+        return -self.log_prob(x, context)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return self.symbols.event_shape
+
+    @property
+    def dims(self) -> int:
+        """D, the number of symbols of an event; channels count."""
+        return self.symbols.dims
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    # Measuring
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(x) in nats, at most 0.
+
+        Args:
+            x: integer symbols (batch, *event_shape).
+            context: (batch, context) if the model takes one.
+
+        Returns:
+            (batch,) float64.
+
+        Raises:
+            ValueError: wrong shape, dtype or symbols.
+        """
+        x, context = self._checked(x, context)
+        return self._mixture_log_prob([-s.flatten(1).sum(1) for s in self._parts(x, context)])
+
+    def surprisal(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Nats of surprise at each dimension, (batch, *event_shape) float64; sums to −log p(x).
+
+        With one member it is −log p(xᵢ | what precedes i). With several it is the mean of
+        theirs, weighted by the members' posterior given x, and the divergence of those weights
+        from equal ones is spread evenly over the dimensions (at most log(members) in all).
+
+        Raises:
+            ValueError: wrong shape, dtype or symbols.
+        """
+        x, context = self._checked(x, context)
+        parts = torch.stack(self._parts(x, context))  # (members, batch, *event_shape)
+        posterior = (-parts.flatten(2).sum(2)).log_softmax(0)
+        weights = posterior.exp()
+        # Σ w log(w / (1/n)), where 0 log 0 = 0.
+        divergence = (torch.special.entr(weights).neg() + weights * math.log(len(parts))).sum(0)
+        ones = (1,) * len(self.event_shape)
+        mean = (parts * weights.view(*weights.shape, *ones)).sum(0)
+        return mean + divergence.view(-1, *ones) / self.dims
+
+    def _parts(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
+        return [self._member_surprisal(x, context, m) for m in self.members]
+
+    def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
+        """(batch, *event_shape) float64: sums over dimensions are taken in float64."""
+        return -self.forward(x, context, member).log_prob(x).double()
+
+    @staticmethod
+    def _mixture_log_prob(parts: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(parts)).logsumexp(0) - math.log(len(parts))
+
+    # Drawing
+
+    @torch.no_grad()
+    def sample(
+        self,
+        count: int,
+        context: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draws of the model, (count, *event_shape) int64.
+
+        Each draw picks one member at random and follows it.
+
+        Args:
+            context: (count, context) if the model takes one.
+            generator: on the model's device; torch's own by default.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        context = self._checked_context(context, count)
+        members = self.members
+        chosen = torch.randint(len(members), (count,), generator=generator, device=self.device)
+        out = torch.empty(count, *self.event_shape, dtype=torch.int64, device=self.device)
+        for index, rows in _groups(chosen):
+            part = None if context is None else context[rows]
+            out[rows] = traverse(
+                self, _draw(generator), len(rows), context=part, member=members[index]
+            )
+        return out
+
+    @overload
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        context: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        return_log_prob: Literal[False] = False,
+    ) -> Tensor: ...
+
+    @overload
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        context: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        return_log_prob: Literal[True],
+    ) -> tuple[Tensor, Tensor]: ...
+
+    @torch.no_grad()
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        context: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        return_log_prob: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Draws the unknown symbols from p(unknown | known), exactly.
+
+        Exact because what is known comes first in the ordering. Where it does not, a model
+        that was trained over orderings is asked in its members' orderings with the known
+        dimensions moved to the front; any other model refuses.
+
+        Args:
+            x: integer symbols (batch, *event_shape); those not known may be anything.
+            known: bool, (*event_shape) or (batch, *event_shape).
+            return_log_prob: also return log p(unknown | known) in nats of what was drawn,
+                (batch,) float64.
+
+        Returns:
+            (batch, *event_shape) int64, equal to x where known.
+
+        Raises:
+            ValueError: wrong shape, dtype or symbols, or a set that this model cannot
+                condition on.
+        """
+        x, known = torch.as_tensor(x), torch.as_tensor(known)
+        if known.dtype != torch.bool:
+            raise ValueError(f"known must be of dtype bool, got {known.dtype}")
+        if known.shape == self.event_shape:
+            known = known.expand(x.shape)
+        if known.shape != x.shape:
+            raise ValueError(
+                f"known must have the shape of x {tuple(x.shape)} or of one event "
+                f"{self.event_shape}, got {tuple(known.shape)}"
+            )
+        self.symbols.check_shape(x)
+        x, context = self._checked(x.long().where(known.to(x.device), 0), context)
+        known = known.to(self.device)
+        out, log_prob = x.clone(), torch.zeros(len(x), dtype=torch.float64, device=self.device)
+        masks, which = known.flatten(1).unique(dim=0, return_inverse=True)
+        # Every mask is looked at before the first is drawn, so that a refusal costs no work.
+        members = [self._members_given(mask) for mask in masks]
+        for index, rows in _groups(which):
+            part = None if context is None else context[rows]
+            out[rows], log_prob[rows] = self._complete(
+                x[rows], masks[index], part, members[index], generator
+            )
+        return (out, log_prob) if return_log_prob else out
+
+    def _members_given(self, known: Tensor) -> list[Member]:
+        """The members, each with the known dimensions (D,) first in its ordering."""
+        known = known.cpu()
+        if not self.order_agnostic:
+            for member in self.members:
+                if not member.ordering.is_prefix(known):
+                    raise ValueError(self._refusal(member.ordering, known))
+        return [m.promote(known) for m in self.members]
+
+    def _refusal(self, ordering: Ordering, known: Tensor) -> str:
+        count = int(known.sum())
+        first_gap = int((~known[ordering.visit]).int().argmax())
+        name = self.symbols.name
+        return (
+            f"this model visits its dimensions in a fixed order, so it conditions exactly only "
+            f"on the first of them: {name(int(ordering.visit[first_gap]))} is unknown but "
+            f"comes before some of the {count} known ones. Give the first n of its "
+            f"ordering ({name(int(ordering.visit[0]))}, …), or use a model trained over "
+            f'orderings, such as ar.MADE(…, orderings="any"), which completes from any subset'
+        )
+
+    def _complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        context: Tensor | None,
+        members: Sequence[Member],
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Rows that share one known set (D,); returns the rows and log p(unknown | known)."""
+        evidence = self._given(x, known, context, members)  # (members, batch) log p(known)
+        chosen = torch.multinomial(evidence.softmax(0).T, 1, generator=generator).squeeze(1)
+        out = torch.empty_like(x)
+        clamp = dict(zip(known.nonzero().flatten().tolist(), x.flatten(1)[:, known].T, strict=True))
+        for index, rows in _groups(chosen):
+            part = None if context is None else context[rows]
+            values = {position: symbols[rows] for position, symbols in clamp.items()}
+            choose = _draw(generator, values)
+            out[rows] = traverse(self, choose, len(rows), context=part, member=members[index])
+        everything = self._given(out, torch.ones_like(known), context, members)
+        return out, everything.logsumexp(0) - evidence.logsumexp(0)
+
+    def _given(
+        self, x: Tensor, part: Tensor, context: Tensor | None, members: Sequence[Member]
+    ) -> Tensor:
+        """(members, batch): log p of the dimensions in ``part``, which come first in each."""
+        surprisals = [self._member_surprisal(x, context, m).flatten(1) for m in members]
+        return -torch.stack([s[:, part].sum(1) for s in surprisals])
+
+    # Input
+
+    def _checked(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        x = torch.as_tensor(x, device=self.device)
+        self.symbols.check(x)
+        return x, self._checked_context(context, len(x))
+
+    def _checked_context(self, context: Tensor | None, batch: int) -> Tensor | None:
+        if (context is None) != (self.context == 0):
+            raise ValueError(
+                f"this model takes a context of shape (batch, {self.context}), got none"
+                if context is None
+                else "this model takes no context"
+            )
+        if context is None:
+            return None
+        context = torch.as_tensor(context, device=self.device)
+        if context.shape != (batch, self.context):
+            raise ValueError(
+                f"context must have shape ({batch}, {self.context}), got {tuple(context.shape)}"
+            )
+        return context.to(next(self.parameters()).dtype)
+
+
+def _groups(index: Tensor) -> list[tuple[int, Tensor]]:
+    """Each value in ``index`` (batch,) with the rows that hold it."""
+    return [(int(value), (index == value).nonzero().flatten()) for value in index.unique()]
+
+
+def _draw(generator: torch.Generator | None, known: dict[int, Tensor] | None = None) -> Choose:
+    known = known or {}
+
+    def choose(position: int, conditional: Conditional) -> Tensor:
+        symbols = known.get(position)
+        return conditional.sample(generator) if symbols is None else symbols
+
+    return choose

@@ -1,0 +1,81 @@
+"""In which order the dimensions of an event are visited.
+
+Dimensions are numbered by their place in the flattened event; steps count from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class Ordering:
+    """A visit order: dimension ``visit[t]`` is visited at step t.
+
+    Args:
+        visit: a permutation of 0, …, D − 1, of shape (D,).
+
+    Attributes:
+        visit: (D,) int64, the dimension visited at each step.
+        rank: (D,) int64, the step at which each dimension is visited.
+
+    Raises:
+        ValueError: ``visit`` is not a permutation.
+    """
+
+    def __init__(self, visit: Tensor | Sequence[int]) -> None:
+        self.visit = torch.as_tensor(visit, dtype=torch.int64)
+        if self.visit.dim() != 1 or not torch.equal(
+            self.visit.sort().values, torch.arange(len(self.visit), device=self.visit.device)
+        ):
+            raise ValueError(
+                f"an ordering is a permutation of 0 to D - 1, got {self.visit.tolist()}"
+            )
+        self.rank = torch.empty_like(self.visit)
+        self.rank[self.visit] = torch.arange(len(self.visit), device=self.visit.device)
+
+    @classmethod
+    def natural(cls, dims: int) -> Ordering:
+        """0, 1, …, D − 1."""
+        return cls(torch.arange(dims))
+
+    @classmethod
+    def random(cls, dims: int, *, generator: torch.Generator | None = None) -> Ordering:
+        """A permutation drawn uniformly."""
+        return cls(torch.randperm(dims, generator=generator))
+
+    @classmethod
+    def raster(cls, event_shape: Sequence[int]) -> Ordering:
+        """Pixel by pixel in row-major order, and within a pixel channel by channel.
+
+        The event has its channels third from last: images (C, H, W), clips (T, C, H, W).
+        """
+        index = torch.arange(torch.Size(event_shape).numel()).view(*event_shape)
+        return cls(index.movedim(-3, -1).flatten())
+
+    def __len__(self) -> int:
+        return len(self.visit)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ordering) and torch.equal(self.visit, other.visit)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.visit.tolist()))
+
+    def __repr__(self) -> str:
+        return f"Ordering({self.visit.tolist()})"
+
+    def precedes(self) -> Tensor:
+        """(D, D) bool: entry [i, j] says whether i is visited before j."""
+        return self.rank[:, None] < self.rank[None, :]
+
+    def is_prefix(self, known: Tensor) -> bool:
+        """Whether the set ``known`` (D,) bool is exactly what is visited first."""
+        return bool(known[self.visit[: int(known.sum())]].all())
+
+    def promote(self, known: Tensor) -> Ordering:
+        """The known dimensions first, the others after them, each part in this order."""
+        visited = known[self.visit]
+        return Ordering(torch.cat([self.visit[visited], self.visit[~visited]]))

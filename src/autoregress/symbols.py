@@ -1,0 +1,173 @@
+"""What the models are models of: integer symbols, a number of levels in each dimension.
+
+A dimension with two levels is a bit, one input column and one logit; a dimension with K > 2
+levels is a category, K one-hot columns and K logits. Columns of a table keep their labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a table's columns and, for each, the labels that its symbols stand for.
+
+    Symbol s of column c is the text ``labels[c][s]``.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+
+    @property
+    def symbols(self) -> tuple[int, ...]:
+        """The number of levels of each column; at least 2, so that a constant is a bit."""
+        return tuple(max(2, len(labels)) for labels in self.labels)
+
+    def text(self, column: int, symbol: int) -> str:
+        """The label of a symbol; a level that no label was given for shows its number."""
+        labels = self.labels[column]
+        return labels[symbol] if symbol < len(labels) else f"#{symbol}"
+
+
+class Symbols:
+    """The levels of every dimension of an event, and the columns that stand for them.
+
+    Args:
+        event_shape: shape of one example; D is its product.
+        levels: number of levels K ≥ 2 of every dimension, or one number for each of the D.
+        columns: names and labels, when the event is a row of a table.
+
+    Raises:
+        ValueError: an empty shape, fewer than two levels, or not D numbers of them.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        levels: int | Sequence[int],
+        columns: Columns | None = None,
+    ) -> None:
+        self.event_shape = tuple(int(n) for n in event_shape)
+        self.dims = math.prod(self.event_shape)
+        if not self.event_shape or self.dims < 1:
+            raise ValueError(f"an event needs at least one dimension, got shape {event_shape}")
+        several = (levels,) * self.dims if isinstance(levels, int) else tuple(map(int, levels))
+        if len(several) != self.dims:
+            raise ValueError(
+                f"symbols gives {len(several)} numbers of levels for {self.dims} dimensions; "
+                "give one number for all of them, or one for each"
+            )
+        if min(several) < 2:
+            raise ValueError(f"every dimension needs at least 2 levels, got {min(several)}")
+        if columns is not None and columns.symbols != several:
+            raise ValueError("the columns' labels do not match the numbers of levels")
+        self.levels = several
+        self.columns = columns
+
+    @property
+    def compact(self) -> int | list[int]:
+        """The levels as they are written down: one number where all are the same."""
+        return self.levels[0] if len(set(self.levels)) == 1 else list(self.levels)
+
+    @property
+    def binary(self) -> bool:
+        """Whether every dimension is a bit."""
+        return max(self.levels) == 2
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every dimension has the same number of levels."""
+        return len(set(self.levels)) == 1
+
+    @cached_property
+    def widths(self) -> Tensor:
+        """(D,) columns that stand for each dimension: 1 for a bit, K for K > 2 levels."""
+        return torch.tensor([1 if k == 2 else k for k in self.levels])
+
+    @cached_property
+    def offsets(self) -> Tensor:
+        """(D + 1,) the first column of each dimension, and the number of columns."""
+        return F.pad(self.widths.cumsum(0), (1, 0))
+
+    @property
+    def width(self) -> int:
+        """The number of columns of all dimensions together."""
+        return int(self.offsets[-1])
+
+    def one_hot(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Symbols x (batch, D) as columns (batch, width): bits as 0 or 1, categories one-hot."""
+        if self.binary:
+            return x.to(dtype)
+        x = x.long()
+        bits = (self.widths == 1).to(x.device)
+        index = self.offsets[:-1].to(x.device) + torch.where(bits, 0, x)
+        value = torch.where(bits, x, 1).to(dtype)
+        return x.new_zeros(len(x), self.width, dtype=dtype).scatter_(1, index, value)
+
+    @cached_property
+    def padded(self) -> Tensor:
+        """(D, max K): which column holds the logit of each level.
+
+        Two columns more are counted: ``width``, the constant 0 that a bit's logit is measured
+        against, and ``width + 1``, the −∞ of a level that a dimension does not have.
+        """
+        index = torch.full((self.dims, max(self.levels)), self.width + 1)
+        for dim, k in enumerate(self.levels):
+            first = int(self.offsets[dim])
+            own = [self.width, first] if k == 2 else range(first, first + k)
+            index[dim, :k] = torch.tensor(own)
+        return index
+
+    def name(self, dim: int) -> str:
+        """A dimension as a person would call it: a column's name, or an index."""
+        if self.columns is not None:
+            return f"column {self.columns.names[dim]!r}"
+        if len(self.event_shape) == 1:
+            return f"column {dim}"
+        index = torch.unravel_index(torch.tensor(dim), self.event_shape)
+        return f"position ({', '.join(str(int(i)) for i in index)})"
+
+    def check_shape(self, x: Tensor) -> None:
+        """Raises ValueError unless x holds integers of shape (batch, *event_shape)."""
+        if tuple(x.shape[1:]) != self.event_shape or x.dim() == 0:
+            raise ValueError(
+                f"this model takes arrays of shape (batch, {', '.join(map(str, self.event_shape))})"
+                f", got {tuple(x.shape)}"
+            )
+        if x.is_floating_point() or x.is_complex():
+            if x.isnan().any():
+                row, dim = (int(i) for i in x.isnan().flatten(1).nonzero()[0])
+                raise ValueError(f"row {row}, {self.name(dim)} is NaN; symbols are integers")
+            raise ValueError(
+                f"symbols are integers, got {x.dtype}; round or bin the values first, "
+                "or use .long() if they are whole numbers already"
+            )
+
+    def check(self, x: Tensor) -> None:
+        """Raises ValueError unless x (batch, *event_shape) holds symbols within their levels.
+
+        The message names the row, the dimension and the value.
+        """
+        self.check_shape(x)
+        if x.dtype == torch.bool or len(x) == 0:
+            return
+        flat = x.flatten(1)
+        if self.uniform:
+            lowest, highest = flat.aminmax()
+            if int(lowest) >= 0 and int(highest) < self.levels[0]:
+                return
+        wrong = (flat < 0) | (flat.long() >= torch.tensor(self.levels, device=x.device))
+        if wrong.any():
+            row, dim = (int(i) for i in wrong.nonzero()[0])
+            raise ValueError(
+                f"row {row}, {self.name(dim)} holds {int(flat[row, dim])}; "
+                f"its symbols are 0 to {self.levels[dim] - 1}"
+            )
