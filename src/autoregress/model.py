@@ -16,6 +16,9 @@ from autoregress.orderings import Ordering
 from autoregress.symbols import Columns, Symbols
 from autoregress.traversal import Choose, Unrolling, traverse
 
+# Rows that are measured at once.
+PIECE = 1024
+
 
 @dataclass(frozen=True)
 class Member:
@@ -152,8 +155,18 @@ class AutoregressiveModel(nn.Module, ABC):
         return [self._member_surprisal(x, context, m) for m in self.members]
 
     def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
-        """(batch, *event_shape) float64: sums over dimensions are taken in float64."""
-        return -self.forward(x, context, member).log_prob(x).double()
+        """(batch, *event_shape) float64: sums over dimensions are taken in float64.
+
+        In pieces, so that memory does not grow with the number of rows.
+        """
+        pieces = x.split(PIECE)
+        contexts = [None] * len(pieces) if context is None else context.split(PIECE)
+        return torch.cat(
+            [
+                -self.forward(piece, part, member).log_prob(piece).double()
+                for piece, part in zip(pieces, contexts, strict=True)
+            ]
+        )
 
     @staticmethod
     def _mixture_log_prob(parts: Sequence[Tensor]) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional, from_columns
 from autoregress.model import AutoregressiveModel, Member
-from autoregress.networks.masked import MaskedLinear, PrefixNorm
+from autoregress.networks.masked import ByDegree, MaskedLinear, PrefixNorm
 from autoregress.orderings import Ordering
 from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
@@ -42,9 +42,9 @@ UNROLL_BLOCK = 32
 
 @dataclass(frozen=True)
 class MaskedMember(Member):
-    """An ordering, and the degrees of the units of each hidden layer."""
+    """An ordering, and the units of each hidden layer by their degrees."""
 
-    degrees: tuple[Tensor, ...]
+    hidden: tuple[ByDegree, ...]
 
 
 def sample_degrees(
@@ -151,18 +151,22 @@ class MADE(AutoregressiveModel):
         self._residual = residual
 
         self._set_orderings(orderings)
-        count = connectivities if isinstance(connectivities, int) else DEFAULT_MEMBERS
-        self._set_connectivities([sample_degrees(self.dims, hidden) for _ in range(count)])
+        self._set_connectivities(
+            connectivities if isinstance(connectivities, int) else DEFAULT_MEMBERS
+        )
 
         width = self.symbols.width
         sizes = [width, *(hidden[node] for node in self._nodes)]
+        # Rows of W are for the columns of inputs and outputs, the side whose order changes.
         self.layers = nn.ModuleList(
-            MaskedLinear(a, b, conditioning=conditioning, context=context)
-            for a, b in pairwise(sizes)
+            MaskedLinear(a, b, by_source=i == 0, conditioning=conditioning, context=context)
+            for i, (a, b) in enumerate(pairwise(sizes))
         )
         self.norms = nn.ModuleList(PrefixNorm(n) for n in sizes[1:]) if norm else None
-        self.output = MaskedLinear(sizes[-1], width, conditioning=conditioning, context=context)
-        self.direct = MaskedLinear(width, width, bias=False) if direct else None
+        self.output = MaskedLinear(
+            sizes[-1], width, strict=True, conditioning=conditioning, context=context
+        )
+        self.direct = MaskedLinear(width, width, strict=True, bias=False) if direct else None
         self.order_agnostic = self._fresh_orderings or len(self.orderings) > 1
 
     def _set_orderings(self, orderings: Orderings) -> None:
@@ -189,9 +193,13 @@ class MADE(AutoregressiveModel):
         self.orderings: Tensor
         self.register_buffer("orderings", torch.stack([o.visit for o in chosen]))
 
-    def _set_connectivities(self, connectivities: Sequence[Sequence[Tensor]]) -> None:
-        for layer, degrees in enumerate(zip(*connectivities, strict=True)):
-            self.register_buffer(f"degrees_{layer}", torch.stack(degrees).int())
+    def _set_connectivities(self, count: int) -> None:
+        draws = [sample_degrees(self.dims, self._hidden) for _ in range(count)]
+        for layer, degrees in enumerate(zip(*draws, strict=True)):
+            stack = torch.stack(degrees).int()
+            # Units are interchangeable: those of a single connectivity are numbered by degree,
+            # which spares rearranging them.
+            self.register_buffer(f"degrees_{layer}", stack.sort(1).values if count == 1 else stack)
 
     # Members
 
@@ -202,8 +210,11 @@ class MADE(AutoregressiveModel):
 
     def _member(self, index: int) -> MaskedMember:
         visit = self.orderings[index % len(self.orderings)].cpu()
-        degrees = (getattr(self, f"degrees_{i}") for i in range(len(self._hidden)))
-        return MaskedMember(Ordering(visit), tuple(d[index % len(d)] for d in degrees))
+        degrees = [getattr(self, f"degrees_{i}") for i in range(len(self._hidden))]
+        return MaskedMember(Ordering(visit), self._by_degree([d[index % len(d)] for d in degrees]))
+
+    def _by_degree(self, degrees: Sequence[Tensor]) -> tuple[ByDegree, ...]:
+        return tuple(ByDegree(d, self.dims, self.device) for d in degrees)
 
     def ensemble(
         self, orderings: Orderings | None = None, *, connectivities: int | None = None
@@ -223,8 +234,7 @@ class MADE(AutoregressiveModel):
         if orderings is not None:
             other._set_orderings(orderings)
         if connectivities is not None:
-            draws = [sample_degrees(self.dims, self._hidden) for _ in range(connectivities)]
-            other._set_connectivities(draws)
+            other._set_connectivities(connectivities)
         return other.to(self.device)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
@@ -260,38 +270,39 @@ class MADE(AutoregressiveModel):
             member = replace(member, ordering=Ordering.random(self.dims, generator=generator))
         if self._fresh_connectivities:
             fresh = sample_degrees(self.dims, self._hidden, generator=generator)
-            member = replace(member, degrees=tuple(d.to(self.device) for d in fresh))
+            member = replace(member, hidden=self._by_degree(fresh))
         conditional = self._parallel(x, context, member, dropout=self._dropout)
         return -conditional.log_prob(x).flatten(1).sum(1, dtype=torch.float64)
 
     def _parallel(
         self, x: Tensor, context: Tensor | None, member: Member, *, dropout: float = 0.0
     ) -> Conditional:
-        degrees, inputs = self._degrees(member)
-        x_columns = self.symbols.one_hot(x.flatten(1), self.output.weight.dtype)
+        columns, nodes = self._sides(member)
+        x_columns = columns.sort(self.symbols.one_hot(x.flatten(1), self.output.weight.dtype))
         streams: list[Tensor] = []
-        source, source_degrees = x_columns, inputs
-        for j, (layer, own) in enumerate(zip(self.layers, degrees, strict=True)):
-            z = layer(source, own, source_degrees, context)
+        h, source = x_columns, columns
+        for j, (layer, node) in enumerate(zip(self.layers, nodes, strict=True)):
+            z = layer(h, source, node, context)
             if self._adds_to_stream(j):
                 z = z + streams[j - 2]
             streams.append(z)
-            h = self._activation(z if self.norms is None else self.norms[j](z, own))
+            h = self._activation(z if self.norms is None else self.norms[j](z, node))
             # Dropout is noise of the training objective; a likelihood never has any.
-            source, source_degrees = F.dropout(h, dropout) if dropout else h, own
-        columns = self.output(source, inputs - 1, source_degrees, context)
+            h, source = F.dropout(h, dropout) if dropout else h, node
+        logits = self.output(h, source, columns, context)
         if self.direct is not None:
-            columns = columns + self.direct(x_columns, inputs - 1, inputs, None)
-        return from_columns(columns, self.symbols)
+            logits = logits + self.direct(x_columns, columns, columns)
+        return from_columns(columns.unsort(logits), self.symbols)
 
     def _adds_to_stream(self, node: int) -> bool:
         return self._residual and node >= 2 and node % 2 == 0
 
-    def _degrees(self, member: Member) -> tuple[list[Tensor], Tensor]:
-        """The degrees of each node's units, and m⁰ of each input column (counted from 1)."""
+    def _sides(self, member: Member) -> tuple[ByDegree, list[ByDegree]]:
+        """The columns of inputs and outputs by m⁰, and the units of each node by degree."""
         assert isinstance(member, MaskedMember)
-        m0 = (member.ordering.rank + 1).int().repeat_interleave(self.symbols.widths)
-        return [member.degrees[node] for node in self._nodes], m0.to(self.device)
+        m0 = (member.ordering.rank + 1).repeat_interleave(self.symbols.widths)
+        columns = ByDegree(m0, self.dims, self.device)
+        return columns, [member.hidden[node] for node in self._nodes]
 
     # The incremental face
 
@@ -304,98 +315,69 @@ class MADE(AutoregressiveModel):
         from everything before the block is one matrix product; only what they get from within
         the block is added step by step.
         """
-        degrees, m0 = self._degrees(member or self._member(0))
-        columns, *nodes = (_ByDegree(own, self.dims) for own in [m0, *degrees])
-        layers = [*self.layers, self.output]
-        # What the weights of layer i lead to and come from, and what does not depend on x.
-        targets, sources = [*nodes, columns], [columns, *nodes]
+        columns, nodes = self._sides(member or self._member(0))
+        # Layer i leads from sources[i] to targets[i].
+        layers, sources, targets = [*self.layers, self.output], [columns, *nodes], [*nodes, columns]
         offsets = [
-            layer.offset(own, source, context)
-            for layer, own, source in zip(layers, [*degrees, m0 - 1], [m0, *degrees], strict=True)
+            layer.offset(source, target, context)
+            for layer, source, target in zip(layers, sources, targets, strict=True)
         ]
-        # The values of every source, in order of degree, filled from the left; and of the
-        # stream before its nonlinearity, and the sums that a norm needs.
-        values = [self.output.weight.new_zeros(batch, len(source.index)) for source in sources]
+        # The values of every source, filled from the left as they become known; the streams
+        # before their nonlinearity; and the sums that a norm needs.
+        values = [self.output.weight.new_zeros(batch, len(source)) for source in sources]
         streams = [torch.zeros_like(h) for h in values[1:]]
         sums = [(h.new_zeros(batch, 1), h.new_zeros(batch, 1)) for h in values[1:]]
 
         for start in range(0, self.dims, UNROLL_BLOCK):
             stop = min(start + UNROLL_BLOCK, self.dims)
-            pending, inner = [], []  # (batch, units of the block), (sources, units) of the block
-            for i, layer in enumerate(layers):
-                before, within = _block(layer, targets[i], sources[i], values[i], start, stop)
-                pending.append(before + offsets[i][..., targets[i].between(start, stop)])
-                inner.append(within)
-            logits = pending[-1]
+            # What the block's units have got so far, and the weights from sources in the block.
+            pending, weights = [], []
+            for layer, source, target, known, offset in zip(
+                layers, sources, targets, values, offsets, strict=True
+            ):
+                before, within = layer.block(known, source, target, start, stop)
+                pending.append(before + offset[..., target.span(start, stop)])
+                weights.append(within)
+            logits, direct = pending[-1], None
             if self.direct is not None:
-                before, direct = _block(self.direct, columns, columns, values[0], start, stop)
+                before, direct = self.direct.block(values[0], columns, columns, start, stop)
                 logits += before
-            else:
-                direct = None
 
             for t in range(start, stop):
-                a, b = columns.span(start, t)
-                symbols = yield _one(logits[:, a:b])
+                # Here and below ``own`` is within the block and ``place`` among all.
+                own, place = columns.span(t, t + 1, start), columns.span(t, t + 1)
+                symbols = yield _conditional(logits[:, own])
                 if t + 1 == self.dims:
                     return
-                known = _columns(symbols, b - a, logits.dtype)
-                values[0][:, slice(*columns.span(0, t))] = known
-                pending[0].addmm_(known, inner[0][a:b])
+                known = _as_columns(symbols, own.stop - own.start, logits.dtype)
+                values[0][:, place] = known
+                pending[0].addmm_(known, weights[0][own])
                 if direct is not None:
-                    logits[:, b:].addmm_(known, direct[a:b, b:])
+                    logits[:, own.stop :].addmm_(known, direct[own, own.stop :])
                 for j, node in enumerate(nodes):
-                    a, b = node.span(start, t)
-                    if a == b:
+                    own, place = node.span(t, t + 1, start), node.span(t, t + 1)
+                    if own.start == own.stop:
                         continue
-                    everywhere = slice(*node.span(0, t))
-                    z = pending[j][:, a:b]
+                    z = pending[j][:, own]
                     if self._adds_to_stream(j):
-                        z = z + streams[j - 2][:, everywhere]
-                    streams[j][:, everywhere] = z
+                        z = z + streams[j - 2][:, place]
+                    streams[j][:, place] = z
                     if self.norms is not None:
                         total, square = sums[j]
                         total += z.sum(1, keepdim=True)
                         square += z.square().sum(1, keepdim=True)
-                        units = node.index[everywhere]
-                        z = self.norms[j].normalise(z, total, square, node.counts[t + 1], units)
+                        count = node.counts[t + 1]
+                        z = self.norms[j].normalise(z, total, square, count, node, place)
                     h = self._activation(z)
-                    values[j + 1][:, everywhere] = h
-                    pending[j + 1].addmm_(h, inner[j + 1][a:b])
+                    values[j + 1][:, place] = h
+                    pending[j + 1].addmm_(h, weights[j + 1][own])
 
 
-class _ByDegree:
-    """Units sorted by degree, of which ``counts[t]`` have a degree of at most t."""
-
-    def __init__(self, degrees: Tensor, dims: int) -> None:
-        ordered, self.index = degrees.sort()
-        edges = torch.arange(dims + 1, dtype=ordered.dtype, device=ordered.device)
-        self.counts: list[int] = torch.searchsorted(ordered, edges, right=True).tolist()
-
-    def between(self, start: int, stop: int) -> Tensor:
-        """The units of degree start + 1 to stop."""
-        return self.index[self.counts[start] : self.counts[stop]]
-
-    def span(self, start: int, t: int) -> tuple[int, int]:
-        """Where the units of degree t + 1 are, counted from those of degree start + 1."""
-        first = self.counts[start]
-        return self.counts[t] - first, self.counts[t + 1] - first
-
-
-def _block(
-    layer: nn.Module, target: _ByDegree, source: _ByDegree, values: Tensor, start: int, stop: int
-) -> tuple[Tensor, Tensor]:
-    """What a block's units get from all sources before it; the weights from those within it."""
-    rows = layer.weight.detach()[target.between(start, stop)]
-    early = source.between(0, start)
-    before = values[:, : len(early)] @ rows[:, early].T
-    return before, rows[:, source.between(start, stop)].T.contiguous()
-
-
-def _one(logits: Tensor) -> Conditional:
+def _conditional(logits: Tensor) -> Conditional:
     return Bernoulli(logits[:, 0]) if logits.shape[1] == 1 else Categorical(logits)
 
 
-def _columns(symbols: Tensor, width: int, dtype: torch.dtype) -> Tensor:
+def _as_columns(symbols: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     if width == 1:
         return symbols.unsqueeze(1).to(dtype)
     return F.one_hot(symbols.long(), width).to(dtype)
