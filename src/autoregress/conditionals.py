@@ -19,6 +19,11 @@ from autoregress.symbols import Symbols
 class Conditional(Protocol):
     """Distributions of one symbol each, in a batch of any shape."""
 
+    @property
+    def logits(self) -> Tensor:
+        """The parameters."""
+        ...
+
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-probability in nats of the symbols x, of the shape of x."""
         ...

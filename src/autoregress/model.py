@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, overload
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,8 @@ from autoregress.conditionals import Conditional
 from autoregress.orderings import Ordering
 from autoregress.symbols import Columns, Symbols
 from autoregress.traversal import Choose, Unrolling, traverse
+
+Array = Tensor | np.ndarray
 
 # Rows that are measured at once.
 PIECE = 1024
@@ -115,7 +118,7 @@ class AutoregressiveModel(nn.Module, ABC):
 
     # Measuring
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Array, context: Tensor | None = None) -> Tensor:
         """log p(x) in nats, at most 0.
 
         Args:
@@ -131,7 +134,7 @@ class AutoregressiveModel(nn.Module, ABC):
         x, context = self._checked(x, context)
         return self._mixture_log_prob([-s.flatten(1).sum(1) for s in self._parts(x, context)])
 
-    def surprisal(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def surprisal(self, x: Array, context: Tensor | None = None) -> Tensor:
         """Nats of surprise at each dimension, (batch, *event_shape) float64; sums to −log p(x).
 
         With one member it is −log p(xᵢ | what precedes i). With several it is the mean of
@@ -206,8 +209,8 @@ class AutoregressiveModel(nn.Module, ABC):
     @overload
     def complete(
         self,
-        x: Tensor,
-        known: Tensor,
+        x: Array,
+        known: Array,
         context: Tensor | None = None,
         *,
         generator: torch.Generator | None = None,
@@ -217,8 +220,8 @@ class AutoregressiveModel(nn.Module, ABC):
     @overload
     def complete(
         self,
-        x: Tensor,
-        known: Tensor,
+        x: Array,
+        known: Array,
         context: Tensor | None = None,
         *,
         generator: torch.Generator | None = None,
@@ -228,8 +231,8 @@ class AutoregressiveModel(nn.Module, ABC):
     @torch.no_grad()
     def complete(
         self,
-        x: Tensor,
-        known: Tensor,
+        x: Array,
+        known: Array,
         context: Tensor | None = None,
         *,
         generator: torch.Generator | None = None,
@@ -329,7 +332,7 @@ class AutoregressiveModel(nn.Module, ABC):
 
     # Input
 
-    def _checked(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _checked(self, x: Array, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         x = torch.as_tensor(x, device=self.device)
         self.symbols.check(x)
         return x, self._checked_context(context, len(x))

@@ -70,6 +70,14 @@ def read_arrays(
         raise ValueError(f"{path}: {error}") from None
 
 
+def holds_split(path: Path, split: str) -> bool:
+    """Whether a file is an .npz with an array of that name."""
+    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+        return False
+    with np.load(path, allow_pickle=False) as archive:
+        return split in archive.files
+
+
 def write_npy(path: Path, x: Tensor) -> None:
     """Writes x as an .npy file."""
     with path.open("wb") as file:  # a file, because np.save would add .npy to a name in capitals

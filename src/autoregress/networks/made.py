@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -201,17 +201,24 @@ class MADE(AutoregressiveModel):
             # which spares rearranging them.
             self.register_buffer(f"degrees_{layer}", stack.sort(1).values if count == 1 else stack)
 
+    @property
+    def _degrees(self) -> list[Tensor]:
+        """For each hidden layer (connectivities, units) int32."""
+        return [self.get_buffer(f"degrees_{i}") for i in range(len(self._hidden))]
+
     # Members
 
     @property
     def members(self) -> list[MaskedMember]:
         """The pairs that arise when both lists are cycled through side by side."""
-        return [self._member(i) for i in range(math.lcm(len(self.orderings), len(self.degrees_0)))]
+        return [
+            self._member(i) for i in range(math.lcm(len(self.orderings), len(self._degrees[0])))
+        ]
 
     def _member(self, index: int) -> MaskedMember:
         visit = self.orderings[index % len(self.orderings)].cpu()
-        degrees = [getattr(self, f"degrees_{i}") for i in range(len(self._hidden))]
-        return MaskedMember(Ordering(visit), self._by_degree([d[index % len(d)] for d in degrees]))
+        degrees = [d[index % len(d)] for d in self._degrees]
+        return MaskedMember(Ordering(visit), self._by_degree(degrees))
 
     def _by_degree(self, degrees: Sequence[Tensor]) -> tuple[ByDegree, ...]:
         return tuple(ByDegree(d, self.dims, self.device) for d in degrees)
@@ -237,13 +244,24 @@ class MADE(AutoregressiveModel):
             other._set_connectivities(connectivities)
         return other.to(self.device)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Tensor],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
         # An ensemble is saved with as many members as it has, not as many as it was made with.
         for name, own in self._buffers.items():
             saved = state_dict.get(prefix + name)
             if own is not None and saved is not None and saved.shape[1:] == own.shape[1:]:
                 self._buffers[name] = torch.empty_like(saved, device=own.device)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     # The parallel face
 
@@ -367,7 +385,8 @@ class MADE(AutoregressiveModel):
                         total += z.sum(1, keepdim=True)
                         square += z.square().sum(1, keepdim=True)
                         count = node.counts[t + 1]
-                        z = self.norms[j].normalise(z, total, square, count, node, place)
+                        norm = cast(PrefixNorm, self.norms[j])
+                        z = norm.normalise(z, total, square, count, node, place)
                     h = self._activation(z)
                     values[j + 1][:, place] = h
                     pending[j + 1].addmm_(h, weights[j + 1][own])

@@ -11,11 +11,14 @@ the arithmetic of a dense layer, the incremental one a step after another.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+# Weights to a block of the parallel pass; more where a launch costs more than its arithmetic.
+BLOCK_SIZE = {"cpu": 2**19, "gpu": 2**22}
 
 
 class ByDegree:
@@ -172,11 +175,10 @@ def _staircase(
 ) -> Iterator[_Block]:
     """W ⊙ M without what is zero, some rows at a time."""
     dims = len(source.counts) - 1
-    # Fewer blocks where a launch costs more than the arithmetic that it saves.
-    size = 2**19 if weight.device.type == "cpu" else 2**22
+    size = BLOCK_SIZE["cpu" if weight.device.type == "cpu" else "gpu"]
     number = max(1, min(dims, 16, weight.numel() // size))
     edges = [dims * i // number for i in range(number + 1)]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         some, units = source.span(start, stop), target.span(start, stop)
         mask = layer.mask(source, target, some, units, weight.dtype)
         if layer.by_source:  # these sources feed the units of their degrees and all later ones
@@ -217,8 +219,8 @@ class _MaskedProduct(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = grad_outputs
         x, weight = ctx.saved_tensors
         source, target, layer = ctx.sides
         of_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None

@@ -1,0 +1,33 @@
+# make demo   train, measure, draw and complete on the bundled digits; writes demo/report.html
+# make test   everything that CI checks
+# make check  its fast part: lint, types, quick tests
+# make venv   only the environment
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: venv demo test check lint docs clean
+
+venv: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: venv
+	$(BIN)/python examples/demo.py
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+check: lint
+	$(BIN)/pytest -q -m "not slow"
+
+test: lint
+	$(BIN)/pytest -q
+
+clean:
+	rm -rf .venv demo

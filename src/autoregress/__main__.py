@@ -1,0 +1,3 @@
+from autoregress.cli import main
+
+main()

@@ -1,0 +1,197 @@
+"""Does a model keep its promises? Checks of any family, and of one that a user wrote."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autoregress.conditionals import Conditional
+from autoregress.evaluation import measuring
+from autoregress.model import AutoregressiveModel
+from autoregress.traversal import traverse
+
+# An ensemble may have thousands of members, all of one network: the first few are looked at.
+MEMBERS = 8
+# No more states than this are enumerated, and no more probabilities held at once.
+STATES = 2**20
+
+
+@dataclass(frozen=True)
+class Causality:
+    """What :func:`check_causality` saw.
+
+    Attributes:
+        pairs: how many pairs (i, j) there are with i before j in an ordering that was looked
+            at; D (D − 1) / 2 if there is one.
+        absent: those of them for which the conditional of j was never seen to depend on i. That
+            is no error, and of a network narrower than D to be expected.
+    """
+
+    pairs: int
+    absent: tuple[tuple[int, int], ...]
+
+
+def check_causality(
+    model: AutoregressiveModel, *, trials: int = 4, generator: torch.Generator | None = None
+) -> Causality:
+    """Changes each symbol in turn and looks whose conditionals change with it.
+
+    Those of dimensions that are not visited after it must stay equal to the last bit. The events
+    (and contexts) are random; at most 8 members are looked at.
+
+    Args:
+        trials: how many events each symbol is changed in.
+        generator: on the CPU; one with a fixed seed by default.
+
+    Raises:
+        AssertionError: a dimension depends on itself or on one that comes after it.
+    """
+    generator = generator or torch.Generator().manual_seed(0)
+    dims, levels = model.dims, torch.tensor(model.symbols.levels)
+    rows = max(1, min(64, STATES // (dims * int(levels.max()))))
+    allowed = torch.zeros(dims, dims, dtype=torch.bool)
+    seen = torch.zeros_like(allowed)
+    for number, member in enumerate(model.members[:MEMBERS]):
+        precedes = member.ordering.precedes().cpu()
+        depends = torch.zeros_like(allowed)
+        for changed in torch.arange(dims).split(rows):
+            for _ in range(trials):
+                # Row r is compared with row r of a batch of the same shape, in which dimension
+                # changed[r] is different: rounding is then the same.
+                row = torch.arange(len(changed))
+                x = _events(model, len(row), generator)
+                shift = 1 + (torch.rand(len(row), generator=generator) * (levels[changed] - 1))
+                y = x.clone()
+                y[row, changed] = (x[row, changed] + shift.long()) % levels[changed]
+                context = _contexts(model, len(row), generator)
+                with measuring(model):
+                    before, after = (
+                        model(_shaped(model, events), context, member).table().flatten(1, -2)
+                        for events in (x, y)
+                    )
+                same = (before == after) | (before.isnan() & after.isnan())
+                depends[changed] |= ~same.all(-1).cpu()
+        for i, j in (depends & ~precedes).nonzero().tolist()[:1]:
+            what = "itself" if i == j else f"dimension {i}, which comes after it"
+            raise AssertionError(f"dimension {j} depends on {what} (member {number} of the model)")
+        allowed |= precedes
+        seen |= depends
+    absent = tuple((i, j) for i, j in (allowed & ~seen).nonzero().tolist())
+    return Causality(int(allowed.sum()), absent)
+
+
+def check_normalisation(
+    model: AutoregressiveModel, *, tolerance: float | None = None, context: Tensor | None = None
+) -> float:
+    """Σ p(x) over every state that there is.
+
+    Args:
+        tolerance: how far from 1 it may be; 1e-10 for a float64 model by default, else 1e-5.
+        context: (context,) the one to condition on; a random one by default.
+
+    Raises:
+        AssertionError: the probabilities do not sum to 1.
+        ValueError: more than 2²⁰ states.
+    """
+    levels = model.symbols.levels
+    states = math.prod(levels)
+    if states > STATES:
+        raise ValueError(
+            f"a model with {model.dims} dimensions has too many states to enumerate (more than "
+            f"{STATES}); check a small one of the same family"
+        )
+    if context is None:
+        context = _contexts(model, 1, torch.Generator().manual_seed(0))
+    masses: list[float] = []
+    with measuring(model):
+        for index in torch.arange(states).split(4096):
+            x = torch.stack(torch.unravel_index(index, levels), dim=1)
+            several = None if context is None else context.reshape(1, -1).expand(len(x), -1)
+            masses += model.log_prob(_shaped(model, x), several).exp().tolist()
+    mass = math.fsum(masses)
+    tolerance = _tolerance(model, 1e-10, 1e-5) if tolerance is None else tolerance
+    if not abs(mass - 1) <= tolerance:
+        raise AssertionError(
+            f"the probabilities of all {states} states sum to {mass!r}, which is further than "
+            f"{tolerance:g} from 1"
+        )
+    return mass
+
+
+def check_faces(
+    model: AutoregressiveModel,
+    *,
+    rows: int = 16,
+    tolerance: float | None = None,
+    context: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> float:
+    """The largest difference in log p, in nats, between the model's two faces.
+
+    Random events are measured by ``forward`` and, one position at a time, by ``unroll``; by at
+    most 8 members.
+
+    Args:
+        rows: how many events.
+        tolerance: allowed difference for each nat of −log p, and for the first; 1e-10 for a
+            float64 model by default, else 1e-4.
+        context: (rows, context) to condition on; random ones by default.
+        generator: on the CPU; one with a fixed seed by default.
+
+    Raises:
+        AssertionError: the two disagree.
+    """
+    generator = generator or torch.Generator().manual_seed(0)
+    flat = _events(model, rows, generator)
+    x = _shaped(model, flat)
+    context = _contexts(model, rows, generator) if context is None else context.to(model.device)
+    tolerance = _tolerance(model, 1e-10, 1e-4) if tolerance is None else tolerance
+    largest = 0.0
+    for number, member in enumerate(model.members[:MEMBERS]):
+        stepwise = torch.empty(rows, model.dims, dtype=torch.float64)
+
+        def look_up(position: int, conditional: Conditional, log_prob: Tensor = stepwise) -> Tensor:
+            symbols = x.flatten(1)[:, position]
+            log_prob[:, position] = conditional.log_prob(symbols).double().cpu()
+            return symbols
+
+        with measuring(model):
+            parallel = model(x, context, member).log_prob(x).double().flatten(1).cpu()
+            traverse(model, look_up, rows, context=context, member=member)
+        one, other = parallel.sum(1), stepwise.sum(1)
+        difference = torch.where(one == other, 0.0, (one - other).abs())  # -inf is -inf
+        if not (difference <= tolerance * one.abs().clamp(min=1)).all():
+            apart = torch.where(parallel == stepwise, 0.0, (parallel - stepwise).abs())
+            row, dim = divmod(int(apart.argmax()), model.dims)
+            raise AssertionError(
+                f"forward and unroll disagree about log p by up to {float(difference.max()):g} "
+                f"nats, most at dimension {dim}: {float(parallel[row, dim])!r} and "
+                f"{float(stepwise[row, dim])!r} (member {number} of the model)"
+            )
+        largest = max(largest, float(difference.max()))
+    return largest
+
+
+def _tolerance(model: AutoregressiveModel, double: float, other: float) -> float:
+    return double if next(model.parameters()).dtype == torch.float64 else other
+
+
+def _events(model: AutoregressiveModel, rows: int, generator: torch.Generator) -> Tensor:
+    """(rows, D) symbols, every one as likely as any other."""
+    levels = torch.tensor(model.symbols.levels)
+    uniform = torch.rand(rows, model.dims, generator=generator, dtype=torch.float64)
+    return (uniform * levels).long()
+
+
+def _shaped(model: AutoregressiveModel, x: Tensor) -> Tensor:
+    return x.view(-1, *model.event_shape).to(model.device)
+
+
+def _contexts(model: AutoregressiveModel, rows: int, generator: torch.Generator) -> Tensor | None:
+    if not model.context:
+        return None
+    parameter = next(model.parameters())
+    return torch.randn(rows, model.context, generator=generator).to(parameter)

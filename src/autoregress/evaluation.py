@@ -1,0 +1,124 @@
+"""How good a model is on a set of examples: exact sums, so that no batching biases a score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from autoregress.model import AutoregressiveModel
+
+
+class Examples(Protocol):
+    """What a set of examples has to offer; a tensor does."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        """The examples of an index (batch,) of integers: integers (batch, *event_shape)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a model makes of a set of examples.
+
+    Attributes:
+        nats: mean of −log p of an example.
+        bits_per_dim: nats / (D ln 2).
+        examples: how many.
+        standard_error: of nats: the sample's standard deviation / √examples; NaN for a single
+            example, as that says nothing of how examples differ.
+    """
+
+    nats: float
+    bits_per_dim: float
+    examples: int
+    standard_error: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.nats:.4f} ± {self.standard_error:.4f} nats, "
+            f"{self.bits_per_dim:.4f} bits/dim ({self.examples:,} examples)"
+        )
+
+
+def evaluate(
+    model: AutoregressiveModel,
+    data: Examples | np.ndarray[Any, Any],
+    *,
+    context: Tensor | None = None,
+    batch_size: int = 1000,
+) -> Score:
+    """Measures every example once.
+
+    The sums are exact, so that the score depends on ``batch_size`` by no more than the network's
+    own rounding does.
+
+    Args:
+        data: a tensor, an array or anything else with a length that takes an index (batch,) of
+            integers and gives integer symbols (batch, *event_shape).
+        context: (examples, context) if the model takes one.
+        batch_size: examples that are measured at once.
+
+    Raises:
+        ValueError: no examples, or wrong shapes, dtypes or symbols.
+    """
+    data = as_examples(data)
+    if len(data) == 0:
+        raise ValueError("there are no examples to evaluate the model on")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if context is not None and len(context) != len(data):
+        raise ValueError(f"context has {len(context)} rows for {len(data)} examples")
+    nats: list[float] = []
+    with measuring(model):
+        for index in torch.arange(len(data)).split(batch_size):
+            part = None if context is None else context[index]
+            nats += (-model.log_prob(data[index], part)).tolist()
+    return _score(nats, model.dims)
+
+
+def _score(nats: list[float], dims: int) -> Score:
+    count = len(nats)
+    mean = math.fsum(nats) / count
+    error = math.nan
+    if count > 1:
+        error = math.sqrt(math.fsum((n - mean) ** 2 for n in nats) / (count - 1) / count)
+    return Score(mean, mean / (dims * math.log(2)), count, error)
+
+
+def as_examples(data: Examples | np.ndarray[Any, Any]) -> Examples:
+    """An array as a tensor, which shares its memory where it can; all else as it is.
+
+    Raises:
+        ValueError: an array of anything but numbers.
+    """
+    if not isinstance(data, np.ndarray):
+        return data
+    if data.dtype.kind not in "buif":
+        raise ValueError(f"symbols are integers, got an array of {data.dtype}")
+    # Few of torch's operations know the wider unsigned integers.
+    wide = data.dtype.kind == "u" and data.dtype.itemsize > 1
+    return torch.from_numpy(
+        np.require(data, dtype=np.int64 if wide else None, requirements=["C", "W"])
+    )
+
+
+@contextmanager
+def measuring(model: nn.Module) -> Iterator[None]:
+    """No gradients, and every module in eval mode; afterwards each as it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -1,0 +1,8 @@
+"""Runs by name: one small file each, whose docstring says command, time and expected figure."""
+
+from autoregress.recipes import made
+from autoregress.recipes.options import FamilyOptions, MADEOptions, Recipe
+
+RECIPES: dict[str, Recipe[FamilyOptions]] = {"made": made.RECIPE}
+
+__all__ = ["RECIPES", "FamilyOptions", "MADEOptions", "Recipe"]

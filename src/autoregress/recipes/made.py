@@ -1,0 +1,13 @@
+"""MADE on data of your own: a table of bits or categories, or small images.
+
+autoregress train made --data data.npz --run runs/mine
+"""
+
+from autoregress.recipes.options import MADEOptions, Recipe
+from autoregress.training import Training
+
+RECIPE = Recipe(
+    __doc__,
+    MADEOptions(hidden=(512, 512), orderings="any", direct=True),
+    Training(max_epochs=200, schedule="constant", ema=0.999),
+)

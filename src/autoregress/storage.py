@@ -1,0 +1,247 @@
+"""A model in a folder: ``config.json`` says what it is, ``model.safetensors`` holds its weights.
+
+Nothing is ever unpickled, and no file names a class: a model is of one of the families below.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+import autoregress
+from autoregress.model import AutoregressiveModel
+from autoregress.networks.made import MADE
+from autoregress.symbols import Columns
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+FAMILIES: tuple[type[AutoregressiveModel], ...] = (MADE,)
+# Of the weights file; another number is refused.
+FORMAT = "1"
+
+
+def save(model: AutoregressiveModel, folder: str | Path) -> None:
+    """Writes the model into a folder, which is made if need be; see :func:`load`.
+
+    Either file is there in full or not at all, and weights know the model that they are of, so
+    that a folder in which only one of the two was replaced is refused.
+
+    Raises:
+        ValueError: the folder cannot be written, or the model is of no known family.
+    """
+    config = model_config(model)
+    folder = Path(folder)
+    make_folder(folder)
+    write_weights(folder / WEIGHTS, model.state_dict(), config)
+    write_json(folder / CONFIG, {"autoregress": autoregress.__version__, "model": config})
+
+
+def load(folder: str | Path) -> AutoregressiveModel:
+    """The model of a folder that :func:`save` or a training run wrote; of a run the best one.
+
+    Returns:
+        The model on the CPU, in eval mode, in the precision in which it was saved.
+
+    Raises:
+        ValueError: what is missing, damaged or does not belong together, and in which file.
+    """
+    folder = Path(folder)
+    config = read_config(folder).get("model")
+    state = read_weights(folder / WEIGHTS, config)
+    model = _build(config, folder / CONFIG)
+    set_weights(model, state, folder / WEIGHTS)
+    return model.eval()
+
+
+# What a model is
+
+
+def model_config(model: AutoregressiveModel) -> dict[str, Any]:
+    """The kind and all settings of a model, as JSON gives them back.
+
+    Raises:
+        ValueError: the model is of no known family.
+    """
+    if type(model) not in FAMILIES:
+        raise ValueError(
+            f"a {type(model).__name__} cannot be written to a folder, only "
+            f"{_names()}; keep its state_dict() yourself"
+        )
+    columns = model.symbols.columns
+    config = {
+        "kind": type(model).__name__,
+        "event_shape": model.event_shape,
+        "symbols": model.symbols.compact,
+        "context": model.context,
+        **({} if columns is None else {"columns": vars(columns)}),
+        **model.options,
+    }
+    return json.loads(json.dumps(config))
+
+
+def _build(config: Any, path: Path) -> AutoregressiveModel:
+    try:
+        options = dict(config)
+        families = {family.__name__: family for family in FAMILIES}
+        kind = options.pop("kind")
+        if kind not in families:
+            raise ValueError(f"its kind is {kind!r}, and the known ones are {_names()}")
+        if (columns := options.pop("columns", None)) is not None:
+            labels = tuple(tuple(column) for column in columns["labels"])
+            options["columns"] = Columns(tuple(columns["names"]), labels)
+        # The random choices of a new model are about to be overwritten: they cost no one theirs.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            return families[kind](**options)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not describe a model: {error}") from error
+
+
+def _names() -> str:
+    return ", ".join(family.__name__ for family in FAMILIES)
+
+
+# Weights
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Writes a state dict as safetensors, with its digest and the model that it is of.
+
+    Raises:
+        ValueError: the file cannot be written.
+    """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    metadata = {"format": FORMAT, "sha256": _digest(state), "model": json.dumps(config)}
+    write_file(path, to_bytes(state, metadata))
+
+
+def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
+    """What :func:`write_weights` wrote, once the digest and the model are found to be right.
+
+    Raises:
+        ValueError: missing, damaged, of another format or of another model than ``config``.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            # Cloned, for they are a view of the file, which someone may write to.
+            state = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} is no weights file of this version of autoregress: its format is "
+            f"{metadata.get('format', 'not given')!r}, not {FORMAT!r}"
+        )
+    if metadata.get("sha256") != _digest(state):
+        raise ValueError(f"{path} is damaged: its content is not what was written")
+    if metadata.get("model") != json.dumps(config):
+        raise ValueError(f"{path} holds the weights of another model than {CONFIG} describes")
+    return state
+
+
+def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: Path) -> None:
+    """Puts a state dict that was read from ``path`` in the place of the model's own.
+
+    Raises:
+        ValueError: names, shapes or dtypes are not those of the model.
+    """
+    own = model.state_dict()
+    if missing := sorted(own.keys() - state.keys()):
+        raise ValueError(f"{path} lacks {', '.join(missing)}")
+    if unexpected := sorted(state.keys() - own.keys()):
+        raise ValueError(f"{path} holds {', '.join(unexpected)}, which the model does not have")
+    for name, tensor in state.items():
+        both_float = tensor.is_floating_point() and own[name].is_floating_point()
+        if not both_float and tensor.dtype != own[name].dtype:
+            raise ValueError(
+                f"{path}: {name} is of dtype {tensor.dtype}, the model's of {own[name].dtype}"
+            )
+    try:
+        model.load_state_dict(state, assign=True)
+    except RuntimeError as error:  # torch's word for shapes that differ
+        raise ValueError(f"{path} does not fit the model: {error}") from error
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+# Files
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What ``config.json`` holds.
+
+    Raises:
+        ValueError: no such folder, or none in it that can be read.
+    """
+    path = folder / CONFIG
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} is damaged: it does not describe a model")
+    return config
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON for people to read; raises ValueError if the file cannot be written."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_file(path, (text + "\n").encode())
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it; raises ValueError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be made: {error.strerror or error}") from error
+
+
+def write_file(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file in one stroke: a kill at any moment leaves the old one or the new one.
+
+    Raises:
+        ValueError: the file cannot be written.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name, too, is to outlast a power cut
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def unreadable(path: Path, error: OSError) -> ValueError:
+    """The error of a file that is missing or cannot be read, as a sentence."""
+    if isinstance(error, FileNotFoundError):
+        return ValueError(f"{path.parent} holds no {path.name}")
+    return ValueError(f"{path} cannot be read: {error.strerror or error}")

@@ -1,0 +1,25 @@
+import itertools
+from collections.abc import Iterator, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Models made in the test are float64, for exactness."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def all_states(levels: Sequence[int]) -> Tensor:
+    """Every event with these numbers of levels, (∏ levels, D)."""
+    return torch.tensor(list(itertools.product(*map(range, levels))))

@@ -1,0 +1,98 @@
+import pytest
+import torch
+from conftest import all_states
+from scipy.stats import chi2
+
+from autoregress.conditionals import Bernoulli, Categorical, from_columns
+from autoregress.symbols import Columns, Symbols
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", [Bernoulli, Categorical])
+def test_log_prob_table_and_total_mass_agree(kind, dtype):
+    logits = (8 * torch.randn(50, 5)).to(dtype)
+    conditional = kind(logits)
+    table = conditional.table()
+    assert table.dtype == torch.float64
+    assert torch.allclose(table.sum(-1), torch.ones(table.shape[:-1]), atol=1e-12)
+    for level in range(table.shape[-1]):
+        x = torch.full(table.shape[:-1], level)
+        log_prob = conditional.log_prob(x)
+        assert (log_prob <= 0).all()
+        assert torch.allclose(log_prob.double().exp(), table[..., level], atol=1e-6)
+
+
+def test_extreme_logits_stay_finite_and_exact():
+    conditional = Bernoulli(torch.tensor([800.0, -800.0]))
+    assert conditional.log_prob(torch.tensor([0, 1])).tolist() == [-800.0, -800.0]
+    assert conditional.log_prob(torch.tensor([1, 0])).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "conditional",
+    [
+        Bernoulli(torch.tensor([0.7])),
+        Categorical(torch.tensor([[0.3, -1.0, -torch.inf, 1.2]])),
+    ],
+)
+def test_draws_follow_the_table(conditional):
+    count = 20_000
+    table = conditional.table()[0]
+    logits = conditional.logits.expand(count, *conditional.logits.shape[1:])
+    draws = type(conditional)(logits).sample(torch.Generator().manual_seed(3))
+    assert draws.dtype == torch.int64
+    seen = torch.bincount(draws, minlength=len(table)).double()
+    possible = table > 0
+    assert not seen[~possible].any()
+    statistic = ((seen - count * table) ** 2 / (count * table))[possible].sum()
+    assert statistic < chi2.ppf(0.999, int(possible.sum()) - 1)
+
+
+@pytest.mark.parametrize("levels", [(2, 2, 2), (3, 3), (2, 5, 3, 2), (4,), (2,)])
+def test_columns_give_each_dimension_its_own_levels(levels):
+    symbols = Symbols((len(levels),), levels)
+    x = all_states(levels)
+    columns = symbols.one_hot(x, torch.float64)
+    assert columns.shape == (len(x), sum(1 if k == 2 else k for k in levels))
+    assert len(columns.unique(dim=0)) == len(x)  # no two events look alike
+    table = from_columns(torch.randn_like(columns), symbols).table()
+    for dim, k in enumerate(levels):
+        assert (table[:, dim, :k] > 0).all()
+        assert not table[:, dim, k:].any()
+    assert torch.allclose(table.sum(-1), torch.ones(len(x), len(levels)))
+
+
+def test_a_bit_among_categories_is_the_same_bit():
+    symbols = Symbols((2,), (2, 3))
+    logits = torch.randn(40, 4)
+    table = from_columns(logits, symbols).table()
+    assert torch.allclose(table[:, 0, :2], Bernoulli(logits[:, 0]).table())
+    assert torch.allclose(table[:, 1], Categorical(logits[:, 1:]).table())
+
+
+def test_bad_symbols_are_named():
+    columns = Columns(("size", "colour"), (("s", "l"), ("red", "green", "blue")))
+    symbols = Symbols((2,), columns.symbols, columns)
+    with pytest.raises(ValueError, match=r"row 1, column 'colour' holds 3.*0 to 2"):
+        symbols.check(torch.tensor([[0, 2], [1, 3]]))
+    with pytest.raises(ValueError, match=r"row 0, column 'size' holds -1"):
+        symbols.check(torch.tensor([[-1, 2]]))
+    with pytest.raises(ValueError, match=r"row 2, column 'size' is NaN"):
+        symbols.check(torch.tensor([[0.0, 1], [1, 1], [torch.nan, 0]]))
+    with pytest.raises(ValueError, match=r"integers, got torch\.float64"):
+        symbols.check(torch.tensor([[0.0, 1.0]]))
+    with pytest.raises(ValueError, match=r"\(batch, 2\), got \(1, 3\)"):
+        symbols.check(torch.tensor([[0, 1, 1]]))
+    with pytest.raises(ValueError, match=r"position \(0, 1, 0\) holds 2"):
+        Symbols((1, 2, 2), 2).check(torch.tensor([[[[0, 1], [2, 1]]]]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "levels", "message"),
+    [((), 2, "at least one dimension"), ((3,), 1, "at least 2"), ((3,), (2, 2), "3 dimensions")],
+)
+def test_impossible_symbols_are_refused(shape, levels, message):
+    with pytest.raises(ValueError, match=message):
+        Symbols(shape, levels)
