@@ -1,6 +1,6 @@
 """MADE against an unmasked network of the same sizes, and sampling against forward passes.
 
-    python benchmarks/made_speed.py [--json docs/results/made_speed.json]
+    python benchmarks/made_speed.py --write docs/results
 
 Everything is timed in one process, the contestants taking turns so that a busy machine disturbs
 them alike; a figure is the median over rounds. Sizes are those of the MADE paper's MNIST runs:
@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -96,46 +97,74 @@ def scoring(rounds: int) -> dict[str, float]:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    parser.add_argument("--rounds", type=int, default=30)
-    arguments = parser.parse_args()
-    torch.manual_seed(0)
+def measure(rounds: int) -> list[dict[str, object]]:
+    """A row for every promise: what is compared, the ratio, and what it should be."""
+    rows: list[dict[str, object]] = []
 
-    rows = []
-
-    def row(what: str, ratio: float, target: str, met: bool, seconds: dict[str, float]) -> None:
-        rows.append(
-            {"what": what, "ratio": ratio, "target": target, "met": met, "seconds": seconds}
-        )
+    def row(what: str, ratio: float, target: str, met: bool) -> None:
+        rows.append({"what": what, "ratio": round(ratio, 2), "target": target, "met": met})
         print(f"{what:58s} {ratio:7.2f}   {target:12s} {'met' if met else 'MISSED'}", flush=True)
 
     for optimiser in (torch.optim.SGD, torch.optim.AdamW):
-        t = training(optimiser, arguments.rounds)
-        name = optimiser.__name__
+        t = training(optimiser, rounds)
         for kind, limit in [("fixed", 1.25), ("fresh", 1.6)]:
             ratio = t[kind] / t["dense"]
-            what = f"training step, {name}, {kind} mask / dense"
-            row(what, ratio, f"at most {limit}", ratio <= limit, t)
-    t = sampling(arguments.rounds)
-    ratio = t["sample"] / t["forward"]
-    row("100 samples / one forward pass", ratio, "at most 5", ratio <= 5, t)
+            what = f"training step, {optimiser.__name__}, {kind} ordering / dense"
+            row(what, ratio, f"at most {limit}", ratio <= limit)
+    t = sampling(rounds)
     ratio = DIMS * t["forward"] / t["sample"]
-    row("784 forward passes / 100 samples", ratio, "at least 150", ratio >= 150, t)
-    t = scoring(max(3, arguments.rounds // 6))
+    row("784 forward passes / 100 samples", ratio, "at least 150", ratio >= 150)
+    ratio = t["sample"] / t["forward"]
+    row("100 samples / one forward pass", ratio, "at most 5", ratio <= 5)
+    t = scoring(max(3, rounds // 3))
     ratio = t["dense"] / t["log_prob"]
-    row("log_prob of 10,000 rows, throughput / dense", ratio, "at least 0.9", ratio >= 0.9, t)
-    if arguments.json:
-        report = {
-            "command": "python benchmarks/made_speed.py",
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "machine": platform.machine(),
-            "rounds": arguments.rounds,
-            "rows": rows,
-        }
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    row("log_prob of 10,000 rows, throughput / dense", ratio, "at least 0.9", ratio >= 0.9)
+    return rows
+
+
+def page(report: dict[str, Any]) -> str:
+    """The report as Markdown."""
+    table = "\n".join(
+        f"| {r['what']} | {r['ratio']:.2f} | {r['target']} | {'yes' if r['met'] else '**no**'} |"
+        for r in report["rows"]
+    )
+    return f"""# Speed of MADE
+
+Against an unmasked network of the same sizes, 784–8000–784, in batches of 100 and float32: the
+medians of {report["rounds"]} rounds in which the contestants take turns in one process.
+torch {report["torch"]}, {report["threads"]} threads, {report["machine"]}.
+
+| what | ratio | target | met |
+|---|---:|---|---|
+{table}
+
+A fixed ordering costs no less than a fresh one: masks are never stored. Sorted by degree, they
+are staircases, so that nothing is computed for what is masked but blocks along the edge, and
+there is about half the arithmetic of the dense network. In training the rearranging takes what
+that saves; in scoring it does not.
+
+```console
+python benchmarks/made_speed.py --write .
+```
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Speed of MADE, as ratios.")
+    parser.add_argument("--rounds", type=int, default=10, help="turns of each contestant")
+    parser.add_argument("--write", type=Path, help="folder for made_speed.json and made_speed.md")
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    report = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "rounds": arguments.rounds,
+        "rows": measure(arguments.rounds),
+    }
+    if arguments.write:
+        (arguments.write / "made_speed.json").write_text(json.dumps(report, indent=2) + "\n")
+        (arguments.write / "made_speed.md").write_text(page(report))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,33 @@
 """Exact-likelihood autoregressive models of bits, categories, images and video."""
 
-from autoregress.model import AutoregressiveModel
+__version__ = "0.1.0"
+
+from autoregress import data
+from autoregress.checks import Causality, check_causality, check_faces, check_normalisation
+from autoregress.evaluation import Score, evaluate
+from autoregress.model import AutoregressiveModel, Member
 from autoregress.networks.made import MADE
 from autoregress.orderings import Ordering
+from autoregress.storage import load, save
 from autoregress.symbols import Columns
+from autoregress.training import Fit, Training, fit
 
-__version__ = "0.1.0"
-__all__ = ["MADE", "AutoregressiveModel", "Columns", "Ordering"]
+__all__ = [
+    "MADE",
+    "AutoregressiveModel",
+    "Causality",
+    "Columns",
+    "Fit",
+    "Member",
+    "Ordering",
+    "Score",
+    "Training",
+    "check_causality",
+    "check_faces",
+    "check_normalisation",
+    "data",
+    "evaluate",
+    "fit",
+    "load",
+    "save",
+]

@@ -15,8 +15,9 @@ from autoregress.traversal import traverse
 
 # An ensemble may have thousands of members, all of one network: the first few are looked at.
 MEMBERS = 8
-# No more states than this are enumerated, and no more probabilities held at once.
+# The most states that are enumerated, and the most probabilities that are held at once.
 STATES = 2**20
+TABLE = 2**22
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def check_causality(
     """
     generator = generator or torch.Generator().manual_seed(0)
     dims, levels = model.dims, torch.tensor(model.symbols.levels)
-    rows = max(1, min(64, STATES // (dims * int(levels.max()))))
+    rows = max(1, min(64, TABLE // (dims * int(levels.max()))))
     allowed = torch.zeros(dims, dims, dtype=torch.bool)
     seen = torch.zeros_like(allowed)
     for number, member in enumerate(model.members[:MEMBERS]):

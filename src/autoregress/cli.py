@@ -15,7 +15,13 @@ from typing import Annotated, Any, Generic
 
 import torch
 import tyro
-from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
+from tyro.conf import (
+    HelptextFromCommentsOff,
+    OmitArgPrefixes,
+    OmitSubcommandPrefixes,
+    Positional,
+    subcommand,
+)
 
 from autoregress import __version__
 from autoregress import data as datasets
@@ -31,28 +37,34 @@ from autoregress.training import Training, fit
 
 @dataclass(frozen=True)
 class Examples:
-    """What to train on."""
+    """What to train on.
+
+    Args:
+        data: A .npy, .npz (file.npz:name is one of its arrays) or .csv file, or a folder of
+            images.
+        valid: Validation examples, for early stopping. By default the array "valid" of the
+            .npz, or else rows held out of the data.
+        holdout: The fraction of rows held out for validation if there are no others.
+        symbols: Number of levels of all dimensions, or of each; by default one more than the
+            largest number in the array. A table's come from its labels.
+        labels_from: Further tables whose labels count too, such as the test table; their rows
+            are not used.
+        max_categories: The most distinct values that a column of a table may have.
+        size: Height and width to which images are cropped and scaled.
+        grey: Read images as grey, or in colour; by default as they are.
+        levels: Number of levels to which the 256 of an image are reduced; 2 makes it black and
+            white.
+    """
 
     data: Path
-    """A .npy, .npz (file.npz:name is one of its arrays) or .csv file, or a folder of images."""
     valid: Path | None = None
-    """Validation examples, for early stopping. By default the array "valid" of the .npz, or
-    else rows held out of the data."""
     holdout: float = 0.1
-    """The fraction of rows held out for validation if there are no others."""
     symbols: tuple[int, ...] = ()
-    """Number of levels of all dimensions, or of each; by default one more than the largest
-    number in the array. A table's come from its labels."""
     labels_from: tuple[Path, ...] = ()
-    """Further tables whose labels count too, such as the test table; their rows are not used."""
     max_categories: int = 256
-    """The most distinct values that a column of a table may have."""
     size: tuple[int, int] | None = None
-    """Height and width to which images are cropped and scaled."""
     grey: bool | None = None
-    """Read images as grey, or in colour; by default as they are."""
     levels: int | None = None
-    """Number of levels to which the 256 of an image are reduced; 2 makes it black and white."""
 
     def read(self, seed: int) -> tuple[Data, Data]:
         """The training and the validation examples."""
@@ -77,11 +89,15 @@ class Examples:
 
 @dataclass(frozen=True)
 class Job(Generic[Options]):
-    """A training run."""
+    """A training run.
+
+    Args:
+        run: The run folder: configuration, log, best and last checkpoint. The same command
+            resumes.
+    """
 
     examples: OmitArgPrefixes[Examples]
     run: Path
-    """The run folder: configuration, log, best and last checkpoint. The same command resumes."""
     model: OmitArgPrefixes[Options]
     training: OmitArgPrefixes[Training]
 
@@ -90,7 +106,8 @@ def _jobs() -> Any:
     """A subcommand for every recipe, with its settings as defaults."""
     jobs = []
     for name, recipe in RECIPES.items():
-        default = Job(tyro.MISSING, tyro.MISSING, recipe.model, recipe.training)
+        examples = Examples(data=tyro.MISSING)
+        default = Job(examples, tyro.MISSING, recipe.model, recipe.training)
         jobs.append(
             Annotated[
                 Job[type(recipe.model)],  # type: ignore[misc]  # a type made at run time
@@ -107,7 +124,7 @@ class Train:
     autoregress train made --data data.npz --run runs/mine
     """
 
-    recipe: OmitSubcommandPrefixes[_jobs()]  # type: ignore[valid-type]
+    recipe: OmitArgPrefixes[OmitSubcommandPrefixes[_jobs()]]  # type: ignore[valid-type]
 
     def __call__(self) -> None:
         job = self.recipe
@@ -129,16 +146,18 @@ class Evaluate:
     """Exact held-out likelihood, in nats and bits per dimension.
 
     autoregress evaluate runs/mine --data test.npz
+
+    Args:
+        run: A run folder, or one that ar.save wrote.
+        data: Examples as those it was trained on; of an .npz the array "test".
+        batch_size: Examples at once; the result does not depend on it.
+        device: Where to compute, for example cuda.
     """
 
     run: Positional[Path]
-    """A run folder, or one that ar.save wrote."""
     data: Path
-    """Examples as those it was trained on; of an .npz the array "test"."""
     batch_size: int = 1000
-    """Examples at once; the result does not depend on it."""
     device: str = "cpu"
-    """Where to compute, for example cuda."""
 
     def __call__(self) -> None:
         model = load(self.run).to(self.device)
@@ -151,18 +170,20 @@ class Sample:
     """Draw from a model.
 
     autoregress sample runs/mine --count 64 --out samples.png
+
+    Args:
+        run: A run folder, or one that ar.save wrote.
+        out: A .png (images, or vectors of square length), .npy, .npz or .csv file.
+        count: How many.
+        seed: The same seed draws the same.
+        device: Where to compute, for example cuda.
     """
 
     run: Positional[Path]
-    """A run folder, or one that ar.save wrote."""
     out: Path
-    """A .png (images, or vectors of square length), .npy, .npz or .csv file."""
     count: int = 16
-    """How many."""
     seed: int = 0
-    """The same seed draws the same."""
     device: str = "cpu"
-    """Where to compute, for example cuda."""
 
     def __call__(self) -> None:
         datasets.check_writable(self.out)
@@ -180,20 +201,22 @@ class Complete:
 
     Unknown are: in an .npz with arrays x and known (bool), where known is false; in a .csv,
     empty cells and "?".
+
+    Args:
+        run: A run folder, or one that ar.save wrote.
+        partial: The examples to complete.
+        out: An .npz, .npy, .csv or .png file.
+        log_prob: Also write log p(unknown | known) of each completion, in nats (.npz and .csv).
+        seed: The same seed draws the same.
+        device: Where to compute, for example cuda.
     """
 
     run: Positional[Path]
-    """A run folder, or one that ar.save wrote."""
     partial: Positional[Path]
-    """The examples to complete."""
     out: Path
-    """An .npz, .npy, .csv or .png file."""
     log_prob: bool = False
-    """Also write log p(unknown | known) of each completion, in nats (.npz and .csv)."""
     seed: int = 0
-    """The same seed draws the same."""
     device: str = "cpu"
-    """Where to compute, for example cuda."""
 
     def __call__(self) -> None:
         datasets.check_writable(self.out)
@@ -226,18 +249,20 @@ class Score:
     """log p of each example, and the dimensions that surprised most.
 
     autoregress score runs/mine rows.npz --out scores.csv
+
+    Args:
+        run: A run folder, or one that ar.save wrote.
+        data: The examples to score.
+        out: A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions.
+        top: How many of the most surprising dimensions to name.
+        device: Where to compute, for example cuda.
     """
 
     run: Positional[Path]
-    """A run folder, or one that ar.save wrote."""
     data: Positional[Path]
-    """The examples to score."""
     out: Path
-    """A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions."""
     top: int = 5
-    """How many of the most surprising dimensions to name."""
     device: str = "cpu"
-    """Where to compute, for example cuda."""
 
     def __call__(self) -> None:
         datasets.check_writable(self.out)
@@ -271,10 +296,12 @@ class Info:
     """What a run folder or a saved model holds.
 
     autoregress info runs/mine
+
+    Args:
+        run: A run folder, or one that ar.save wrote.
     """
 
     run: Positional[Path]
-    """A run folder, or one that ar.save wrote."""
 
     def __call__(self) -> None:
         model = load(self.run)
@@ -348,7 +375,7 @@ def _shortened(value: Any, most: int = 12) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs a verb. Exit status 2 for a user's mistake, 1 for a failed run, 130 for Ctrl-C."""
     verb: Callable[[], None] = tyro.cli(
-        Verb,  # type: ignore[arg-type]  # a union is a form of type
+        HelptextFromCommentsOff[Verb],  # type: ignore[arg-type]  # a union is a form of type
         prog="autoregress",
         description=f"{(sys.modules['autoregress'].__doc__ or '').strip()} Version {__version__}.",
         args=argv,

@@ -77,6 +77,8 @@ def evaluate(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if context is not None and len(context) != len(data):
         raise ValueError(f"context has {len(context)} rows for {len(data)} examples")
+    if isinstance(data, Tensor):
+        model.symbols.check(data)  # here, as a row's number in a batch would mean nothing
     nats: list[float] = []
     with measuring(model):
         for index in torch.arange(len(data)).split(batch_size):
@@ -104,11 +106,10 @@ def as_examples(data: Examples | np.ndarray[Any, Any]) -> Examples:
         return data
     if data.dtype.kind not in "buif":
         raise ValueError(f"symbols are integers, got an array of {data.dtype}")
-    # Few of torch's operations know the wider unsigned integers.
+    # Few of torch's operations know the wider unsigned integers, and none another byte order.
     wide = data.dtype.kind == "u" and data.dtype.itemsize > 1
-    return torch.from_numpy(
-        np.require(data, dtype=np.int64 if wide else None, requirements=["C", "W"])
-    )
+    dtype = np.dtype(np.int64) if wide else data.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(data, dtype=dtype, requirements=["C", "W"]))
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def _build(config: Any, path: Path) -> AutoregressiveModel:
         options = dict(config)
         families = {family.__name__: family for family in FAMILIES}
         kind = options.pop("kind")
-        if kind not in families:
+        if kind not in list(families):
             raise ValueError(f"its kind is {kind!r}, and the known ones are {_names()}")
         if (columns := options.pop("columns", None)) is not None:
             labels = tuple(tuple(column) for column in columns["labels"])
@@ -169,16 +169,22 @@ def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: P
             )
     try:
         model.load_state_dict(state, assign=True)
-    except RuntimeError as error:  # torch's word for shapes that differ
-        raise ValueError(f"{path} does not fit the model: {error}") from error
+    except RuntimeError as error:  # torch's word for shapes that differ, one a line
+        first = str(error).splitlines()[1].strip()
+        raise ValueError(f"{path} does not fit the model: {first}") from error
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(raw_bytes(tensor))
     return digest.hexdigest()
+
+
+def raw_bytes(tensor: Tensor) -> memoryview:
+    """The content of a tensor of any dtype, to be hashed; no copy if it is on the CPU."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 # Files

@@ -74,10 +74,10 @@ class MADE(AutoregressiveModel):
         symbols: number of levels K ≥ 2 of every dimension, or one number for each.
         hidden: width of each hidden layer.
         orderings: "natural"; a count of random orderings, which the updates cycle through;
-            "any", a fresh one each update (order-agnostic, section 4.2); or explicit
+            "any", a fresh one each update (order-agnostic training); or explicit
             permutations.
         connectivities: a count of independent draws of the hidden degrees, which the updates
-            cycle through, or "any", a fresh draw each update (section 4.3).
+            cycle through, or "any", a fresh draw each update (connectivity-agnostic training).
         direct: connections from inputs to outputs (eq. 11).
         conditioning: connectivity-conditioning weights (eq. 14).
         activation: nonlinearity of the hidden units.
@@ -281,7 +281,7 @@ class MADE(AutoregressiveModel):
         """−log p of the one member whose turn it is, with dropout: (batch,) nats, float64.
 
         Update ``step`` takes the next of the lists, or a fresh ordering or connectivity where
-        the model was made with "any" (sections 4.2 and 4.3).
+        the model was made with "any" (order- and connectivity-agnostic training).
         """
         member = self._member(step)
         if self._fresh_orderings:

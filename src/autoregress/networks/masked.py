@@ -263,7 +263,8 @@ class PrefixNorm(nn.Module):
     def forward(self, z: Tensor, units: ByDegree) -> Tensor:
         """z (batch, units) -> (batch, units), in order of degree."""
         last = units.through - 1
-        total, square = z.cumsum(1)[:, last], z.square().cumsum(1)[:, last]
+        total = z.cumsum(1).index_select(1, last)
+        square = z.square().cumsum(1).index_select(1, last)
         return self.normalise(z, total, square, units.through, units, slice(None))
 
     def normalise(

@@ -37,27 +37,31 @@ class Recipe(Generic[Options]):
 
 @dataclass(frozen=True)
 class MADEOptions:
-    """Options of :class:`autoregress.MADE`."""
+    """The model, an ``autoregress.MADE``.
+
+    Args:
+        hidden: Width of each hidden layer.
+        orderings: The data's own order of dimensions; a number of random orders, used in turn;
+            or any: a fresh one each update, for completing from any subset of dimensions.
+        connectivities: Draws of the masks' inner degrees, used in turn; or any: a fresh one each
+            update.
+        direct: Connect inputs to outputs directly, beside the hidden layers.
+        conditioning: Connectivity-conditioning weights: tell each unit what it is connected to.
+        activation: Nonlinearity of the hidden units.
+        residual: The first width is that of a stream, to which each further one adds a block.
+        norm: Normalise hidden layers, over what comes earlier in the ordering only.
+        dropout: Probability of dropping a hidden unit in training.
+    """
 
     hidden: tuple[int, ...] = (500,)
-    """Width of each hidden layer."""
     orderings: int | Literal["natural", "any"] = "natural"
-    """The data's own order of dimensions; a number of random orders, used in turn; or any: a
-    fresh one each update, for completing from any subset of dimensions."""
     connectivities: int | Literal["any"] = 1
-    """Draws of the masks' inner degrees, used in turn; or any: a fresh one each update."""
     direct: bool = False
-    """Connect inputs to outputs directly, beside the hidden layers."""
     conditioning: bool = False
-    """Connectivity-conditioning weights: tell each unit what it is connected to."""
     activation: Activation = "relu"
-    """Nonlinearity of the hidden units."""
     residual: bool = False
-    """The first width is that of a stream, to which each further one adds a block."""
     norm: bool = False
-    """Normalise hidden layers, over what comes earlier in the ordering only."""
     dropout: float = 0.0
-    """Probability of dropping a hidden unit in training."""
 
     def build(
         self, event_shape: Sequence[int], symbols: int | Sequence[int], columns: Columns | None

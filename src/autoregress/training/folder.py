@@ -1,0 +1,144 @@
+"""The folder of a run: what it was asked for, and what it has come to.
+
+``config.json`` and ``model.safetensors`` (the best weights) are those of a saved model;
+``last.pt`` is where the run stands, ``log.jsonl`` how it got there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import autoregress
+from autoregress.model import AutoregressiveModel
+from autoregress.storage import (
+    CONFIG,
+    WEIGHTS,
+    make_folder,
+    model_config,
+    read_config,
+    read_weights,
+    write_json,
+    write_weights,
+)
+from autoregress.training.checkpoints import State
+from autoregress.training.log import Log
+from autoregress.training.options import Training
+
+LAST = "last.pt"
+LOG = "log.jsonl"
+# Options that say how far a run goes, or where, but not along which path.
+FREE = ("max_epochs", "patience", "device", "checkpoint_minutes")
+
+
+class RunFolder:
+    """A folder that holds a run, or is to hold one.
+
+    Args:
+        data: fingerprints of the examples, by name.
+
+    Attributes:
+        step: the update that the last checkpoint was written after.
+
+    Raises:
+        ValueError: the folder holds something else, or a run that differs in more than how far
+            it goes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        model: AutoregressiveModel,
+        options: Training,
+        data: Mapping[str, Mapping[str, Any] | None],
+    ) -> None:
+        self.path = path
+        self.step = 0
+        self._model = model_config(model)
+        config = {
+            "autoregress": autoregress.__version__,
+            "model": self._model,
+            "dtype": str(next(model.parameters()).dtype),
+            "training": asdict(options),
+            "data": data,
+        }
+        make_folder(path)
+        names = sorted({item.name for item in path.iterdir()} - {CONFIG + ".tmp"})
+        if CONFIG in names:
+            before = read_config(path)
+            if "training" not in before:
+                raise ValueError(f"{path} holds a saved model and no run; give another run folder")
+            if differences := _differences(before, config):
+                raise ValueError(
+                    f"{path} holds another run: {'; '.join(differences)}. Give another run folder, "
+                    "or the settings and data of that run to go on with it"
+                )
+        elif names:
+            raise ValueError(
+                f"{path} is not empty (it holds {names[0]}) and not a run; give another run folder"
+            )
+        write_json(path / CONFIG, config)
+
+    def resume(self, state: State) -> dict[str, Any] | None:
+        """Goes on from the last checkpoint, or writes the first; returns the best weights."""
+        best = None
+        if (self.path / LAST).exists():
+            state.read(self.path / LAST)
+            self.step = state.position.step
+            if state.position.at_best:
+                best = state.weights()
+                # The run may have been killed before it could write them.
+                write_weights(self.path / WEIGHTS, best, self._model)
+            elif state.position.best_epoch:
+                best = read_weights(self.path / WEIGHTS, self._model)
+        else:
+            self.checkpoint(state)
+        self._log = Log(self.path / LOG, state.position.history)
+        return best
+
+    def checkpoint(self, state: State) -> None:
+        """Writes where the run stands, and the best weights if it has just come to them.
+
+        The checkpoint comes first, for the best weights can be made from it.
+
+        Raises:
+            FloatingPointError: the weights are no longer finite; nothing is written.
+        """
+        state.require_finite()
+        state.write(self.path / LAST)
+        self.step = state.position.step
+        if state.position.at_best:
+            write_weights(self.path / WEIGHTS, state.measured.state_dict(), self._model)
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Adds a line to the log."""
+        self._log.append(record)
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In what a run is not the one of before, in words."""
+    settings = [_settings(before), _settings(now)]
+    found = [
+        f"its {key.replace('.', ' ')} is {_short(settings[0].get(key))}, "
+        f"not {_short(settings[1].get(key))}"
+        for key in dict.fromkeys([*settings[0], *settings[1]])
+        if settings[0].get(key) != settings[1].get(key)
+    ]
+    for name in ("train", "valid"):
+        one, other = (config.get("data", {}).get(name) for config in (before, now))
+        if one != other:
+            count = "none" if one is None else f"{one['examples']} others"
+            found.append(f"its {name} examples are {count}")
+    return found
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    training = {key: value for key, value in config["training"].items() if key not in FREE}
+    return {**config.get("model", {}), "dtype": config.get("dtype"), **training}
+
+
+def _short(value: Any, most: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"

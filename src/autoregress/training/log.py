@@ -1,0 +1,29 @@
+"""``log.jsonl``: one line of JSON for each epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from autoregress.storage import write_file
+
+
+class Log:
+    """The log of a run, which starts with the epochs that a checkpoint remembers.
+
+    Lines of epochs that came after the checkpoint, and half a line, are so left behind.
+    """
+
+    def __init__(self, path: Path, history: Sequence[dict[str, Any]]) -> None:
+        self._path = path
+        write_file(path, "".join(map(_line, history)).encode())
+
+    def append(self, record: dict[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(_line(record))
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record, allow_nan=False) + "\n"

@@ -1,0 +1,111 @@
+"""The settings of a training run."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+Optimiser = Literal["adamw", "adam", "rmsprop", "adadelta", "adagrad", "sgd"]
+Schedule = Literal["constant", "cosine", "linear"]
+Precision = Literal["float32", "bfloat16"]
+
+# Which optimisers have a setting that not all have, and torch's name for it where it differs.
+WITH_MOMENTUM = ("rmsprop", "sgd")
+WITH_DECAY = {"adadelta": "rho", "rmsprop": "alpha"}
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is trained. Raises ValueError for settings that make no sense."""
+
+    max_epochs: int = 100
+    """Passes over the training examples, unless training stops earlier."""
+    batch_size: int = 100
+    """Examples of an update; the last batch of an epoch may be smaller."""
+    optimiser: Optimiser = "adamw"
+    """The rule by which gradients become updates."""
+    lr: float = 1e-3
+    """Learning rate; for adadelta 1 is usual."""
+    weight_decay: float = 0.0
+    """Decoupled for adamw; for the others an L2 penalty."""
+    momentum: float = 0.0
+    """Of sgd and rmsprop."""
+    decay: float | None = None
+    """Of the running mean of squared gradients: rho of adadelta, alpha of rmsprop; by default
+    torch's."""
+    eps: float | None = None
+    """What is added to the denominator, of all but sgd; by default torch's."""
+    schedule: Schedule = "constant"
+    """How the learning rate falls to 0 over max-epochs, if it does."""
+    warmup: int = 0
+    """Updates over which the learning rate first rises linearly."""
+    clip: float | None = None
+    """Largest norm of the gradient; a longer one is scaled down to it."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, which then is what is measured and
+    kept; 0 for none."""
+    precision: Precision = "float32"
+    """Of the matrix products of an update: float32 (the weights' own), or bfloat16."""
+    patience: int = 30
+    """Stop after so many epochs without better validation nats; 0 to never stop early."""
+    checkpoint_minutes: float = 10.0
+    """Time between checkpoints within an epoch; there is one after each in any case."""
+    seed: int = 0
+    """Of everything random in training: the order of examples, dropout, fresh orderings."""
+    device: str | None = None
+    """Where to compute, for example cuda; by default where the model is."""
+
+    def __post_init__(self) -> None:
+        _require(self.max_epochs >= 1, "max_epochs must be at least 1", self.max_epochs)
+        _require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
+        _require_one_of("optimiser", self.optimiser, get_args(Optimiser))
+        _require(0 < self.lr < math.inf, "lr must be above 0", self.lr)
+        decays = 0 <= self.weight_decay < math.inf
+        _require(decays, "weight_decay must be at least 0", self.weight_decay)
+        _require(0 <= self.momentum < 1, "momentum must be from 0 to below 1", self.momentum)
+        if self.momentum and self.optimiser not in WITH_MOMENTUM:
+            raise ValueError(f"momentum is for {' and '.join(WITH_MOMENTUM)}, not {self.optimiser}")
+        if self.decay is not None:
+            _require(0 < self.decay < 1, "decay must be between 0 and 1", self.decay)
+            if self.optimiser not in WITH_DECAY:
+                raise ValueError(f"decay is for {' and '.join(WITH_DECAY)}, not {self.optimiser}")
+        if self.eps is not None:
+            _require(0 < self.eps < math.inf, "eps must be above 0", self.eps)
+            if self.optimiser == "sgd":
+                raise ValueError("eps is for all optimisers but sgd")
+        _require_one_of("schedule", self.schedule, get_args(Schedule))
+        _require(self.warmup >= 0, "warmup must be at least 0 updates", self.warmup)
+        if self.clip is not None:
+            _require(0 < self.clip < math.inf, "clip must be above 0", self.clip)
+        _require(0 <= self.ema < 1, "ema must be from 0 to below 1", self.ema)
+        _require_one_of("precision", self.precision, get_args(Precision))
+        _require(self.patience >= 0, "patience must be at least 0 epochs", self.patience)
+        minutes = self.checkpoint_minutes
+        _require(0 < minutes < math.inf, "checkpoint_minutes must be above 0", minutes)
+
+    @classmethod
+    def changed(cls, training: Training | None, changes: dict[str, Any]) -> Training:
+        """The settings with some of them replaced.
+
+        Raises:
+            TypeError: there is no setting of such a name.
+            ValueError: they make no sense.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        if unknown := sorted(changes.keys() - set(names)):
+            raise TypeError(
+                f"there is no training option {', '.join(unknown)}; there are {', '.join(names)}"
+            )
+        return dataclasses.replace(training or cls(), **changes)
+
+
+def _require(fulfilled: bool, rule: str, value: float) -> None:
+    if not fulfilled:
+        raise ValueError(f"{rule}, got {value}")
+
+
+def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is one of {', '.join(choices)}, got {value!r}")

@@ -1,0 +1,49 @@
+"""Seeds for everything random, as functions of the run's seed and of a count alone.
+
+Nothing random then has a state that a checkpoint would need to hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+
+class Seeds:
+    """Distinct seeds for the order of each epoch, and for the noise of each update.
+
+    torch's generator for the CPU uses but 32 bits of a seed. The n-th seed is start + n · stride
+    modulo 2³² for an odd stride, so that no two of a run are the same (up to 10⁹ updates).
+    """
+
+    def __init__(self, seed: int) -> None:
+        digest = hashlib.sha256(str(seed).encode()).digest()
+        self._start = int.from_bytes(digest[:4], "little")
+        self._stride = int.from_bytes(digest[4:8], "little") | 1
+
+    def _nth(self, n: int) -> int:
+        return (self._start + n * self._stride) % 2**32
+
+    def order(self, epoch: int) -> int:
+        """For the order of examples in an epoch."""
+        return self._nth(3 * epoch)
+
+    def objective(self, step: int) -> int:
+        """For the generator that an update's objective is given."""
+        return self._nth(3 * step + 1)
+
+    def noise(self, step: int) -> int:
+        """For torch's own generators during an update, of which dropout draws."""
+        return self._nth(3 * step + 2)
+
+
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seeds the generators that operations on ``device`` draw from when they are given none.
+
+    ``torch.manual_seed`` does so for every device there is, which takes as long as a small
+    update.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)

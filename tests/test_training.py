@@ -1,0 +1,731 @@
+"""A run is a function of model, data and options, however often it is stopped on its way."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from training_process import run as run_process
+
+from autoregress.data import Data
+from autoregress.evaluation import evaluate
+from autoregress.networks.made import MADE
+from autoregress.storage import load, save
+from autoregress.training import Fit, Training, fit
+from autoregress.training.checkpoints import State
+from autoregress.training.optimisation import lr_factor, make_optimiser
+from autoregress.training.seeds import Seeds
+
+OBJECTIVE = MADE.objective
+TIMES = ("seconds", "examples_per_second")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The last bit depends on the number of threads; and small models are no faster with more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Killed(BaseException):
+    """As kill -9: nothing catches it."""
+
+
+def events(count: int, dims: int = 6, seed: int = 1) -> Tensor:
+    """Rows in which there is something to learn."""
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randint(0, 2, (count, 1), generator=generator)
+    noise = (torch.rand(count, dims, generator=generator) < 0.2).long()
+    return (first + noise) % 2
+
+
+TRAIN, VALID = events(33), events(20, seed=2)
+
+
+def made(**options: Any) -> MADE:
+    torch.manual_seed(3)
+    return MADE(6, **{"hidden": (7,), **options})
+
+
+def train(model: MADE, run: Path | None = None, **options: Any) -> Fit:
+    defaults = {"valid": VALID, "batch_size": 8, "max_epochs": 10, "lr": 0.01, "quiet": True}
+    return fit(model, TRAIN, run=run, **{**defaults, **options})
+
+
+def stop_at(step: int, stop: Callable[[], object]) -> Callable[..., Tensor]:
+    """An objective that has something else happen at an update, counted from 0."""
+
+    def objective(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
+        if options["step"] == step:
+            stop()
+        return OBJECTIVE(self, x, context, **options)
+
+    return objective
+
+
+def kill() -> None:
+    raise Killed
+
+
+def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in history]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two nests of dictionaries, lists and tensors are equal to the last bit."""
+    if isinstance(one, Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def run_state(folder: Path) -> dict[str, Any]:
+    state = torch.load(folder / "last.pt", weights_only=True)
+    state["position"]["history"] = without_times(state["position"]["history"])
+    return state
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def assert_same_run(folder: Path, other: Path) -> None:
+    assert same(run_state(folder), run_state(other))
+    assert same(load(folder).state_dict(), load(other).state_dict())
+    assert without_times(log(folder)) == without_times(log(other))
+    assert [line["epoch"] for line in log(folder)] == list(range(1, len(log(folder)) + 1))
+
+
+# ---------------------------------------------------------------------------- stop and go on
+
+KINDS = [
+    ({}, {}),
+    ({"dropout": 0.3}, {"optimiser": "adam", "schedule": "cosine", "warmup": 7}),
+    ({"orderings": "any"}, {"optimiser": "rmsprop", "momentum": 0.9, "decay": 0.9, "ema": 0.9}),
+    ({"connectivities": "any"}, {"optimiser": "adadelta", "lr": 1.0, "decay": 0.95, "eps": 1e-6}),
+    ({"orderings": 3, "connectivities": 2}, {"optimiser": "adagrad", "schedule": "linear"}),
+    ({"direct": True, "norm": True}, {"optimiser": "sgd", "momentum": 0.9, "clip": 0.5}),
+    ({"orderings": "any", "connectivities": "any", "dropout": 0.1}, {"ema": 0.99, "clip": 1.0}),
+    ({"hidden": (7, 7)}, {"precision": "bfloat16", "weight_decay": 0.1}),
+    ({"residual": True, "hidden": (5, 5)}, {"valid": None, "batch_size": 100}),
+]
+
+
+@pytest.mark.parametrize(("settings", "options"), KINDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_stopping_leaves_no_trace(tmp_path, monkeypatch, settings, options, dtype):
+    whole, parts = made(**settings).to(dtype), made(**settings).to(dtype)
+    fitted = train(whole, tmp_path / "a", **options)
+    per_epoch = fitted.steps // 10
+    # In the middle of an epoch, right before its last update, and between two epochs.
+    for step in (per_epoch // 2 + 2 * per_epoch, 5 * per_epoch - 1, 7 * per_epoch):
+        with monkeypatch.context() as patch:
+            patch.setattr(MADE, "objective", stop_at(step, kill))
+            with pytest.raises(Killed):
+                train(parts, tmp_path / "b", checkpoint_minutes=1e-9, **options)
+        parts = made(**settings).to(dtype)  # as a new process would
+    resumed = train(parts, tmp_path / "b", **options)
+    assert same(whole.state_dict(), parts.state_dict())
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    assert without_times(fitted.history) == without_times(resumed.history)
+    assert (fitted.best_epoch, fitted.valid) == (resumed.best_epoch, resumed.valid)
+
+
+def test_more_epochs_go_on_from_fewer(tmp_path):
+    whole, parts = made(dropout=0.2), made(dropout=0.2)
+    train(whole, tmp_path / "a", ema=0.9)
+    for epochs in (5, 7, 10):
+        parts = made(dropout=0.2)
+        assert train(parts, tmp_path / "b", ema=0.9, max_epochs=epochs).epochs == epochs
+    assert same(whole.state_dict(), parts.state_dict())
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+def test_with_or_without_a_folder(tmp_path):
+    one, other = made(dropout=0.2), made(dropout=0.2)
+    fitted, again = train(one, ema=0.9), train(other, tmp_path, ema=0.9)
+    assert same(one.state_dict(), other.state_dict())
+    assert without_times(fitted.history) == without_times(again.history)
+
+
+def test_a_kill_at_any_file_operation(tmp_path, monkeypatch):
+    options = {"ema": 0.9, "max_epochs": 2, "batch_size": 17, "checkpoint_minutes": 1e-9}
+    whole = made()
+    train(whole, tmp_path / "whole", **options)
+    replace = Path.replace
+    countdown = 0
+
+    def replace_and_die(self: Path, target: Path) -> Path:
+        nonlocal countdown
+        countdown -= 1
+        if countdown == 0:
+            raise Killed
+        result = replace(self, target)
+        countdown -= 1
+        if countdown == 0:
+            raise Killed
+        return result
+
+    monkeypatch.setattr(Path, "replace", replace_and_die)
+    for first in range(1, 1000):
+        folder, model, kills = tmp_path / str(first), made(), 0
+        for again in (first, 3, 0):  # killed, and once more soon after it went on
+            countdown, model = again, made()
+            try:
+                train(model, folder, **options)
+            except Killed:
+                kills += 1
+        assert same(model.state_dict(), whole.state_dict())
+        assert_same_run(tmp_path / "whole", folder)
+        if kills < 2:  # it was done before
+            break
+    assert first > 20
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment(tmp_path):
+    expected = run_process(None)
+    moments = random.Random(0)
+    script = [sys.executable, str(Path(__file__).with_name("training_process.py"))]
+    for _ in range(4):
+        with subprocess.Popen([*script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            while not (tmp_path / "last.pt").exists():
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0, 1))
+            child.kill()
+    done = subprocess.run([*script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "ready\ndone\n"
+    assert same(expected.state_dict(), load(tmp_path).state_dict())
+    assert [line["epoch"] for line in log(tmp_path)] == list(range(1, 41))
+
+
+def test_a_finished_run_returns_at_once(tmp_path, monkeypatch):
+    model, again = made(), made()
+    fitted = train(model, tmp_path)
+    monkeypatch.setattr(MADE, "objective", stop_at(0, kill))
+    assert train(again, tmp_path) == fitted
+    assert same(model.state_dict(), again.state_dict())
+    assert not again.training
+    fewer = train(made(), tmp_path, max_epochs=3)
+    assert fewer == fitted
+
+
+def test_half_a_line_of_the_log_is_mended(tmp_path, monkeypatch):
+    train(made(), tmp_path / "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(MADE, "objective", stop_at(27, kill))
+        with pytest.raises(Killed):
+            train(made(), tmp_path / "b")
+    with (tmp_path / "b" / "log.jsonl").open("a") as file:
+        file.write('{"epoch": 6, "st')
+    train(made(), tmp_path / "b")
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+# ------------------------------------------------------------------------------------ Ctrl-C
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def own_handler() -> Iterator[None]:
+    """Python's own handling of Ctrl-C, which a test runner may have changed."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("own_handler")
+@pytest.mark.parametrize("where", ["objective", "step", "measuring"])
+def test_an_interruption_leaves_a_checkpoint(tmp_path, monkeypatch, where):
+    train(made(), tmp_path / "a")
+    with monkeypatch.context() as patch:
+        if where == "objective":
+            patch.setattr(MADE, "objective", stop_at(17, interrupt))
+        elif where == "measuring":
+            log_prob, calls = MADE.log_prob, iter(range(100))
+
+            def measure(self: MADE, *args: Any) -> Tensor:
+                if next(calls) == 10:  # in the fourth epoch: there are three batches
+                    interrupt()
+                return log_prob(self, *args)
+
+            patch.setattr(MADE, "log_prob", measure)
+        else:
+            update, counts = torch.optim.AdamW.step, iter(range(100))
+
+            def step(self: torch.optim.AdamW, *args: Any) -> Any:
+                if next(counts) == 17:
+                    interrupt()  # before the weights are changed: a half of the update
+                return update(self, *args)
+
+            patch.setattr(torch.optim.AdamW, "step", step)
+        model = made()
+        with pytest.raises(KeyboardInterrupt):
+            train(model, tmp_path / "b")
+    done = {"objective": 17, "step": 18, "measuring": 20}[where]
+    assert run_state(tmp_path / "b")["position"]["step"] == done
+    assert same(model.state_dict(), load(tmp_path / "b").state_dict())  # the best so far
+    assert not model.training
+    resumed = made()
+    train(resumed, tmp_path / "b")
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.usefixtures("own_handler")
+def test_another_handler_is_left_alone(monkeypatch):
+    seen = []
+    signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+    monkeypatch.setattr(MADE, "objective", stop_at(3, interrupt))
+    assert train(made(), max_epochs=2).epochs == 2
+    assert seen == [1]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# ---------------------------------------------------------------------------- what is random
+
+
+class Recorder:
+    """Examples that remember in which order they were asked for."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+        self.order: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        self.order += index.tolist()
+        return self.x[index]
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    orders = []
+    for seed, batch_size in ((0, 8), (0, 5), (1, 8)):
+        data = Recorder(TRAIN)
+        torch.manual_seed(len(orders))
+        fit(made(), data, max_epochs=2, batch_size=batch_size, seed=seed, quiet=True)
+        orders.append((data.order[:33], data.order[33:]))
+        assert sorted(data.order) == sorted([*range(33), *range(33)])  # no example is dropped
+    assert orders[0] == orders[1]
+    assert len({str(order) for pair in orders for order in pair}) == 4
+
+
+def test_the_result_is_a_function_of_the_seed_alone():
+    options = {"orderings": "any", "dropout": 0.3}
+    one, other, third = (made(**options) for _ in range(3))
+    train(one, seed=4)
+    torch.manual_seed(17)
+    train(other, seed=4)
+    train(third, seed=5)
+    assert same(one.state_dict(), other.state_dict())
+    assert not same(one.state_dict(), third.state_dict())
+
+
+def test_nobody_elses_randomness_is_touched(tmp_path, monkeypatch):
+    model = made(dropout=0.3, orderings="any")
+    before = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+    train(model, tmp_path, ema=0.9)
+    monkeypatch.setattr(MADE, "objective", stop_at(3, kill))
+    with pytest.raises(Killed):
+        train(model)
+    after = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345678901234567890])
+def test_seeds_are_distinct(seed):
+    seeds = Seeds(seed)
+    numbers = [f(n) for f in (seeds.order, seeds.objective, seeds.noise) for n in range(20000)]
+    assert len(set(numbers)) == len(numbers)
+    assert 0 <= min(numbers)
+    assert max(numbers) < 2**32
+    assert not set(numbers) & {Seeds(seed + 1).order(n) for n in range(100)}
+
+
+# --------------------------------------------------------------------------------- learning
+
+
+def test_an_update_takes_the_mean_over_its_batch():
+    model, by_hand = made(), made()
+    fitted = fit(model, TRAIN, max_epochs=1, batch_size=20, optimiser="sgd", lr=0.1, quiet=True)
+    order = torch.randperm(33, generator=torch.Generator().manual_seed(Seeds(0).order(0)))
+    optimiser = torch.optim.SGD(by_hand.parameters(), lr=0.1)
+    nats = []
+    for batch in (TRAIN[order[:20]], TRAIN[order[20:]]):
+        losses = -by_hand.log_prob(batch)
+        optimiser.zero_grad()
+        losses.mean().backward()
+        optimiser.step()
+        nats += losses.tolist()
+    for own, expected in zip(model.parameters(), by_hand.parameters(), strict=True):
+        assert torch.allclose(own, expected, atol=1e-7)
+    assert fitted.history[0]["train_nats"] == pytest.approx(np.mean(nats), rel=1e-6)
+    assert fitted.steps == 2
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "lr"),
+    [("adamw", 0.03), ("adam", 0.03), ("rmsprop", 0.01), ("adadelta", 1.0), ("adagrad", 0.1),
+     ("sgd", 0.3)],
+)  # fmt: skip
+def test_it_learns(optimiser, lr):
+    model, valid = made(), events(100, seed=3)
+    before = evaluate(model, valid).nats
+    options = {"optimiser": optimiser, "lr": lr, "max_epochs": 15, "batch_size": 20}
+    fitted = fit(model, events(200), valid=valid, quiet=True, training=Training(**options))
+    assert evaluate(model, valid).nats < before - 0.15
+    assert fitted.history[-1]["train_nats"] < fitted.history[0]["train_nats"]
+
+
+def test_the_best_weights_are_kept(tmp_path):
+    model = made(hidden=(50,))
+    fitted = train(model, tmp_path, lr=0.1, max_epochs=15)
+    nats = [line["valid_nats"] for line in fitted.history]
+    assert fitted.best_epoch == 1 + int(np.argmin(nats)) < 15
+    assert fitted.valid is not None
+    assert fitted.valid.nats == min(nats)
+    for best in (model, load(tmp_path)):
+        assert evaluate(best, VALID).nats == pytest.approx(min(nats), rel=1e-7)
+        assert not best.training
+
+
+def test_training_stops_when_it_does_not_get_better(tmp_path):
+    options = {"lr": 0.1, "max_epochs": 60}
+    fitted = train(made(hidden=(50,)), tmp_path, patience=4, **options)
+    assert fitted.epochs == fitted.best_epoch + 4 < 60
+    assert train(made(hidden=(50,)), tmp_path, patience=4, **options) == fitted
+    further = train(made(hidden=(50,)), tmp_path, patience=6, **options)
+    assert further.epochs >= fitted.epochs + 2
+    assert train(made(hidden=(50,)), patience=0, **options).epochs == 60
+
+
+def test_without_validation_the_last_epoch_is_best(tmp_path):
+    fitted = train(made(), tmp_path, valid=None, max_epochs=3, patience=1)
+    assert (fitted.best_epoch, fitted.epochs, fitted.valid) == (3, 3, None)
+    assert [line["valid_nats"] for line in log(tmp_path)] == [None] * 3
+
+
+def test_the_average_of_the_weights_is_measured():
+    plain, averaged = made(), made()
+    steps: list[dict[str, Tensor]] = []
+    objective = OBJECTIVE
+
+    def remember(self: MADE, *args: Any, **options: Any) -> Tensor:
+        steps.append({k: v.detach().clone() for k, v in self.named_parameters()})
+        return objective(self, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MADE, "objective", remember)
+        train(plain, valid=None, max_epochs=2)
+    fitted = train(averaged, ema=0.8, max_epochs=2, valid=None)
+    steps = [*steps[1:], dict(plain.named_parameters())]
+    for name, own in averaged.named_parameters():
+        expected = steps[0][name]
+        for later in steps[1:]:
+            expected = 0.8 * expected + 0.2 * later[name]
+        assert torch.allclose(own, expected, atol=1e-6)
+    assert fitted.steps == len(steps) == 10
+
+
+def test_contexts_go_with_their_examples():
+    torch.manual_seed(0)
+    context = torch.randn(400, 1).double()
+    x = (context > 0).long().expand(-1, 6)
+    model = made(context=1)
+    fitted = train(
+        model, valid=x[300:], context=context[:33], valid_context=context[300:], max_epochs=1
+    )
+    assert fitted.epochs == 1
+    fit(model, x[:300], context=context[:300], max_epochs=20, lr=0.03, quiet=True)
+    assert evaluate(model, x[300:], context=context[300:]).nats < 0.5
+
+
+def test_data_of_any_kind():
+    models = [made() for _ in range(4)]
+    for model, data in zip(models, (TRAIN, TRAIN.numpy(), Data(TRAIN, 2), Recorder(TRAIN))):
+        fit(model, data, max_epochs=2, batch_size=8, quiet=True)
+        assert same(model.state_dict(), models[0].state_dict())
+
+
+# ------------------------------------------------------------------------------- what fails
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
+    def poisoned(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
+        nats = OBJECTIVE(self, x, context, **options)
+        return nats * float("nan") if options["step"] == 18 else nats
+
+    monkeypatch.setattr(MADE, "objective", poisoned)
+    model = made()
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 19; .* from step 15; "):
+        train(model, tmp_path)
+    assert run_state(tmp_path)["position"]["step"] == 15
+    assert same(load(tmp_path).state_dict(), model.state_dict())
+    model = made()
+    with pytest.raises(FloatingPointError, match="loss is nan at step 19; a smaller learning rate"):
+        train(model)
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    monkeypatch.undo()
+    train(made(), tmp_path)  # goes on
+
+
+@pytest.mark.parametrize("options", [{}, {"valid": None}, {"batch_size": 33}, {"clip": 1e30}])
+def test_weights_that_are_not_finite_are_never_kept(tmp_path, options):
+    options = {"optimiser": "sgd", "lr": 1e30, "checkpoint_minutes": 1e-9, **options}
+    with pytest.raises(FloatingPointError, match=r"step \d+; the last checkpoint .* step \d+;"):
+        train(made(), tmp_path, **options)
+    state = run_state(tmp_path)["model"]
+    assert all(torch.isfinite(t).all() for t in state.values())
+    if (tmp_path / "model.safetensors").exists():
+        assert all(p.isfinite().all() for p in load(tmp_path).parameters())
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
+    def steep(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
+        # The root of 0 is 0, and its slope is not finite.
+        return OBJECTIVE(self, x, context, **options) + (self.output.bias[0] * 0).sqrt()
+
+    monkeypatch.setattr(MADE, "objective", steep)
+    with pytest.raises(FloatingPointError, match=r"gradient's norm is (nan|inf) at step 1;"):
+        train(made(), tmp_path, clip=1.0)
+
+
+def test_damage_to_a_run(tmp_path):
+    train(made(), tmp_path / "a", max_epochs=1, valid=None)
+    path = tmp_path / "a" / "last.pt"
+    content = path.read_bytes()
+    places = random.Random(0).sample(range(len(content)), 50)
+    for place in [0, *places, *range(len(content) - 40, len(content))]:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"last\.pt is damaged, .*Delete the file to train"):
+            train(made(), tmp_path / "a", max_epochs=1, valid=None)
+    for length in (0, 1, 30, 34, 35, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"last\.pt is damaged"):
+            train(made(), tmp_path / "a", max_epochs=1, valid=None)
+    path.unlink()
+    assert train(made(), tmp_path / "a", max_epochs=1, valid=None).epochs == 1
+    assert path.read_bytes()[-34:-32] == b"\x20\x00"
+
+    train(made(hidden=(50,)), tmp_path / "b", max_epochs=5, lr=0.3)
+    assert run_state(tmp_path / "b")["position"]["best_epoch"] < 5
+    (tmp_path / "b" / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"holds no model\.safetensors"):
+        train(made(hidden=(50,)), tmp_path / "b", max_epochs=5, lr=0.3)
+
+
+def test_folders_of_something_else(tmp_path):
+    train(made(), tmp_path / "run", max_epochs=1)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"full is not empty \(it holds notes.txt\) and not a run"):
+        train(made(), tmp_path / "full")
+    save(made(), tmp_path / "saved")
+    with pytest.raises(ValueError, match=r"saved holds a saved model and no run; give another"):
+        train(made(), tmp_path / "saved")
+    with pytest.raises(ValueError, match=r"notes.txt cannot be made"):
+        train(made(), tmp_path / "full" / "notes.txt")
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "config.json.tmp").touch()
+    train(made(), tmp_path / "killed", max_epochs=1)
+
+
+def test_what_differs_from_the_run_in_the_folder_is_named(tmp_path):
+    train(made(), tmp_path, max_epochs=1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def refused(message: str, model: MADE, **options: Any) -> None:
+        with pytest.raises(ValueError, match=rf"holds another run: {message}.*Give another run fo"):
+            train(model, tmp_path, **{"max_epochs": 1, **options})
+
+    refused(r"its hidden is \[7\], not \[9\]\.", made(hidden=(9,)))
+    refused("its context is 0, not 1; its train examples are 33 others", made(context=1),
+            context=torch.zeros(33, 1), valid_context=torch.zeros(20, 1))  # fmt: skip
+    refused("its dtype is 'torch.float32', not 'torch.float64'", made().double())
+    refused(r"its lr is 0\.01, not 0\.02; its seed is 0, not 1", made(), lr=0.02, seed=1)
+    refused("its valid examples are 20 others", made(), valid=VALID.flip(0))
+    refused("its valid examples are 20 others", made(), valid=None)
+    with pytest.raises(ValueError, match="its train examples are 33 others; its valid examples ar"):
+        fit(made(), TRAIN[:32], run=tmp_path, max_epochs=1, batch_size=8, lr=0.01, quiet=True)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    free = {"patience": 3, "checkpoint_minutes": 3.0, "device": "cpu", "max_epochs": 2}
+    assert train(made(), tmp_path, **free).epochs == 2
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["training"]["patience"] == 3
+    assert config["model"]["kind"] == "MADE"
+    assert config["data"]["train"]["examples"] == 33
+
+
+def test_data_that_cannot_be_learnt_from():
+    def refused(message: str, data: Any, model: MADE | None = None, **options: Any) -> None:
+        with pytest.raises(ValueError, match=message):
+            fit(model or made(), data, quiet=True, **options)
+
+    wrong = TRAIN.clone()
+    wrong[32, 5] = 2
+    refused("the training examples: row 32, column 5 holds 2", wrong)
+    refused("the training examples: row 32, column 5 holds 2", wrong.numpy())
+    refused("holds 2; its symbols are 0 to 1", Recorder(wrong), batch_size=4)
+    refused("the validation examples: row 32, column 5 holds 2", TRAIN, valid=wrong)
+    refused("there are no training examples", TRAIN[:0])
+    refused("there are no validation examples", TRAIN, valid=TRAIN[:0])
+    refused(r"arrays of shape \(batch, 6\), got \(33, 5\)", TRAIN[:, :5])
+    refused("symbols are integers, got torch.float32", TRAIN.float())
+    refused("training context: context must have shape", TRAIN, made(context=2),
+            context=torch.zeros(32, 2))  # fmt: skip
+    refused("validation context: this model takes a context", TRAIN, made(context=2),
+            context=torch.zeros(33, 2), valid=VALID)  # fmt: skip
+    known = torch.ones_like(TRAIN, dtype=torch.bool)
+    fit(made(), Data(TRAIN, 2, known=known), max_epochs=1, quiet=True)
+    known[3, 3] = False
+    refused("have unknown entries", Data(TRAIN, 2, known=known))
+
+
+def test_a_family_of_ones_own_trains_without_a_folder(tmp_path):
+    class Mine(MADE):
+        pass
+
+    fit(Mine(6, hidden=(3,)), TRAIN, max_epochs=1, quiet=True)
+    with pytest.raises(ValueError, match="a Mine cannot be written"):
+        fit(Mine(6, hidden=(3,)), TRAIN, run=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+# ---------------------------------------------------------------------------------- options
+
+
+def test_options_are_replaced_by_name():
+    options = Training(lr=0.5, max_epochs=7)
+    assert Training.changed(options, {"lr": 0.1}) == Training(lr=0.1, max_epochs=7)
+    assert Training.changed(None, {}) == Training()
+    with pytest.raises(
+        TypeError, match=r"no training option learning_rate; there are max_epochs, "
+    ):
+        fit(made(), TRAIN, learning_rate=0.1)
+    with pytest.raises(ValueError, match="lr must be above 0, got -1"):
+        fit(made(), TRAIN, lr=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_epochs": 0}, "max_epochs must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"optimiser": "adma"}, "optimiser is one of adamw, adam, .*, got 'adma'"),
+        ({"lr": float("nan")}, "lr must be above 0, got nan"),
+        ({"lr": float("inf")}, "lr must be above 0, got inf"),
+        ({"weight_decay": -1}, "weight_decay must be at least 0"),
+        ({"momentum": 1, "optimiser": "sgd"}, "momentum must be from 0 to below 1"),
+        ({"momentum": 0.9}, "momentum is for rmsprop and sgd, not adamw"),
+        ({"decay": 1.5, "optimiser": "adadelta"}, "decay must be between 0 and 1"),
+        ({"decay": 0.9}, "decay is for adadelta and rmsprop, not adamw"),
+        ({"eps": 0.0}, "eps must be above 0"),
+        ({"eps": 1e-6, "optimiser": "sgd"}, "eps is for all optimisers but sgd"),
+        ({"schedule": "step"}, "schedule is one of constant, cosine, linear, got 'step'"),
+        ({"warmup": -1}, "warmup must be at least 0"),
+        ({"clip": 0.0}, "clip must be above 0"),
+        ({"ema": 1.0}, "ema must be from 0 to below 1"),
+        ({"precision": "float16"}, "precision is one of float32, bfloat16"),
+        ({"patience": -1}, "patience must be at least 0"),
+        ({"checkpoint_minutes": 0.0}, "checkpoint_minutes must be above 0"),
+    ],
+)
+def test_options_that_make_no_sense(options, message):
+    with pytest.raises(ValueError, match=message):
+        Training(**options)
+
+
+@pytest.mark.parametrize("device", ["nonsense", "xpu"])
+def test_devices_that_are_not_there(device):
+    with pytest.raises(ValueError, match=f"device '{device}' cannot be used"):
+        train(made(), device=device)
+
+
+def test_the_learning_rate():
+    rates = [lr_factor("constant", step, 10, 4) for step in range(10)]
+    assert rates == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1, 1]
+    assert [lr_factor("linear", step, 4) for step in range(4)] == [1, 0.75, 0.5, 0.25]
+    assert lr_factor("cosine", 0, 10) == 1
+    assert lr_factor("cosine", 5, 10) == pytest.approx(0.5)
+    assert lr_factor("cosine", 7, 10, 4) == pytest.approx(0.5)
+    assert [lr_factor("cosine", step, 3, 5) for step in range(3)] == [0.2, 0.4, 0.6]
+
+
+def test_the_learning_rate_is_logged():
+    fitted = train(made(), schedule="linear", max_epochs=4, lr=0.5)
+    lrs = [line["lr"] for line in fitted.history]
+    assert lrs == pytest.approx([0.5 * (1 - (5 * n - 1) / 20) for n in (1, 2, 3, 4)])
+
+
+def test_optimisers_have_their_settings():
+    def settings(**options: Any) -> dict[str, Any]:
+        return make_optimiser(made().parameters(), Training(**options)).param_groups[0]
+
+    assert settings(optimiser="adadelta", decay=0.95, eps=1e-6)["rho"] == 0.95
+    assert settings(optimiser="adadelta", eps=1e-5)["eps"] == 1e-5
+    assert settings(optimiser="rmsprop", decay=0.9, momentum=0.5)["alpha"] == 0.9
+    assert settings(optimiser="rmsprop", momentum=0.5)["momentum"] == 0.5
+    assert settings(optimiser="adagrad", lr=0.1, weight_decay=0.2)["weight_decay"] == 0.2
+
+
+# --------------------------------------------------------------------------------- progress
+
+
+def test_lines_where_there_is_no_terminal(capsys):
+    train(made(), max_epochs=3, quiet=False)
+    out, err = capsys.readouterr()
+    assert out == ""
+    first, last = err.splitlines()  # the one between them came too soon after the first
+    assert first.startswith("epoch 1/3, step 5  train ")
+    assert last.startswith("epoch 3/3, step 15  train ")
+    assert "  valid " in last
+    assert "examples/s  0:00:00 left" in last
+    train(made(), max_epochs=3)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_where_there_is_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    train(made(), max_epochs=2, quiet=False)
+    err = capsys.readouterr().err
+    assert "epoch 1/2, step 1 " in err  # from the first update on
+    assert "train" in err
+    assert "/s" in err
+
+
+def test_the_state_of_a_run_is_no_more_than_it_needs(tmp_path):
+    model = made()
+    train(model, tmp_path, max_epochs=1)
+    state = State(model, None, make_optimiser(model.parameters(), Training()))
+    state.read(tmp_path / "last.pt")
+    assert state.position.epoch == 1
+    names = ["config.json", "last.pt", "log.jsonl", "model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
