@@ -159,7 +159,7 @@ def test_the_context_that_is_asked_for():
 
 def test_faces_that_disagree():
     assert check_faces(Toy([3, 1, 0, 2])) < 1e-5
-    with pytest.raises(AssertionError, match="forward and unroll disagree .* most at dimension 2"):
+    with pytest.raises(AssertionError, match=r"forward and unroll disagree .* most at dimension 2"):
         check_faces(Toy([3, 1, 0, 2], late=0.01))
     assert check_faces(Toy([3, 1, 0, 2], late=0.01), tolerance=0.1) > 1e-3
     model = Toy([0, 1])

@@ -103,7 +103,7 @@ def test_what_cannot_be_evaluated():
         evaluate(model, x, batch_size=0)
     with pytest.raises(ValueError, match="an array of <U1"):
         evaluate(model, np.array([["a", "b", "c"]]))
-    with pytest.raises(ValueError, match="symbols are integers, got torch.float64"):
+    with pytest.raises(ValueError, match=r"symbols are integers, got torch\.float64"):
         evaluate(model, np.zeros((2, 3)))
     x[4, 1] = 2
     with pytest.raises(ValueError, match="row 4, column 1 holds 2"):

@@ -202,7 +202,7 @@ def test_weights_of_another_model_or_program(tmp_path):
     with pytest.raises(ValueError, match=r"a/model\.safetensors holds the weights of another mod"):
         load(tmp_path / "a")
     save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match="no weights file of this version .* 'not given'"):
+    with pytest.raises(ValueError, match=r"no weights file of this version .* 'not given'"):
         load(tmp_path / "a")
     path.write_bytes(b"\x80\x04K*.")  # a pickle
     with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):

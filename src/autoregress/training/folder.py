@@ -119,13 +119,12 @@ class RunFolder:
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In what a run is not the one of before, in words."""
-    settings = [_settings(before), _settings(now)]
-    found = [
-        f"its {key.replace('.', ' ')} is {_short(settings[0].get(key))}, "
-        f"not {_short(settings[1].get(key))}"
-        for key in dict.fromkeys([*settings[0], *settings[1]])
-        if settings[0].get(key) != settings[1].get(key)
-    ]
+    found = []
+    for one, other in zip(_settings(before), _settings(now), strict=True):
+        for key in dict.fromkeys([*one, *other]):
+            if one.get(key) != other.get(key):
+                values = f"{_short(one.get(key))}, not {_short(other.get(key))}"
+                found.append(f"its {key} is {values}")
     for name in ("train", "valid"):
         one, other = (config.get("data", {}).get(name) for config in (before, now))
         if one != other:
@@ -134,9 +133,10 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     return found
 
 
-def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Those of the model and of its training that make it another run."""
     training = {key: value for key, value in config["training"].items() if key not in FREE}
-    return {**config.get("model", {}), "dtype": config.get("dtype"), **training}
+    return {**config.get("model", {}), "dtype": config.get("dtype")}, training
 
 
 def _short(value: Any, most: int = 60) -> str:

@@ -199,8 +199,8 @@ def fit(
 
 
 def _validate(state: State, valid: Examples, context: Tensor | None, batch_size: int) -> Score:
-    # In batches as in training, as memory is known to suffice for those.
-    score = evaluate(state.measured, valid, context=context, batch_size=batch_size)
+    # Without gradients an example takes a fraction of the memory, which sufficed for a batch.
+    score = evaluate(state.measured, valid, context=context, batch_size=4 * batch_size)
     if not math.isfinite(score.nats):
         after = state.position.step
         raise FloatingPointError(f"the validation nats are {score.nats} after step {after}")

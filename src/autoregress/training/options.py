@@ -18,7 +18,7 @@ WITH_DECAY = {"adadelta": "rho", "rmsprop": "alpha"}
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained. Raises ValueError for settings that make no sense."""
+    """How a model is trained."""
 
     max_epochs: int = 100
     """Passes over the training examples, unless training stops earlier."""
@@ -33,8 +33,7 @@ class Training:
     momentum: float = 0.0
     """Of sgd and rmsprop."""
     decay: float | None = None
-    """Of the running mean of squared gradients: rho of adadelta, alpha of rmsprop; by default
-    torch's."""
+    """Of the mean of squared gradients: adadelta's rho, rmsprop's alpha; by default torch's."""
     eps: float | None = None
     """What is added to the denominator, of all but sgd; by default torch's."""
     schedule: Schedule = "constant"
@@ -44,8 +43,7 @@ class Training:
     clip: float | None = None
     """Largest norm of the gradient; a longer one is scaled down to it."""
     ema: float = 0.0
-    """Decay of an exponential moving average of the weights, which then is what is measured and
-    kept; 0 for none."""
+    """Decay of a moving average of the weights, which is then measured and kept; 0 for none."""
     precision: Precision = "float32"
     """Of the matrix products of an update: float32 (the weights' own), or bfloat16."""
     patience: int = 30
@@ -58,6 +56,7 @@ class Training:
     """Where to compute, for example cuda; by default where the model is."""
 
     def __post_init__(self) -> None:
+        """Raises ValueError for settings that make no sense."""
         _require(self.max_epochs >= 1, "max_epochs must be at least 1", self.max_epochs)
         _require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
         _require_one_of("optimiser", self.optimiser, get_args(Optimiser))

@@ -1,0 +1,72 @@
+"""What the demo finds out: filled in by demo.py, shown by pictures.py and report.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+import autoregress as ar
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A part of the digits that is hidden, and digits without it.
+
+    Attributes:
+        name: of the part.
+        known: (1, 8, 8) bool.
+        alone: mean nats of this part of the test digits if nothing is known of them.
+        given: mean nats of it if the rest is known, −log p(unknown | known).
+        digits: (digits, 1, 8, 8), as they are.
+        draws: (digits, draws, 1, 8, 8), completed.
+    """
+
+    name: str
+    known: Tensor
+    alone: float
+    given: float
+    digits: Tensor
+    draws: Tensor
+
+
+@dataclass(frozen=True)
+class Case:
+    """A digit as written, or tampered with.
+
+    Attributes:
+        name: what was done to it.
+        x: (1, 8, 8).
+        marked: (1, 8, 8) bool, the pixels that were changed, where these are few.
+        nats: (1, 8, 8) surprisal, which sums to −log p(x).
+    """
+
+    name: str
+    x: Tensor
+    marked: Tensor
+    nats: Tensor
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that there is to show of one form of the digits.
+
+    Attributes:
+        title: what form that is.
+        levels: of a pixel.
+        scores: on the test digits, by what was measured.
+        packing: how the digits were packed for xz.
+        test: (N, 1, 8, 8).
+        samples: (samples, 1, 8, 8).
+        cases: for each of some typical digits.
+    """
+
+    title: str
+    levels: int
+    fit: ar.Fit
+    scores: dict[str, ar.Score]
+    packing: str
+    test: Tensor
+    samples: Tensor
+    hidden: list[Hidden]
+    cases: list[list[Case]]

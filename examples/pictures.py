@@ -1,0 +1,137 @@
+"""The pictures of the report. Each function draws into a figure or a part of one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from findings import Case, Findings, Hidden
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+Pixels = np.ndarray[Any, Any]
+
+PAPER, INK, LINE = (1.0, 1.0, 1.0), (0.11, 0.13, 0.16), (0.86, 0.88, 0.91)
+BLUE, UNKNOWN, MARK = (0.05, 0.36, 0.78), (0.70, 0.82, 0.97), (0.93, 0.26, 0.16)
+HEAT = "inferno"
+SIDE = 8
+PITCH = SIDE + 1  # a digit, and a line between it and the next
+
+
+def png(draw: Callable[[FigureBase], None], width: float, height: float, dpi: int = 150) -> bytes:
+    """What ``draw`` makes of a figure of so many inches."""
+    figure = Figure((width, height), layout="constrained")
+    draw(figure)
+    plain, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(plain, dpi=dpi)
+    Image.open(plain).convert("RGB").quantize(256).save(small, "png", optimize=True)
+    return small.getvalue()
+
+
+def training_curves(figure: FigureBase, findings: Sequence[Findings]) -> None:
+    for axes, found in zip(row_of_axes(figure, len(findings)), findings, strict=True):
+        history = found.fit.history
+        epochs = [record["epoch"] for record in history]
+        valid = [record["valid_nats"] for record in history]
+        axes.plot(epochs, [record["train_nats"] for record in history], color="0.6", label="train")
+        axes.plot(epochs, valid, color=BLUE, label="valid")
+        best = found.fit.best_epoch
+        axes.plot(best, valid[best - 1], "o", color=BLUE, label=f"kept, epoch {best}")
+        # The first epochs are so far off that nothing else would show.
+        axes.set_ylim(top=max(valid[len(valid) // 20 :]))
+        axes.set(title=found.title, xlabel="epoch", ylabel="nats per digit")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+
+
+def samples(figure: FigureBase, found: Findings, across: int = 8) -> None:
+    left, right = row_of_axes(figure, 2)
+    for axes, digits, title in (
+        (left, found.test, "held-out digits"),
+        (right, found.samples, "samples of the model"),
+    ):
+        shown = digits[: len(found.samples)].numpy()
+        tiles = coloured(shown[:, 0] / (found.levels - 1), INK)
+        mosaic(axes, tiles.reshape(-1, across, *tiles.shape[1:]))
+        axes.set_title(title)
+
+
+def completions(figure: FigureBase, found: Findings, digits: int | None = None) -> None:
+    names = [hidden.name for hidden in found.hidden]
+    blocks = row_of_axes(figure, digits or len(found.hidden[0].digits))
+    for digit, axes in enumerate(blocks):
+        tiles = [completion(hidden, digit, found.levels) for hidden in found.hidden]
+        columns = {0: "true", 1: "known", len(tiles[0]) // 2 + 1: "completed"}
+        mosaic(axes, np.stack(tiles), rows=names if digit == 0 else [], columns=columns)
+
+
+def completion(hidden: Hidden, digit: int, levels: int) -> Pixels:
+    """The digit, what is known of it, and what was drawn: (2 + draws, 8, 8, 3)."""
+    known = hidden.known[0].numpy()[..., None]
+    true = hidden.digits[digit, 0].numpy() / (levels - 1)
+    draws = hidden.draws[digit, :, 0].numpy() / (levels - 1)
+    true = coloured(true, INK)
+    drawn = np.where(known, coloured(draws, INK), coloured(draws, BLUE))
+    return np.stack([true, np.where(known, true, UNKNOWN), *drawn])
+
+
+def surprises(figure: FigureBase, found: Findings, digits: int | None = None) -> None:
+    cases = found.cases[:digits]
+    highest = max(case.nats.max().item() for row in cases for case in row)
+    heat = ScalarMappable(Normalize(0, highest), HEAT)
+    blocks = np.atleast_1d(figure.subplots(len(cases), 1))
+    for axes, row in zip(blocks, cases, strict=True):
+        digit = coloured(np.stack([case.x[0].numpy() for case in row]) / (found.levels - 1), INK)
+        nats = heat.to_rgba(np.stack([case.nats[0].numpy() for case in row]))[..., :3]
+        names = {i: case.name for i, case in enumerate(row)} if axes is blocks[0] else {}
+        mosaic(axes, np.stack([digit, nats]), rows=["digit", "surprise"], columns=names)
+        for i, case in enumerate(row):
+            outline(axes, case, left=i * PITCH)
+            log_p = f"log p = −{case.nats.sum():.1f} nats"
+            axes.text(i * PITCH + SIDE / 2, 2 * PITCH, log_p, ha="center", va="top")
+    figure.colorbar(heat, ax=blocks.tolist(), label="surprise at a pixel, nats", aspect=30)
+
+
+def outline(axes: Axes, case: Case, left: int) -> None:
+    """Frames the marked pixels, in the digit and in the map below it."""
+    for top in (0, PITCH):
+        for y, x in case.marked[0].nonzero().tolist():
+            axes.add_patch(Rectangle((left + x, top + y), 1, 1, fill=False, edgecolor=MARK, lw=1.2))
+
+
+def mosaic(
+    axes: Axes, tiles: Pixels, rows: Sequence[str] = (), columns: Mapping[int, str] | None = None
+) -> None:
+    """Tiles (rows, columns, 8, 8, 3) side by side, in the coordinates of their pixels."""
+    down, across = tiles.shape[:2]
+    canvas = np.empty((down * PITCH + 1, across * PITCH + 1, 3))
+    canvas[:] = LINE
+    for row, column in np.ndindex(down, across):
+        y, x = row * PITCH + 1, column * PITCH + 1
+        canvas[y : y + SIDE, x : x + SIDE] = tiles[row, column]
+    # So that the first tile's corner is the origin.
+    extent = (-1, across * PITCH, down * PITCH, -1)
+    axes.imshow(canvas, extent=extent, interpolation="nearest")
+    centre = SIDE / 2
+    columns = columns or {}
+    axes.set_yticks([i * PITCH + centre for i in range(len(rows))], rows)
+    axes.set_xticks([i * PITCH + centre for i in columns], columns.values())
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def coloured(strength: Pixels, ink: tuple[float, float, float]) -> Pixels:
+    """Ink of a strength from 0 to 1 (…,) on paper: (…, 3)."""
+    strength = np.asarray(strength, float)[..., None]
+    return (1 - strength) * np.array(PAPER) + strength * np.array(ink)
+
+
+def row_of_axes(figure: FigureBase, count: int) -> Sequence[Axes]:
+    return np.atleast_1d(figure.subplots(1, count)).tolist()
