@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,11 @@ def main(
         model, fit = train(subject, out / "runs" / subject.name, seed=seed, epochs=epochs)
         findings.append(examine(subject, model, fit, seed=seed))
     console.print(report.likelihoods(findings))
-    plates = {
-        name: draw(findings)
-        for name, draw in track(pictures.PLATES.items(), "drawing pictures", console=ERRORS)
-    }
+    sections = track(report.SECTIONS.items(), "drawing pictures", console=ERRORS)
+    bodies = {heading: body(findings) for heading, body in sections}
     if picture is not None:
-        pictures.write_summary(findings, picture)
-    path = report.write(out, findings, plates, seed=seed, seconds=time.monotonic() - started)
+        picture.write_bytes(pictures.png(partial(pictures.summary, found=findings[-1]), 12, 4))
+    path = report.write(out, bodies, seed=seed, seconds=time.monotonic() - started)
     console.print(f"{path}\n{time.monotonic() - started:.0f} seconds")
 
 

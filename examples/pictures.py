@@ -135,3 +135,11 @@ def coloured(strength: Pixels, ink: tuple[float, float, float]) -> Pixels:
 
 def row_of_axes(figure: FigureBase, count: int) -> Sequence[Axes]:
     return np.atleast_1d(figure.subplots(1, count)).tolist()
+
+
+def summary(figure: FigureBase, found: Findings) -> None:
+    """All in one, for the README."""
+    left, middle, right = figure.subfigures(1, 3, width_ratios=(4, 3, 4)).tolist()
+    samples(left, found)
+    completions(middle, found, digits=1)
+    surprises(right, found, digits=1)

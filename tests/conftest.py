@@ -5,6 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
+# The models here are tiny: a second thread costs more than it does.
+torch.set_num_threads(1)
+
 
 @pytest.fixture
 def float64() -> Iterator[None]:

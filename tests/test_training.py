@@ -445,8 +445,9 @@ def test_the_average_of_the_weights_is_measured():
     steps = [*steps[1:], dict(plain.named_parameters())]
     for name, own in averaged.named_parameters():
         expected = steps[0][name]
-        for later in steps[1:]:
-            expected = 0.8 * expected + 0.2 * later[name]
+        for n, later in enumerate(steps[1:], start=1):
+            decay = min(0.8, (1 + n) / (10 + n))
+            expected = decay * expected + (1 - decay) * later[name]
         assert torch.allclose(own, expected, atol=1e-6)
     assert fitted.steps == len(steps) == 10
 

@@ -9,5 +9,5 @@ from autoregress.training import Training
 RECIPE = Recipe(
     __doc__,
     MADEOptions(hidden=(512, 512), orderings="any", direct=True),
-    Training(max_epochs=200, schedule="constant", ema=0.999),
+    Training(max_epochs=200, ema=0.995),
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from autoregress.training.options import (
@@ -67,8 +67,14 @@ def lr_factor(schedule: Schedule, step: int, total: int, warmup: int = 0) -> flo
 def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
     """The exponential moving average of a model's weights, or None for a decay of 0.
 
-    It starts from the weights after the first update.
+    After n updates the decay is at most (1 + n) / (10 + n), so that a young average is of the
+    weights of late and not of those that training began with.
     """
     if not decay:
         return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+    def average(averaged: Any, current: Any, count: Tensor | int) -> None:
+        n = int(count)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, count)
+
+    return AveragedModel(model, multi_avg_fn=average)

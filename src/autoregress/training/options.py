@@ -18,42 +18,51 @@ WITH_DECAY = {"adadelta": "rho", "rmsprop": "alpha"}
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained."""
+    """How a model is trained.
+
+    Args:
+        max_epochs: Passes over the training examples, unless training stops earlier.
+        batch_size: Examples of an update; the last batch of an epoch may be smaller.
+        optimiser: The rule by which gradients become updates.
+        lr: Learning rate; for adadelta 1 is usual.
+        weight_decay: Decoupled for adamw; for the others an L2 penalty.
+        momentum: Of sgd and rmsprop.
+        decay: Of the mean of squared gradients: adadelta's rho, rmsprop's alpha; by default
+            torch's.
+        eps: What is added to the denominator, of all but sgd; by default torch's.
+        schedule: How the learning rate falls to 0 over max-epochs, if it does.
+        warmup: Updates over which the learning rate first rises linearly.
+        clip: Largest norm of the gradient; a longer one is scaled down to it.
+        ema: Decay of a moving average of the weights, which is then measured and kept; 0 for
+            none.
+        precision: Of the matrix products of an update: float32 (the weights' own), or bfloat16.
+        patience: Stop after so many epochs without better validation nats; 0 to never stop early.
+        checkpoint_minutes: Time between checkpoints within an epoch; there is one after each in
+            any case.
+        seed: Of everything random in training: the order of examples, dropout, fresh orderings.
+        device: Where to compute, for example cuda; by default where the model is.
+
+    Raises:
+        ValueError: settings that make no sense.
+    """
 
     max_epochs: int = 100
-    """Passes over the training examples, unless training stops earlier."""
     batch_size: int = 100
-    """Examples of an update; the last batch of an epoch may be smaller."""
     optimiser: Optimiser = "adamw"
-    """The rule by which gradients become updates."""
     lr: float = 1e-3
-    """Learning rate; for adadelta 1 is usual."""
     weight_decay: float = 0.0
-    """Decoupled for adamw; for the others an L2 penalty."""
     momentum: float = 0.0
-    """Of sgd and rmsprop."""
     decay: float | None = None
-    """Of the mean of squared gradients: adadelta's rho, rmsprop's alpha; by default torch's."""
     eps: float | None = None
-    """What is added to the denominator, of all but sgd; by default torch's."""
     schedule: Schedule = "constant"
-    """How the learning rate falls to 0 over max-epochs, if it does."""
     warmup: int = 0
-    """Updates over which the learning rate first rises linearly."""
     clip: float | None = None
-    """Largest norm of the gradient; a longer one is scaled down to it."""
     ema: float = 0.0
-    """Decay of a moving average of the weights, which is then measured and kept; 0 for none."""
     precision: Precision = "float32"
-    """Of the matrix products of an update: float32 (the weights' own), or bfloat16."""
     patience: int = 30
-    """Stop after so many epochs without better validation nats; 0 to never stop early."""
     checkpoint_minutes: float = 10.0
-    """Time between checkpoints within an epoch; there is one after each in any case."""
     seed: int = 0
-    """Of everything random in training: the order of examples, dropout, fresh orderings."""
     device: str | None = None
-    """Where to compute, for example cuda; by default where the model is."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for settings that make no sense."""
