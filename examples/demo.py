@@ -90,6 +90,8 @@ def main(
         seed: Of everything random.
     """
     started = time.monotonic()
+    # Matrices this small are not worth sharing out among cores.
+    torch.set_num_threads(1)
     shutil.rmtree(out / "runs", ignore_errors=True)
     console = Console()
     findings = []

@@ -87,10 +87,10 @@ def surprises(figure: FigureBase, found: Findings, digits: int | None = None) ->
     heat = ScalarMappable(Normalize(0, highest), HEAT)
     blocks = np.atleast_1d(figure.subplots(len(cases), 1))
     for axes, row in zip(blocks, cases, strict=True):
-        digit = coloured(np.stack([case.x[0].numpy() for case in row]) / (found.levels - 1), INK)
-        nats = heat.to_rgba(np.stack([case.nats[0].numpy() for case in row]))[..., :3]
+        digits = [coloured(case.x[0].numpy() / (found.levels - 1), INK) for case in row]
+        nats = [heat.to_rgba(case.nats[0].numpy())[..., :3] for case in row]
         names = {i: case.name for i, case in enumerate(row)} if axes is blocks[0] else {}
-        mosaic(axes, np.stack([digit, nats]), rows=["digit", "surprise"], columns=names)
+        mosaic(axes, np.stack([digits, nats]), rows=["digit", "surprise"], columns=names)
         for i, case in enumerate(row):
             outline(axes, case, left=i * PITCH)
             log_p = f"log p = −{case.nats.sum():.1f} nats"
@@ -139,7 +139,9 @@ def row_of_axes(figure: FigureBase, count: int) -> Sequence[Axes]:
 
 def summary(figure: FigureBase, found: Findings) -> None:
     """All in one, for the README."""
-    left, middle, right = figure.subfigures(1, 3, width_ratios=(4, 3, 4)).tolist()
-    samples(left, found)
-    completions(middle, found, digits=1)
-    surprises(right, found, digits=1)
+    parts = figure.subfigures(1, 3, width_ratios=(4, 3, 4))
+    for part, draw, title in zip(
+        parts, (samples, completions, surprises), ("Samples", "Completions", "Surprise"), strict=True
+    ):
+        part.suptitle(title)
+        draw(part, found)

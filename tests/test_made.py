@@ -411,6 +411,7 @@ def test_any_subset_completes_with_probabilities_that_sum_to_one(name, levels):
         for row, lp in zip(x, log_prob, strict=True):
             where = (states[agrees] == row).all(1)
             assert math.isclose(float(lp.exp()), float(conditional[where].detach()), rel_tol=1e-9)
+        assert torch.allclose(model.conditional_log_prob(x, known), log_prob, atol=1e-10)
 
 
 def test_each_row_may_have_its_own_mask():
@@ -420,6 +421,9 @@ def test_each_row_may_have_its_own_mask():
     out = model.complete(x, known)
     assert torch.equal(out[known], x[known])
     assert not torch.equal(out, x)
+    together = model.conditional_log_prob(x, known)
+    alone = [model.conditional_log_prob(r[None], k) for r, k in zip(x, known, strict=True)]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-10)
 
 
 def test_a_fixed_order_refuses_what_it_cannot_condition_on():

@@ -257,29 +257,51 @@ class AutoregressiveModel(nn.Module, ABC):
             ValueError: wrong shape, dtype or symbols, or a set that this model cannot
                 condition on.
         """
-        x, known = torch.as_tensor(x), torch.as_tensor(known)
-        if known.dtype != torch.bool:
-            raise ValueError(f"known must be of dtype bool, got {known.dtype}")
-        if known.shape == self.event_shape:
-            known = known.expand(x.shape)
-        if known.shape != x.shape:
-            raise ValueError(
-                f"known must have the shape of x {tuple(x.shape)} or of one event "
-                f"{self.event_shape}, got {tuple(known.shape)}"
-            )
-        self.symbols.check_shape(x)
-        x, context = self._checked(x.long().where(known.to(x.device), 0), context)
-        known = known.to(self.device)
+        x, known = self._checked_known(x, known)
+        x, context = self._checked(x.where(known, 0), context)
         out, log_prob = x.clone(), torch.zeros(len(x), dtype=torch.float64, device=self.device)
-        masks, which = known.flatten(1).unique(dim=0, return_inverse=True)
-        # Every mask is looked at before the first is drawn, so that a refusal costs no work.
-        members = [self._members_given(mask) for mask in masks]
-        for index, rows in _groups(which):
+        for rows, mask, members in self._by_known(known):
             part = None if context is None else context[rows]
-            out[rows], log_prob[rows] = self._complete(
-                x[rows], masks[index], part, members[index], generator
-            )
+            given = self._given(x[rows], mask, part, members)
+            out[rows] = self._complete(x[rows], mask, part, members, given, generator)
+            if return_log_prob:
+                all_known = torch.ones_like(mask)
+                everything = self._given(out[rows], all_known, part, members)
+                log_prob[rows] = everything.logsumexp(0) - given.logsumexp(0)
         return (out, log_prob) if return_log_prob else out
+
+    def conditional_log_prob(self, x: Array, known: Array, context: Tensor | None = None) -> Tensor:
+        """log p(what is not known | what is) of an event, as :meth:`complete` draws it.
+
+        Args:
+            x: integer symbols (batch, *event_shape).
+            known: bool, (*event_shape) or (batch, *event_shape).
+
+        Returns:
+            (batch,) float64, nats.
+
+        Raises:
+            ValueError: as for :meth:`complete`.
+        """
+        x, context = self._checked(x, context)
+        x, known = self._checked_known(x, known)
+        parts = []
+        groups = self._by_known(known)
+        for rows, mask, members in groups:
+            part = None if context is None else context[rows]
+            given = self._given(x[rows], mask, part, members)
+            everything = self._given(x[rows], torch.ones_like(mask), part, members)
+            parts.append(everything.logsumexp(0) - given.logsumexp(0))
+        order = torch.cat([rows for rows, _, _ in groups]).argsort()
+        return torch.cat(parts)[order]
+
+    def _by_known(self, known: Tensor) -> list[tuple[Tensor, Tensor, list[Member]]]:
+        """Rows that share a known set, that set (D,), and the members with it first."""
+        masks, which = known.flatten(1).unique(dim=0, return_inverse=True)
+        return [
+            (rows, masks[index], self._members_given(masks[index]))
+            for index, rows in _groups(which)
+        ]
 
     def _members_given(self, known: Tensor) -> list[Member]:
         """The members, each with the known dimensions (D,) first in its ordering."""
@@ -308,11 +330,12 @@ class AutoregressiveModel(nn.Module, ABC):
         known: Tensor,
         context: Tensor | None,
         members: Sequence[Member],
+        given: Tensor,
         generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Rows that share one known set (D,); returns the rows and log p(unknown | known)."""
-        evidence = self._given(x, known, context, members)  # (members, batch) log p(known)
-        chosen = torch.multinomial(evidence.softmax(0).T, 1, generator=generator).squeeze(1)
+    ) -> Tensor:
+        """Completes rows that share a known set (D,), by log p(known) of each member."""
+        # A member's weight is its posterior: what is known speaks for some more than for others.
+        chosen = torch.multinomial(given.softmax(0).T, 1, generator=generator).squeeze(1)
         out = torch.empty_like(x)
         clamp = dict(zip(known.nonzero().flatten().tolist(), x.flatten(1)[:, known].T, strict=True))
         for index, rows in _groups(chosen):
@@ -320,8 +343,7 @@ class AutoregressiveModel(nn.Module, ABC):
             values = {position: symbols[rows] for position, symbols in clamp.items()}
             choose = _draw(generator, values)
             out[rows] = traverse(self, choose, len(rows), context=part, member=members[index])
-        everything = self._given(out, torch.ones_like(known), context, members)
-        return out, everything.logsumexp(0) - evidence.logsumexp(0)
+        return out
 
     def _given(
         self, x: Tensor, part: Tensor, context: Tensor | None, members: Sequence[Member]
@@ -331,6 +353,20 @@ class AutoregressiveModel(nn.Module, ABC):
         return -torch.stack([s[:, part].sum(1) for s in surprisals])
 
     # Input
+
+    def _checked_known(self, x: Array, known: Array) -> tuple[Tensor, Tensor]:
+        """Both on the model's device, of shape (batch, *event_shape); x is int64."""
+        x = torch.as_tensor(x, device=self.device)
+        known = torch.as_tensor(known, device=self.device)
+        self.symbols.check_shape(x)
+        if known.dtype != torch.bool:
+            raise ValueError(f"known must be of dtype bool, got {known.dtype}")
+        if known.shape not in (x.shape, self.event_shape):
+            raise ValueError(
+                f"known must have the shape of x {tuple(x.shape)} or of one event "
+                f"{self.event_shape}, got {tuple(known.shape)}"
+            )
+        return x.long(), known.expand(x.shape)
 
     def _checked(self, x: Array, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         x = torch.as_tensor(x, device=self.device)
