@@ -103,7 +103,9 @@ def main(
     sections = track(report.SECTIONS.items(), "drawing pictures", console=ERRORS)
     bodies = {heading: body(findings) for heading, body in sections}
     if picture is not None:
-        picture.write_bytes(pictures.png(partial(pictures.summary, found=findings[-1]), 12, 4))
+        picture.write_bytes(
+            pictures.png(partial(pictures.summary, found=findings[-1]), 15, 6.5, dpi=110)
+        )
     path = report.write(out, bodies, seed=seed, seconds=time.monotonic() - started)
     console.print(f"{path}\n{time.monotonic() - started:.0f} seconds")
 

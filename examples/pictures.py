@@ -25,12 +25,12 @@ PITCH = SIDE + 1  # a digit, and a line between it and the next
 
 
 def png(draw: Callable[[FigureBase], None], width: float, height: float, dpi: int = 150) -> bytes:
-    """What ``draw`` makes of a figure of so many inches."""
+    """What ``draw`` makes of a figure of at most so many inches."""
     figure = Figure((width, height), layout="constrained")
     draw(figure)
     plain, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(plain, dpi=dpi)
-    Image.open(plain).convert("RGB").quantize(256).save(small, "png", optimize=True)
+    figure.savefig(plain, dpi=dpi, bbox_inches="tight", pad_inches=0.05)
+    Image.open(plain).convert("RGB").quantize(128).save(small, "png", optimize=True)
     return small.getvalue()
 
 
@@ -62,9 +62,9 @@ def samples(figure: FigureBase, found: Findings, across: int = 8) -> None:
         axes.set_title(title)
 
 
-def completions(figure: FigureBase, found: Findings, digits: int | None = None) -> None:
+def completions(figure: FigureBase, found: Findings) -> None:
     names = [hidden.name for hidden in found.hidden]
-    blocks = row_of_axes(figure, digits or len(found.hidden[0].digits))
+    blocks = row_of_axes(figure, len(found.hidden[0].digits))
     for digit, axes in enumerate(blocks):
         tiles = [completion(hidden, digit, found.levels) for hidden in found.hidden]
         columns = {0: "true", 1: "known", len(tiles[0]) // 2 + 1: "completed"}
@@ -81,12 +81,11 @@ def completion(hidden: Hidden, digit: int, levels: int) -> Pixels:
     return np.stack([true, np.where(known, true, UNKNOWN), *drawn])
 
 
-def surprises(figure: FigureBase, found: Findings, digits: int | None = None) -> None:
-    cases = found.cases[:digits]
-    highest = max(case.nats.max().item() for row in cases for case in row)
+def surprises(figure: FigureBase, found: Findings) -> None:
+    highest = max(case.nats.max().item() for row in found.cases for case in row)
     heat = ScalarMappable(Normalize(0, highest), HEAT)
-    blocks = np.atleast_1d(figure.subplots(len(cases), 1))
-    for axes, row in zip(blocks, cases, strict=True):
+    blocks = figure.subplots(len(found.cases), 1, squeeze=False)[:, 0]
+    for axes, row in zip(blocks, found.cases, strict=True):
         digits = [coloured(case.x[0].numpy() / (found.levels - 1), INK) for case in row]
         nats = [heat.to_rgba(case.nats[0].numpy())[..., :3] for case in row]
         names = {i: case.name for i, case in enumerate(row)} if axes is blocks[0] else {}
@@ -134,14 +133,13 @@ def coloured(strength: Pixels, ink: tuple[float, float, float]) -> Pixels:
 
 
 def row_of_axes(figure: FigureBase, count: int) -> Sequence[Axes]:
-    return np.atleast_1d(figure.subplots(1, count)).tolist()
+    return list(figure.subplots(1, count, squeeze=False)[0])
 
 
 def summary(figure: FigureBase, found: Findings) -> None:
     """All in one, for the README."""
-    parts = figure.subfigures(1, 3, width_ratios=(4, 3, 4))
-    for part, draw, title in zip(
-        parts, (samples, completions, surprises), ("Samples", "Completions", "Surprise"), strict=True
-    ):
-        part.suptitle(title)
-        draw(part, found)
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(8, 7))[0]
+    top, bottom = left.subfigures(2, 1, squeeze=False, height_ratios=(7, 6))[:, 0]
+    samples(top, found)
+    completions(bottom, found)
+    surprises(right, found)

@@ -19,7 +19,7 @@ from torch import Tensor
 from training_process import run as run_process
 
 from autoregress.data import Data
-from autoregress.evaluation import evaluate
+from autoregress.evaluation import Score, evaluate
 from autoregress.networks.made import MADE
 from autoregress.storage import load, save
 from autoregress.training import Fit, Training, fit
@@ -427,6 +427,21 @@ def test_without_validation_the_last_epoch_is_best(tmp_path):
     fitted = train(made(), tmp_path, valid=None, max_epochs=3, patience=1)
     assert (fitted.best_epoch, fitted.epochs, fitted.valid) == (3, 3, None)
     assert [line["valid_nats"] for line in log(tmp_path)] == [None] * 3
+
+
+def test_an_epoch_of_which_only_the_measuring_is_left(tmp_path, monkeypatch, capsys):
+    def interrupted(*_: object, **__: object) -> Score:
+        raise KeyboardInterrupt
+
+    whole, parts = made(), made()
+    train(whole, max_epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr("autoregress.training.loop.evaluate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(parts, tmp_path, max_epochs=2)
+    train(parts, tmp_path, max_epochs=2, quiet=False)
+    assert "epoch 2/2" in capsys.readouterr().err
+    assert all(map(torch.equal, whole.state_dict().values(), parts.state_dict().values()))
 
 
 def test_the_average_of_the_weights_is_measured():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Generic
+from typing import TYPE_CHECKING, Annotated, Any, Generic, cast
 
 import torch
 import tyro
@@ -29,7 +29,7 @@ from autoregress.data import Data
 from autoregress.data.arrays import holds_split
 from autoregress.evaluation import evaluate
 from autoregress.recipes import RECIPES
-from autoregress.recipes.options import Options
+from autoregress.recipes.options import FamilyOptions, Options
 from autoregress.storage import load
 from autoregress.symbols import Symbols
 from autoregress.training import Training, fit
@@ -104,17 +104,23 @@ class Job(Generic[Options]):
 
 def _jobs() -> Any:
     """A subcommand for every recipe, with its settings as defaults."""
-    jobs = []
+    jobs, job = [], cast(Any, Job)
     for name, recipe in RECIPES.items():
         examples = Examples(data=tyro.MISSING)
         default = Job(examples, tyro.MISSING, recipe.model, recipe.training)
         jobs.append(
             Annotated[
-                Job[type(recipe.model)],  # type: ignore[misc]  # a type made at run time
+                job[type(recipe.model)],
                 subcommand(name, default=default, description=recipe.about),
             ]
         )
     return reduce(or_, jobs)
+
+
+if TYPE_CHECKING:
+    AnyJob = Job[FamilyOptions]
+else:
+    AnyJob = _jobs()
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ class Train:
     autoregress train made --data data.npz --run runs/mine
     """
 
-    recipe: OmitArgPrefixes[OmitSubcommandPrefixes[_jobs()]]  # type: ignore[valid-type]
+    recipe: OmitArgPrefixes[OmitSubcommandPrefixes[AnyJob]]
 
     def __call__(self) -> None:
         job = self.recipe

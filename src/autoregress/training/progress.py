@@ -82,7 +82,8 @@ class Report:
         if best is not None:
             self._valid = f"  valid {record['valid_nats']:.3f} (best {best.nats:.3f})"
         if self._bar is None and not self._quiet:
-            done = record["step"] - self._done
+            # None if all of the epoch's updates were done before the run was resumed.
+            done = max(record["step"] - self._done, 1)
             left = (time.monotonic() - self._started) / done * (self._total - record["step"])
             self._line = (
                 f"epoch {record['epoch']}/{self._epochs}, step {record['step']:,}  "

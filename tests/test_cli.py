@@ -1,0 +1,287 @@
+"""The verbs as a stranger types them: what works, and one wrong input of each kind."""
+
+import csv
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import autoregress as ar
+from autoregress.cli import main
+
+QUICK = ["--max-epochs", "2", "--hidden", "12"]
+
+
+def run(*arguments):
+    """The exit status of a command."""
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as exit_:
+        return exit_.code or 0
+    return 0
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with data of each kind, which is where the commands are run."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 3, (60, 6)).astype(np.uint8)
+    np.savez("data.npz", train=x[:40], valid=x[40:50], test=x[50:])
+    np.save("rows.npy", x[:7])
+    np.savez("partial.npz", x=x[:7], known=rng.random((7, 6)) < 0.5)
+    with open("table.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["colour", "size"])
+        rows.writerows(zip(rng.choice(["red", "blue"], 50), rng.integers(0, 4, 50), strict=True))
+    Path("partial.csv").write_text("colour,size\nred,\n,3\n?,?\n")
+    Path("images").mkdir()
+    for i in range(12):
+        picture = Image.fromarray(rng.integers(0, 256, (6, 6), dtype=np.uint8))
+        picture.save(f"images/{i}.png")
+    return tmp_path
+
+
+def table(path):
+    """The rows of a .csv file, by column."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def trained(data, *more):
+    assert run("train", "made", "--data", data, "--run", "run", *QUICK, *more) == 0
+
+
+def test_the_whole_way_with_an_array(folder, capsys):
+    trained("data.npz")
+    assert "40 training and 10 validation examples" in capsys.readouterr().out
+
+    assert run("evaluate", "run", "--data", "data.npz") == 0
+    printed = capsys.readouterr().out
+    model = ar.load("run")
+    score = ar.evaluate(model, np.load("data.npz")["test"])
+    assert printed.strip() == str(score)
+
+    for name in ("a.npy", "a.npz", "a.csv"):
+        assert run("sample", "run", "--count", 5, "--out", name) == 0
+    drawn = np.load("a.npy")
+    assert drawn.shape == (5, 6)
+    assert np.array_equal(np.load("a.npz")["x"], drawn)
+    expected = model.sample(5, generator=torch.Generator().manual_seed(0))
+    assert np.array_equal(drawn, expected.numpy())
+
+    assert run("complete", "run", "partial.npz", "--out", "c.npz", "--log-prob") == 0
+    partial, done = np.load("partial.npz"), np.load("c.npz")
+    assert np.array_equal(done["x"][partial["known"]], partial["x"][partial["known"]])
+    exact = model.conditional_log_prob(done["x"], partial["known"])
+    assert np.allclose(done["log_prob"], exact.detach().numpy(), atol=1e-5)
+
+    assert run("score", "run", "rows.npy", "--out", "scores.csv", "--top", 2) == 0
+    rows = table("scores.csv")
+    x = np.load("rows.npy")
+    log_prob = model.log_prob(x).detach()
+    surprisal = model.surprisal(x).detach()
+    for row, lp, nats in zip(rows, log_prob, surprisal, strict=True):
+        assert math.isclose(float(row["log_prob"]), float(lp), abs_tol=1e-5)
+        assert math.isclose(float(row["bits_per_dim"]), -float(lp) / 6 / math.log(2), abs_tol=1e-5)
+        assert int(row["surprise_1"]) == int(nats.argmax())
+        assert math.isclose(
+            float(row["surprise_2_nats"]), float(nats.topk(2).values[1]), abs_tol=1e-5
+        )
+
+    capsys.readouterr()
+    assert run("info", "run") == 0
+    info = capsys.readouterr().out
+    assert re.search(r"^model +MADE$", info, re.MULTILINE)
+    assert re.search(r"^epochs +2$", info, re.MULTILINE)
+
+
+def test_the_whole_way_with_a_table(folder, capsys):
+    trained("table.csv")
+    assert run("evaluate", "run", "--data", "table.csv") == 0
+    assert run("sample", "run", "--count", 30, "--out", "new.csv") == 0
+    assert run("evaluate", "run", "--data", "new.csv") == 0
+    rows = table("new.csv")
+    assert rows[0].keys() == {"colour", "size"}
+    assert {row["colour"] for row in rows} <= {"red", "blue"}
+    assert {row["size"] for row in rows} <= set("0123")
+
+    assert run("complete", "run", "partial.csv", "--out", "full.csv", "--log-prob") == 0
+    rows = table("full.csv")
+    assert rows[0]["colour"] == "red"
+    assert rows[1]["size"] == "3"
+    assert all(r["colour"] and r["size"] and float(r["log_prob"]) < 0 for r in rows)
+
+    assert run("score", "run", "table.csv", "--out", "scores.csv") == 0
+    names = {row["surprise_1"] for row in table("scores.csv")}
+    assert names <= {"colour", "size"}
+
+
+def test_the_whole_way_with_images(folder):
+    trained("images", "--levels", 2, "--size", 4, 4)
+    assert ar.load("run").event_shape == (1, 4, 4)
+    assert run("evaluate", "run", "--data", "images") == 0
+    assert run("sample", "run", "--count", 9, "--out", "s.png") == 0
+    with Image.open("s.png") as picture:
+        assert picture.size[0] > 100
+
+
+def test_training_again_goes_on(folder, capsys):
+    trained("data.npz")
+    trained("data.npz", "--max-epochs", 4)
+    assert len(Path("run/log.jsonl").read_text().splitlines()) == 4
+    trained("data.npz", "--max-epochs", 4)
+    assert len(Path("run/log.jsonl").read_text().splitlines()) == 4
+    config = json.loads(Path("run/config.json").read_text())
+    assert config["training"]["max_epochs"] == 4
+    assert config["model"]["hidden"] == [12]
+
+
+def test_held_out_rows_are_a_function_of_the_seed(folder, capsys):
+    np.save("all.npy", np.load("data.npz")["train"])
+    for seed, name in [(1, "a"), (1, "b"), (2, "c")]:
+        command = ["train", "made", "--data", "all.npy", "--run", name, "--seed", seed, *QUICK]
+        assert run(*command, "--holdout", "0.25") == 0
+    one, same, other = (ar.load(name).state_dict()["output.weight"] for name in "abc")
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert "30 training and 10 validation" in capsys.readouterr().out
+
+
+MISTAKES = {
+    "no such data": (["evaluate", "run", "--data", "nope.npz"], "no such file"),
+    "no such run": (["info", "nope"], "no folder nope"),
+    "a folder that is no run": (["info", "images"], "config.json"),
+    "another shape": (["evaluate", "run", "--data", "wide.npy"], r"\(batch, 6\), got \(3, 7\)"),
+    "symbols out of range": (
+        ["evaluate", "run", "--data", "high.npy"],
+        "row 2, column 4 holds 9; its symbols are 0 to 2",
+    ),
+    "NaN": (["evaluate", "run", "--data", "nan.npy"], "NaN"),
+    "empty": (["evaluate", "run", "--data", "empty.npy"], "empty"),
+    "pickle": (["evaluate", "run", "--data", "pickle.npy"], "pickle.npy"),
+    "no such folder to write in": (["sample", "run", "--out", "no/a.npz"], "no folder"),
+    "a kind that is not written": (["sample", "run", "--out", "a.jpg"], ".png"),
+    "vectors are no picture": (["sample", "run", "--out", "a.png"], ".npz or .csv"),
+    "no mask": (["complete", "run", "rows.npy", "--out", "a.npz"], "does not say what is known"),
+    "no count": (["sample", "run", "--out", "a.npz", "--count", 0], "at least 1"),
+    "another model's run": (
+        ["train", "made", "--data", "data.npz", "--run", "run", "--hidden", 7],
+        r"hidden is \[12\], not \[7\]",
+    ),
+    "a senseless option": (
+        ["train", "made", "--data", "data.npz", "--run", "new", "--lr", -1],
+        "lr must be above 0",
+    ),
+    "a senseless model": (
+        ["train", "made", "--data", "data.npz", "--run", "new", "--hidden", 0],
+        "at least one unit",
+    ),
+    "a folder of something else": (
+        ["train", "made", "--data", "data.npz", "--run", "images"],
+        "not a run",
+    ),
+    "damaged weights": (["info", "damaged"], "damaged"),
+    "no such recipe": (["train", "mode", "--data", "data.npz"], "made"),
+    "no such verb": (["trian"], "train"),
+}
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A trained run beside wrong inputs of each kind."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    before = Path.cwd()
+    os.chdir(folder)
+    x = np.random.default_rng(0).integers(0, 3, (40, 6))
+    np.savez("data.npz", train=x[:30], valid=x[30:])
+    trained("data.npz")
+    np.save("rows.npy", x)
+    np.save("wide.npy", np.zeros((3, 7), int))
+    x[2, 4] = 9
+    np.save("high.npy", x)
+    np.save("nan.npy", np.where(x > 8, np.nan, x))
+    np.save("empty.npy", np.zeros((0, 6), int))
+    np.save("pickle.npy", np.array([{"a": 1}], dtype=object))
+    Path("images").mkdir()
+    Image.new("L", (4, 4)).save("images/a.png")
+    Path("damaged").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        Path("damaged", name).write_bytes(Path("run", name).read_bytes())
+    with open("damaged/model.safetensors", "r+b") as file:
+        file.seek(-5, os.SEEK_END)
+        file.write(b"\xff")
+    os.chdir(before)
+    return folder
+
+
+@pytest.mark.parametrize(("arguments", "message"), list(MISTAKES.values()), ids=list(MISTAKES))
+def test_a_mistake_gets_one_sentence_and_loses_nothing(
+    arguments, message, run_folder, monkeypatch, capsys
+):
+    monkeypatch.chdir(run_folder)
+    before = {p: p.read_bytes() for p in Path("run").iterdir()}
+    assert run(*arguments) == 2
+    said = capsys.readouterr()
+    assert re.search(message, said.err + said.out)
+    assert "Traceback" not in said.err
+    if said.err.startswith("autoregress: "):
+        assert said.err.count("\n") == 1
+    after = {p: p.read_bytes() for p in Path("run").iterdir()}
+    assert {p: b for p, b in after.items() if p.name != "config.json"} == {
+        p: b for p, b in before.items() if p.name != "config.json"
+    }
+
+
+def test_an_unwritable_file_is_said_before_the_work(run_folder, monkeypatch, capsys):
+    monkeypatch.chdir(run_folder)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert run("sample", "run", "--out", "a.npz") == 2
+    assert "no permission" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(folder, capsys):
+    command = ["train", "made", "--data", "data.npz", "--run", "run", "--lr", "1e30", *QUICK]
+    assert run(*command) == 1
+    assert re.search(r"step \d+; the last checkpoint", capsys.readouterr().err)
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(folder):
+    command = [sys.executable, "-m", "autoregress", "train", "made", "--data", "data.npz"]
+    command += ["--run", "run", "--max-epochs", "100000", "--patience", "0", "--hidden", "8"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not Path("run/model.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    epochs = len(Path("run/log.jsonl").read_text().splitlines())
+    command[command.index("100000")] = str(epochs + 2)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "best after epoch" in done.stdout
+    assert len(Path("run/log.jsonl").read_text().splitlines()) == epochs + 2
+
+
+@pytest.mark.parametrize(
+    "verb", ["", "train", "evaluate", "sample", "complete", "score", "info", "train made"]
+)
+def test_help_is_there(verb, capsys):
+    assert run(*verb.split(), "--help") == 0
+    said = capsys.readouterr().out
+    assert "usage: autoregress" in said
+    assert "pyright" not in said
+    assert "type: ignore" not in said
