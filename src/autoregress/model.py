@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class Member:
 
     ordering: Ordering
 
-    def promote(self, known: Tensor) -> Member:
+    def promote(self, known: Tensor) -> Self:
         """This member with the known dimensions (D,) bool visited first."""
         return replace(self, ordering=self.ordering.promote(known))
 
@@ -321,7 +321,7 @@ class AutoregressiveModel(nn.Module, ABC):
             f"on the first of them: {name(int(ordering.visit[first_gap]))} is unknown but "
             f"comes before some of the {count} known ones. Give the first n of its "
             f"ordering ({name(int(ordering.visit[0]))}, …), or use a model trained over "
-            f'orderings, such as ar.MADE(…, orderings="any"), which completes from any subset'
+            f"orderings, such as ar.MADE(…, evidence=True), which completes from any subset"
         )
 
     def _complete(

@@ -66,8 +66,9 @@ def sample_degrees(
 class MADE(AutoregressiveModel):
     """An autoencoder masked so that output d sees only what precedes d in an ordering.
 
-    Every hidden unit has a degree (Algorithm 1); layers of any number and width. Trained over
-    several orderings it is an ensemble, and completes from any subset of dimensions.
+    Every hidden unit has a degree (Algorithm 1); layers of any number and width. With several
+    orderings it is an ensemble. Trained over orderings, by "any", by several or by ``evidence``,
+    it completes from any subset of dimensions.
 
     Args:
         event_shape: shape of one example, or its length D if it is a vector.
@@ -76,6 +77,9 @@ class MADE(AutoregressiveModel):
         orderings: "natural"; a count of random orderings, which the updates cycle through;
             "any", a fresh one each update (order-agnostic training); or explicit
             permutations.
+        evidence: train to be given any subset: in every other update, drawn at random, some
+            dimensions come first in the ordering, as what is known does in completion. With a
+            single ordering it costs little of the likelihood, where "any" may cost much.
         connectivities: a count of independent draws of the hidden degrees, which the updates
             cycle through, or "any", a fresh draw each update (connectivity-agnostic training).
         direct: connections from inputs to outputs (eq. 11).
@@ -102,6 +106,7 @@ class MADE(AutoregressiveModel):
         *,
         hidden: Sequence[int] = (500,),
         orderings: Orderings = "natural",
+        evidence: bool = False,
         connectivities: int | Literal["any"] = 1,
         direct: bool = False,
         conditioning: bool = False,
@@ -120,6 +125,7 @@ class MADE(AutoregressiveModel):
             columns=columns,
             hidden=hidden,
             orderings=orderings if isinstance(orderings, int | str) else len(orderings),
+            evidence=evidence,
             connectivities=connectivities,
             direct=direct,
             conditioning=conditioning,
@@ -142,6 +148,7 @@ class MADE(AutoregressiveModel):
         self._activation = ACTIVATIONS[activation]
         self._dropout = dropout
         self._fresh_orderings = isinstance(orderings, str) and orderings == "any"
+        self._evidence = evidence
         self._fresh_connectivities = connectivities == "any"
         # The nodes of the network: which hidden layer's degrees each has. A residual block is
         # two nodes, the second of which is the stream again.
@@ -167,7 +174,7 @@ class MADE(AutoregressiveModel):
             sizes[-1], width, strict=True, conditioning=conditioning, context=context
         )
         self.direct = MaskedLinear(width, width, strict=True, bias=False) if direct else None
-        self.order_agnostic = self._fresh_orderings or len(self.orderings) > 1
+        self.order_agnostic = self._fresh_orderings or evidence or len(self.orderings) > 1
 
     def _set_orderings(self, orderings: Orderings) -> None:
         if isinstance(orderings, str) and orderings == "natural":
@@ -283,9 +290,11 @@ class MADE(AutoregressiveModel):
         Update ``step`` takes the next of the lists, or a fresh ordering or connectivity where
         the model was made with "any" (order- and connectivity-agnostic training).
         """
-        member = self._member(step)
+        member: MaskedMember = self._member(step)
         if self._fresh_orderings:
             member = replace(member, ordering=Ordering.random(self.dims, generator=generator))
+        if self._evidence and float(torch.rand((), generator=generator)) < 0.5:
+            member = member.promote(_random_subset(self.dims, generator))
         if self._fresh_connectivities:
             fresh = sample_degrees(self.dims, self._hidden, generator=generator)
             member = replace(member, hidden=self._by_degree(fresh))
@@ -390,6 +399,12 @@ class MADE(AutoregressiveModel):
                     h = self._activation(z)
                     values[j + 1][:, place] = h
                     pending[j + 1].addmm_(h, weights[j + 1][own])
+
+
+def _random_subset(dims: int, generator: torch.Generator | None) -> Tensor:
+    """(D,) bool: so many dimensions, drawn uniformly, and then which."""
+    size = int(torch.randint(dims + 1, (), generator=generator))
+    return torch.randperm(dims, generator=generator) < size
 
 
 def _conditional(logits: Tensor) -> Conditional:

@@ -43,6 +43,8 @@ class MADEOptions:
         hidden: Width of each hidden layer.
         orderings: The data's own order of dimensions; a number of random orders, used in turn;
             or any: a fresh one each update, for completing from any subset of dimensions.
+        evidence: Train for completing from any subset too: every other update some dimensions,
+            drawn at random, come first.
         connectivities: Draws of the masks' inner degrees, used in turn; or any: a fresh one each
             update.
         direct: Connect inputs to outputs directly, beside the hidden layers.
@@ -55,6 +57,7 @@ class MADEOptions:
 
     hidden: tuple[int, ...] = (500,)
     orderings: int | Literal["natural", "any"] = "natural"
+    evidence: bool = False
     connectivities: int | Literal["any"] = 1
     direct: bool = False
     conditioning: bool = False
