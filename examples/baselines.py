@@ -46,7 +46,7 @@ def packings(data: Data) -> dict[str, bytes]:
     return {
         "a byte a pixel": x.tobytes(),
         f"{width} bit{'s' * (width > 1)} a pixel": np.packbits(bits).tobytes(),
-        "a byte a pixel, pixel by pixel": x.T.tobytes(),
+        "a byte a pixel, all first pixels first": x.T.tobytes(),
     }
 
 

@@ -39,12 +39,18 @@ class Case:
         x: (1, 8, 8).
         marked: (1, 8, 8) bool, the pixels that were changed, where these are few.
         nats: (1, 8, 8) surprisal, which sums to −log p(x).
+        given_rest: (1, 8, 8) −log p(pixel | all others).
     """
 
     name: str
     x: Tensor
     marked: Tensor
     nats: Tensor
+    given_rest: Tensor
+
+    @property
+    def log_p(self) -> float:
+        return -self.nats.sum().item()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 Pixels = np.ndarray[Any, Any]
 
@@ -28,10 +27,9 @@ def png(draw: Callable[[FigureBase], None], width: float, height: float, dpi: in
     """What ``draw`` makes of a figure of at most so many inches."""
     figure = Figure((width, height), layout="constrained")
     draw(figure)
-    plain, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(plain, dpi=dpi, bbox_inches="tight", pad_inches=0.05)
-    Image.open(plain).convert("RGB").quantize(128).save(small, "png", optimize=True)
-    return small.getvalue()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.05)
+    return buffer.getvalue()
 
 
 def training_curves(figure: FigureBase, findings: Sequence[Findings]) -> None:
@@ -82,24 +80,30 @@ def completion(hidden: Hidden, digit: int, levels: int) -> Pixels:
 
 
 def surprises(figure: FigureBase, found: Findings) -> None:
-    highest = max(case.nats.max().item() for row in found.cases for case in row)
-    heat = ScalarMappable(Normalize(0, highest), HEAT)
+    maps = [m.numpy() for row in found.cases for c in row for m in (c.nats, c.given_rest)]
+    # A few pixels are so surprising that beside them all others would look alike.
+    heat = ScalarMappable(Normalize(0, float(np.quantile(maps, 0.99))), HEAT)
     blocks = figure.subplots(len(found.cases), 1, squeeze=False)[:, 0]
     for axes, row in zip(blocks, found.cases, strict=True):
-        digits = [coloured(case.x[0].numpy() / (found.levels - 1), INK) for case in row]
-        nats = [heat.to_rgba(case.nats[0].numpy())[..., :3] for case in row]
+        tiles = [
+            [coloured(case.x[0].numpy() / (found.levels - 1), INK) for case in row],
+            [heat.to_rgba(case.nats[0].numpy())[..., :3] for case in row],
+            [heat.to_rgba(case.given_rest[0].numpy())[..., :3] for case in row],
+        ]
         names = {i: case.name for i, case in enumerate(row)} if axes is blocks[0] else {}
-        mosaic(axes, np.stack([digits, nats]), rows=["digit", "surprise"], columns=names)
+        mosaic(axes, np.array(tiles), rows=["digit", "share", "given\nthe rest"], columns=names)
         for i, case in enumerate(row):
             outline(axes, case, left=i * PITCH)
-            log_p = f"log p = −{case.nats.sum():.1f} nats"
-            axes.text(i * PITCH + SIDE / 2, 2 * PITCH, log_p, ha="center", va="top")
-    figure.colorbar(heat, ax=blocks.tolist(), label="surprise at a pixel, nats", aspect=30)
+            log_p = f"−{-case.log_p:.1f}"
+            axes.text(i * PITCH + SIDE / 2, len(tiles) * PITCH, log_p, ha="center", va="top")
+        axes.text(-1.5, len(tiles) * PITCH, "log p, nats", ha="right", va="top")
+    label = "surprise at a pixel, nats"
+    figure.colorbar(heat, ax=blocks.tolist(), label=label, aspect=40, extend="max")
 
 
 def outline(axes: Axes, case: Case, left: int) -> None:
-    """Frames the marked pixels, in the digit and in the map below it."""
-    for top in (0, PITCH):
+    """Frames the marked pixels, in the digit and in the maps below it."""
+    for top in (0, PITCH, 2 * PITCH):
         for y, x in case.marked[0].nonzero().tolist():
             axes.add_patch(Rectangle((left + x, top + y), 1, 1, fill=False, edgecolor=MARK, lw=1.2))
 
@@ -138,8 +142,8 @@ def row_of_axes(figure: FigureBase, count: int) -> Sequence[Axes]:
 
 def summary(figure: FigureBase, found: Findings) -> None:
     """All in one, for the README."""
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(8, 7))[0]
-    top, bottom = left.subfigures(2, 1, squeeze=False, height_ratios=(7, 6))[:, 0]
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(9, 8))[0]
+    top, bottom = left.subfigures(2, 1, squeeze=False, height_ratios=(6, 5))[:, 0]
     samples(top, found)
     completions(bottom, found)
     surprises(right, found)

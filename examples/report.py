@@ -46,33 +46,41 @@ td[colspan] { padding-top: 1rem; font-weight: 600 }
 Rows = Sequence[Sequence[str]]
 
 
-# The figures, in the terminal and on the page
+# The figures, for the terminal and the page alike: a header, and rows. A row of a single cell heads
+# those below it.
 
-LIKELIHOODS = ("", "nats per digit", "bits per pixel")
 
-
-def likelihoods(findings: Sequence[Findings]) -> Table:
-    table = Table(title="Held-out likelihood ± standard error")
-    for column in LIKELIHOODS:
-        table.add_column(column, justify="right" if column else "left")
+def likelihood_rows(findings: Sequence[Findings]) -> Rows:
+    rows: list[Sequence[str]] = [("", "nats per digit", "bits/dim")]
     for found in findings:
-        table.add_section()
-        table.add_row(f"[bold]{found.title}[/]")
-        for row in likelihood_rows(found):
-            table.add_row(*row)
-    return table
+        rows.append((found.title,))
+        for name, score in found.scores.items():
+            error = score.standard_error
+            rows.append(
+                (
+                    name,
+                    pair(score.nats, error, 2),
+                    pair(score.bits_per_dim, error * score.bits_per_dim / score.nats, 4),
+                )
+            )
+    return rows
 
 
-def likelihood_rows(found: Findings) -> Rows:
-    return [
-        (name, pair(score.nats, score.standard_error, 2), bits_per_dim(score))
-        for name, score in found.scores.items()
-    ]
+def completion_rows(findings: Sequence[Findings]) -> Rows:
+    rows: list[Sequence[str]] = [("hidden", "−log p(hidden)", "−log p(hidden | known)")]
+    for found in findings:
+        rows.append((found.title,))
+        rows += [(h.name, f"{h.alone:.2f}", f"{h.given:.2f}") for h in found.hidden]
+    return rows
 
 
-def bits_per_dim(score: ar.Score) -> str:
-    error = score.standard_error * score.bits_per_dim / score.nats
-    return pair(score.bits_per_dim, error, 4)
+def surprise_rows(findings: Sequence[Findings]) -> Rows:
+    rows: list[Sequence[str]] = [("log p", *(case.name for case in findings[0].cases[0]))]
+    for found in findings:
+        rows.append((found.title,))
+        for number, cases in enumerate(found.cases, 1):
+            rows.append((f"digit {number}", *(f"{case.log_p:.1f}" for case in cases)))
+    return rows
 
 
 def pair(value: float, error: float, digits: int) -> str:
@@ -80,13 +88,28 @@ def pair(value: float, error: float, digits: int) -> str:
     return f"{value:.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
 
 
+TABLES = {
+    "Held-out likelihood ± standard error": likelihood_rows,
+    "Nats of a hidden part of a test digit": completion_rows,
+    "log p in nats": surprise_rows,
+}
+
+
+def terminal(title: str, rows: Rows) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for i, column in enumerate(rows[0]):
+        table.add_column(column, justify="right" if i else "left", no_wrap=i == 0)
+    for row in rows[1:]:
+        if len(row) == 1:
+            table.add_section()
+        table.add_row(*row, style="bold" if len(row) == 1 else None)
+    return table
+
+
 # The sections of the page: the body of each
 
 
 def likelihood(findings: Sequence[Findings]) -> str:
-    rows: list[Sequence[str]] = []
-    for found in findings:
-        rows += [(found.title,), *likelihood_rows(found)]
     saved = [
         f"{1 - list(found.scores.values())[-1].nats / found.scores['xz'].nats:.0%} "
         f"({found.title.lower()}, packed as {found.packing})"
@@ -99,7 +122,7 @@ def likelihood(findings: Sequence[Findings]) -> str:
             "better, and nothing here is a bound or an estimate. Mixing orderings means averaging "
             "their probabilities, which is again a distribution."
         )
-        + table(LIKELIHOODS, rows)
+        + table(likelihood_rows(findings))
         + paragraph(
             "Two baselines. <em>Independent pixels</em> knows how often each pixel has each of "
             "its levels in the training digits. <em>xz</em> is the size that LZMA2 brings all "
@@ -132,10 +155,6 @@ def samples(findings: Sequence[Findings]) -> str:
 
 
 def completions(findings: Sequence[Findings]) -> str:
-    rows: list[Sequence[str]] = []
-    for found in findings:
-        rows.append((found.title,))
-        rows += [(h.name, f"{h.alone:.2f}", f"{h.given:.2f}") for h in found.hidden]
     return (
         paragraph(
             "Half of a digit is hidden, and the model draws the rest from p(hidden | known), "
@@ -145,29 +164,41 @@ def completions(findings: Sequence[Findings]) -> str:
         + each(
             findings,
             pictures.completions,
-            "The first ten test digits. Light blue is what is hidden, dark blue what was drawn.",
+            "The first ten test digits, by the part that is hidden. Light blue is hidden, dark "
+            "blue was drawn.",
             height=4.3,
         )
         + paragraph(
-            "What the hidden half of a test digit costs in nats on average, if nothing of the "
-            "digit is known and if the other half is. Their difference is what one half tells of "
-            "the other."
+            "What the hidden half of a test digit costs in nats on average: by itself, and given "
+            "the other half. Both are exact for a mixture of eight orderings. The difference is "
+            "what the model makes of the other half. Where there is none, or the second figure is "
+            "even larger, it has not learned to use that half: random orderings, as in training, "
+            "hardly ever begin with a whole side."
         )
-        + table(("hidden", "−log p(hidden)", "−log p(hidden | known)"), rows)
+        + table(completion_rows(findings))
     )
 
 
 def surprises(findings: Sequence[Findings]) -> str:
-    return paragraph(
-        "Where is the surprise? −log p is a sum over pixels, so each has its share. The digits on "
-        "the left are among the least surprising of the test set; beside them they are tampered "
-        "with. The pixels at fault light up, and log p says how much less probable the whole is."
-    ) + each(
-        findings,
-        pictures.surprises,
-        "Pixels that were changed one by one are framed in red. Moved and mirrored digits have no "
-        "single culprit: there the surprise spreads over the strokes.",
-        height=7.4,
+    return (
+        paragraph(
+            "Which pixel does not belong? The digits on the left are among those that surprise the "
+            "model least. Beside them they are tampered with: three pixels inverted, two rows "
+            "erased, all moved right by one, all turned upside down. Below each are two maps. "
+            "<em>Share</em> is how −log p spreads over the pixels: each is judged by those before "
+            "it in the ordering, averaged over orderings, and the sum is −log p. <em>Given the "
+            "rest</em> judges each pixel by all 63 others, which is another exact conditional "
+            "(a mixture of eight orderings): there the pixels at fault light up most."
+        )
+        + each(
+            findings,
+            pictures.surprises,
+            "Changed pixels are framed in red; the brightest hundredth of all pixels is clipped. "
+            "Moved or turned as a whole, a digit surprises wherever it no longer fits.",
+            height=10,
+        )
+        + paragraph("log p of each, in nats; nearer to 0 is more probable:")
+        + table(surprise_rows(findings))
     )
 
 
@@ -226,14 +257,13 @@ def paragraph(text: str) -> str:
     return f"<p>{text}</p>"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A row of a single cell heads those below it."""
-    head = "".join(f"<th>{cell}</th>" for cell in header)
+def table(rows: Rows) -> str:
+    head = "".join(f"<th>{cell}</th>" for cell in rows[0])
     body = "".join(
         "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
         if len(row) > 1
-        else f'<tr><td colspan="{len(header)}">{row[0]}</td></tr>'
-        for row in rows
+        else f'<tr><td colspan="{len(rows[0])}">{row[0]}</td></tr>'
+        for row in rows[1:]
     )
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 

@@ -1,0 +1,129 @@
+"""The demo runs from start to end, and its report and its baselines are what they say."""
+
+import base64
+import io
+import lzma
+import math
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import autoregress as ar
+from autoregress.recipes import RECIPES, MADEOptions
+
+ROOT = Path(__file__).parent.parent
+TITLES = {"Black and white": {"threshold": 8}, "17 levels of grey": {"levels": 17}}
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+    printed: str
+    page: str
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    folder = tmp_path_factory.mktemp("demo")
+    out, picture = folder / "demo", folder / "demo.png"
+    command = [sys.executable, str(ROOT / "examples/demo.py"), "--epochs", "2"]
+    done = subprocess.run(
+        [*command, "--out", str(out), "--picture", str(picture)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return Run(folder, done.stdout, (out / "report.html").read_text(encoding="utf-8"))
+
+
+def figures(printed: str) -> dict[tuple[str, str], tuple[float, float]]:
+    """Nats and bits/dim of the printed likelihood table, by its title and what was measured."""
+    found, title = {}, ""
+    for line in printed.splitlines():
+        cells = [cell.strip() for cell in line.strip("│").split("│")]
+        if len(cells) != 3:
+            continue
+        if cells[0] in TITLES:
+            title = cells[0]
+        elif re.match(r"independent|xz|MADE", cells[0]):
+            nats, bits = (float(cell.split("±")[0]) for cell in cells[1:])
+            found[title, cells[0]] = nats, bits
+    return found
+
+
+def test_the_table_has_every_figure_and_they_agree(run):
+    found = figures(run.printed)
+    names = ["independent pixels", "xz", "MADE, one ordering", "MADE, 32 orderings"]
+    assert list(found) == [(title, name) for title in TITLES for name in names]
+    for nats, bits in found.values():
+        assert math.isfinite(nats)
+        assert bits == pytest.approx(nats / 64 / math.log(2), abs=2e-4)
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_the_independent_baseline_is_that_of_counts(run, title):
+    train, _, test = ar.data.digits_splits(**TITLES[title])
+    x, y = train.x.numpy().reshape(-1, 64), test.x.numpy().reshape(-1, 64)
+    counts = (x[:, :, None] == np.arange(2 if "threshold" in TITLES[title] else 17)).sum(
+        0
+    ) + 1  # (64, K)
+    p = counts / counts.sum(1, keepdims=True)
+    nats = -np.log(p[np.arange(64), y]).sum(1).mean()
+    assert figures(run.printed)[title, "independent pixels"][0] == pytest.approx(nats, abs=0.006)
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_xz_is_given_its_best_packing(run, title):
+    test = ar.data.digits_splits(**TITLES[title])[2]
+    x = test.x.numpy().reshape(-1, 64)
+    packed = np.packbits(x, axis=1) if test.symbols == 2 else x
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
+
+    def nats(data: bytes) -> float:
+        size = len(lzma.compress(data, format=lzma.FORMAT_RAW, filters=filters))
+        return size * 8 * math.log(2) / len(x)
+
+    smallest = min(nats(packed.tobytes()), nats(x.tobytes()), nats(x.T.tobytes()))
+    assert figures(run.printed)[title, "xz"][0] == pytest.approx(smallest, abs=0.006)
+
+
+def test_the_report_is_whole_and_needs_nothing_beside_it(run):
+    for heading in ("Likelihood", "Training", "Samples", "Completions", "Surprise"):
+        assert f"<h2>{heading}</h2>" in run.page
+    assert "seed 0" in run.page
+    assert not re.search(r"https?:|file:|<script|<link|@import", run.page)
+    sources = re.findall(r'(?:src|href)="([^"]*)"|url\(', run.page)
+    assert len(sources) == 7  # the curves, and three pictures of each form of the digits
+    for source in sources:
+        head, data = source.split(",")
+        assert head == "data:image/png;base64"
+        Image.open(io.BytesIO(base64.b64decode(data, validate=True))).verify()
+
+
+def test_the_path_and_the_time_come_last(run):
+    *_, path, seconds = run.printed.strip().splitlines()
+    assert Path(path) == (run.folder / "demo/report.html").resolve()
+    assert re.fullmatch(r"\d+ seconds", seconds)
+
+
+def test_the_picture_for_the_readme_is_small(run):
+    Image.open(run.folder / "demo.png").verify()
+    assert (run.folder / "demo.png").stat().st_size <= 200_000
+
+
+def test_the_recipe_is_the_demo_s(run):
+    model = ar.load(run.folder / "demo/runs/bits")
+    recipe = RECIPES["made-digits"].model
+    assert isinstance(recipe, MADEOptions)
+    same = recipe.build(model.event_shape, 2, None)
+    assert model.options == same.options
