@@ -276,6 +276,12 @@ def test_ctrl_c_leaves_a_run_that_goes_on(folder):
     assert len(Path("run/log.jsonl").read_text().splitlines()) == epochs + 2
 
 
+def test_a_reader_who_has_had_enough_is_not_told_of_it():
+    command = f"{sys.executable} -m autoregress train --help | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize(
     "verb", ["", "train", "evaluate", "sample", "complete", "score", "info", "train made"]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def _jobs() -> Any:
         jobs.append(
             Annotated[
                 job[type(recipe.model)],
-                subcommand(name, default=default, description=recipe.about),
+                subcommand(name, default=default, description=recipe.title),
             ]
         )
     return reduce(or_, jobs)
@@ -380,16 +381,19 @@ def _shortened(value: Any, most: int = 12) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs a verb. Exit status 2 for a user's mistake, 1 for a failed run, 130 for Ctrl-C."""
-    verb: Callable[[], None] = tyro.cli(
-        HelptextFromCommentsOff[Verb],  # type: ignore[arg-type]  # a union is a form of type
-        prog="autoregress",
-        description=f"{(sys.modules['autoregress'].__doc__ or '').strip()} Version {__version__}.",
-        args=argv,
-    )
     try:
+        verb: Callable[[], None] = tyro.cli(
+            HelptextFromCommentsOff[Verb],  # type: ignore[arg-type]  # a union is a form of type
+            prog="autoregress",
+            description=f"{sys.modules['autoregress'].__doc__} Version {__version__}.",
+            args=argv,
+        )
         verb()
     except KeyboardInterrupt:
         sys.exit(_say("interrupted; the same command resumes a training run", 130))
+    except BrokenPipeError:  # whoever was reading, such as head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except FloatingPointError as error:
         sys.exit(_say(str(error), 1))
     except (ValueError, OSError) as error:

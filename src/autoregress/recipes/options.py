@@ -34,6 +34,11 @@ class Recipe(Generic[Options]):
     model: Options
     training: Training
 
+    @property
+    def title(self) -> str:
+        """Its first line."""
+        return (self.about or "").partition("\n")[0]
+
 
 @dataclass(frozen=True)
 class MADEOptions:

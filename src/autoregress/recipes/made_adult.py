@@ -1,0 +1,17 @@
+"""Adult as in the MADE paper; with -best, as well as we can.
+
+autoregress train made-adult --data adult.npz --run runs/adult
+autoregress train made-adult-best --data adult.npz --run runs/adult-best
+"""
+
+from autoregress.recipes.made_paper import recipe
+from autoregress.recipes.options import MADEOptions, Recipe
+from autoregress.training import Training
+
+PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1))
+
+BEST = Recipe(
+    __doc__,
+    MADEOptions(hidden=(1000,), direct=True, dropout=0.5),
+    Training(lr=5e-4, ema=0.995, max_epochs=400),
+)

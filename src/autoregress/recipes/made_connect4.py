@@ -1,0 +1,17 @@
+"""Connect-4 as in the MADE paper; with -best, as well as we can.
+
+autoregress train made-connect4 --data connect4.npz --run runs/connect4
+autoregress train made-connect4-best --data connect4.npz --run runs/connect4-best
+"""
+
+from autoregress.recipes.made_paper import recipe
+from autoregress.recipes.options import MADEOptions, Recipe
+from autoregress.training import Training
+
+PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1))
+
+BEST = Recipe(
+    __doc__,
+    MADEOptions(hidden=(1000,), direct=True, dropout=0.5),
+    Training(lr=5e-4, ema=0.995, max_epochs=400),
+)

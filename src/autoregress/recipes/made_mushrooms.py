@@ -1,0 +1,17 @@
+"""Mushrooms as in the MADE paper; with -best, as well as we can.
+
+autoregress train made-mushrooms --data mushrooms.npz --run runs/mushrooms
+autoregress train made-mushrooms-best --data mushrooms.npz --run runs/mushrooms-best
+"""
+
+from autoregress.recipes.made_paper import recipe
+from autoregress.recipes.options import MADEOptions, Recipe
+from autoregress.training import Training
+
+PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1))
+
+BEST = Recipe(
+    __doc__,
+    MADEOptions(hidden=(1000,), direct=True, dropout=0.5),
+    Training(lr=5e-4, ema=0.995, max_epochs=400),
+)

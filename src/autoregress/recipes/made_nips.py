@@ -1,0 +1,17 @@
+"""NIPS 0-12 as in the MADE paper; with -best, as well as we can.
+
+autoregress train made-nips --data nips.npz --run runs/nips
+autoregress train made-nips-best --data nips.npz --run runs/nips-best
+"""
+
+from autoregress.recipes.made_paper import recipe
+from autoregress.recipes.options import MADEOptions, Recipe
+from autoregress.training import Training
+
+PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=32, connectivities=32))
+
+BEST = Recipe(
+    __doc__,
+    MADEOptions(hidden=(1000,), direct=True, dropout=0.5),
+    Training(lr=5e-4, ema=0.995, max_epochs=400),
+)

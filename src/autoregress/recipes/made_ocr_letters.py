@@ -1,0 +1,17 @@
+"""OCR letters as in the MADE paper; with -best, as well as we can.
+
+autoregress train made-ocr-letters --data ocr_letters.npz --run runs/ocr_letters
+autoregress train made-ocr-letters-best --data ocr_letters.npz --run runs/ocr_letters-best
+"""
+
+from autoregress.recipes.made_paper import recipe
+from autoregress.recipes.options import MADEOptions, Recipe
+from autoregress.training import Training
+
+PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1))
+
+BEST = Recipe(
+    __doc__,
+    MADEOptions(hidden=(1000,), direct=True, dropout=0.5),
+    Training(lr=5e-4, ema=0.995, max_epochs=400),
+)
