@@ -12,6 +12,6 @@ PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1))
 
 BEST = Recipe(
     __doc__,
-    MADEOptions(hidden=(1000,), direct=True, dropout=0.5),
-    Training(lr=5e-4, ema=0.995, max_epochs=400),
+    MADEOptions(hidden=(1000,), orderings=4, direct=True, conditioning=True, dropout=0.4),
+    Training(ema=0.995, max_epochs=400),
 )

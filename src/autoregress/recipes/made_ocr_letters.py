@@ -12,6 +12,6 @@ PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1))
 
 BEST = Recipe(
     __doc__,
-    MADEOptions(hidden=(1000,), direct=True, dropout=0.5),
-    Training(lr=5e-4, ema=0.995, max_epochs=400),
+    MADEOptions(hidden=(1500,), direct=True, dropout=0.3),
+    Training(lr=5e-4, ema=0.999, max_epochs=100),
 )
