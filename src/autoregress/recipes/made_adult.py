@@ -1,7 +1,12 @@
 """Adult as in the MADE paper; with -best, as well as we can.
 
-autoregress train made-adult --data adult.npz --run runs/adult
-autoregress train made-adult-best --data adult.npz --run runs/adult-best
+    autoregress train made-adult --data adult.npz --run runs/adult
+    autoregress train made-adult-best --data adult.npz --run runs/adult-best
+
+made-adult, seed 0: 13.15 ± 0.05 test nats,
+1 min on one core.
+made-adult-best, seed 0: 13.08 ± 0.05 test nats,
+2 min on one core.
 """
 
 from autoregress.recipes.made_paper import recipe

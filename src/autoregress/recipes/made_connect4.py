@@ -1,7 +1,12 @@
 """Connect-4 as in the MADE paper; with -best, as well as we can.
 
-autoregress train made-connect4 --data connect4.npz --run runs/connect4
-autoregress train made-connect4-best --data connect4.npz --run runs/connect4-best
+    autoregress train made-connect4 --data connect4.npz --run runs/connect4
+    autoregress train made-connect4-best --data connect4.npz --run runs/connect4-best
+
+made-connect4, seed 0: 12.02 ± 0.01 test nats,
+1 min on one core.
+made-connect4-best, seed 0: 11.56 ± 0.01 test nats,
+4 min on one core.
 """
 
 from autoregress.recipes.made_paper import recipe

@@ -1,7 +1,13 @@
 """DNA as in the MADE paper; with -best, as well as we can.
 
-autoregress train made-dna --data dna.npz --run runs/dna
-autoregress train made-dna-best --data dna.npz --run runs/dna-best
+    autoregress train made-dna --data dna.npz --run runs/dna
+    autoregress train made-dna-best --data dna.npz --run runs/dna-best
+
+made-dna, seed 0: 85.68 ± 0.41 test nats,
+3 min on one core.
+made-dna-best, seed 0: 79.63 ± 0.69 test nats,
+3 min on one core.
+The second with 64 orderings.
 """
 
 from autoregress.recipes.made_paper import recipe

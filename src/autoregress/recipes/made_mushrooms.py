@@ -1,7 +1,12 @@
 """Mushrooms as in the MADE paper; with -best, as well as we can.
 
-autoregress train made-mushrooms --data mushrooms.npz --run runs/mushrooms
-autoregress train made-mushrooms-best --data mushrooms.npz --run runs/mushrooms-best
+    autoregress train made-mushrooms --data mushrooms.npz --run runs/mushrooms
+    autoregress train made-mushrooms-best --data mushrooms.npz --run runs/mushrooms-best
+
+made-mushrooms, seed 0: 9.90 ± 0.04 test nats,
+1 min on one core.
+made-mushrooms-best, seed 0: 9.54 ± 0.04 test nats,
+2 min on one core.
 """
 
 from autoregress.recipes.made_paper import recipe

@@ -1,7 +1,12 @@
 """NIPS 0-12 as in the MADE paper; with -best, as well as we can.
 
-autoregress train made-nips --data nips.npz --run runs/nips
-autoregress train made-nips-best --data nips.npz --run runs/nips-best
+    autoregress train made-nips --data nips.npz --run runs/nips
+    autoregress train made-nips-best --data nips.npz --run runs/nips-best
+
+made-nips, seed 0: 275.94 ± 0.94 test nats,
+1 min on one core.
+made-nips-best, seed 0: 274.66 ± 1.06 test nats,
+1 min on one core.
 """
 
 from autoregress.recipes.made_paper import recipe

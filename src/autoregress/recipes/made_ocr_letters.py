@@ -1,7 +1,12 @@
 """OCR letters as in the MADE paper; with -best, as well as we can.
 
-autoregress train made-ocr-letters --data ocr_letters.npz --run runs/ocr_letters
-autoregress train made-ocr-letters-best --data ocr_letters.npz --run runs/ocr_letters-best
+    autoregress train made-ocr-letters --data ocr_letters.npz --run runs/ocr_letters
+    autoregress train made-ocr-letters-best --data ocr_letters.npz --run runs/ocr_letters-best
+
+made-ocr-letters, seed 0: 28.52 ± 0.22 test nats,
+2 min on one core.
+made-ocr-letters-best, seed 0: 26.23 ± 0.19 test nats,
+5 min on one core.
 """
 
 from autoregress.recipes.made_paper import recipe

@@ -1,7 +1,11 @@
 """Web as in the MADE paper; with -best, as well as we can.
 
-autoregress train made-web --data web.npz --run runs/web
-autoregress train made-web-best --data web.npz --run runs/web-best
+    autoregress train made-web --data web.npz --run runs/web
+    autoregress train made-web-best --data web.npz --run runs/web-best
+
+made-web: no figure yet.
+made-web-best, seed 0: 28.26 ± 0.20 test nats,
+2 min on one core.
 """
 
 from autoregress.recipes.made_paper import recipe
