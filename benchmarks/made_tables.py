@@ -112,7 +112,8 @@ def train_and_measure(name: str, kind: str, seed: int, runs: Path) -> dict[str, 
         "measured_after": round(time.monotonic() - started),
         "parameters": sum(p.numel() for p in model.parameters()),
         "threads": torch.get_num_threads(),
-        "command": f"{COMMAND} --sets {name} --recipes {kind} --seeds {seed}",
+        "command": f"{COMMAND} --sets {name} --recipes {kind} --seeds {seed} "
+        f"--threads {torch.get_num_threads()}",
     }
 
 
