@@ -49,9 +49,9 @@ def dense_log_prob(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def training_step(
-    model: nn.Module, loss: Callable[[int], Tensor], optimiser: type[torch.optim.Optimizer]
+    model: nn.Module, loss: Callable[[int], Tensor], optimiser: Callable[..., torch.optim.Optimizer]
 ) -> Callable[[], None]:
-    opt = optimiser(model.parameters(), lr=1e-4)  # type: ignore[call-arg]
+    opt = optimiser(model.parameters(), lr=1e-4)
     step = 0
 
     def run() -> None:

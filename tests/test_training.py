@@ -429,6 +429,14 @@ def test_without_validation_the_last_epoch_is_best(tmp_path):
     assert [line["valid_nats"] for line in log(tmp_path)] == [None] * 3
 
 
+def test_a_run_of_other_permutations_is_another_run(tmp_path):
+    one, other = ([[*range(6)], [5, *range(5)]], [[*range(6)], [4, 5, *range(4)]])
+    train(made(orderings=one), tmp_path, max_epochs=1)
+    with pytest.raises(ValueError, match="its orderings"):
+        train(made(orderings=other), tmp_path, max_epochs=2)
+    assert train(made(orderings=one), tmp_path, max_epochs=2).epochs == 2
+
+
 def test_an_epoch_of_which_only_the_measuring_is_left(tmp_path, monkeypatch, capsys):
     def interrupted(*_: object, **__: object) -> Score:
         raise KeyboardInterrupt

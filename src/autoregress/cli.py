@@ -319,7 +319,7 @@ class Info:
             "symbols": _shortened(symbols.compact),
             "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
             "members": len(model.members),
-            **model.options,
+            **{name: _shortened(value) for name, value in model.options.items()},
         }
         if symbols.columns:
             lines["columns"] = ", ".join(
@@ -374,6 +374,8 @@ def _dimension(symbols: Symbols, dim: int) -> str:
 
 
 def _shortened(value: Any, most: int = 12) -> str:
+    if isinstance(value, list) and isinstance(value[0], list):
+        return f"{len(value)} given"
     if not isinstance(value, list) or len(value) <= most:
         return str(value)
     return f"[{', '.join(map(str, value[:most]))}, …] ({len(value)} numbers)"

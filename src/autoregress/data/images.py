@@ -17,9 +17,10 @@ from torch import Tensor
 from autoregress.data.dataset import Data
 from autoregress.symbols import Columns, Symbols
 
-SUFFIXES = frozenset(
-    ".bmp .gif .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()  # noqa: SIM905
-)
+SUFFIXES = {
+    *(".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm"),
+    *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+}
 MID_GREY = 128
 WIDEST = 1000
 

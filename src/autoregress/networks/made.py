@@ -118,13 +118,15 @@ class MADE(AutoregressiveModel):
         columns: Columns | None = None,
     ) -> None:
         hidden = tuple(hidden)
+        if not isinstance(orderings, int | str):
+            orderings = [list(_ordering(o).visit.tolist()) for o in orderings]
         super().__init__(
             event_shape,
             symbols,
             context=context,
             columns=columns,
             hidden=hidden,
-            orderings=orderings if isinstance(orderings, int | str) else len(orderings),
+            orderings=orderings,
             evidence=evidence,
             connectivities=connectivities,
             direct=direct,
@@ -188,7 +190,7 @@ class MADE(AutoregressiveModel):
         elif isinstance(orderings, int):
             chosen = [Ordering.random(self.dims) for _ in range(orderings)]
         else:
-            chosen = [o if isinstance(o, Ordering) else Ordering(o) for o in orderings]
+            chosen = [_ordering(o) for o in orderings]
         if not chosen:
             raise ValueError("a model needs at least one ordering")
         for ordering in chosen:
@@ -399,6 +401,10 @@ class MADE(AutoregressiveModel):
                     h = self._activation(z)
                     values[j + 1][:, place] = h
                     pending[j + 1].addmm_(h, weights[j + 1][own])
+
+
+def _ordering(visit: Ordering | Sequence[int] | Tensor) -> Ordering:
+    return visit if isinstance(visit, Ordering) else Ordering(visit)
 
 
 def _random_subset(dims: int, generator: torch.Generator | None) -> Tensor:
