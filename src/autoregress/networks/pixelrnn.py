@@ -45,7 +45,9 @@ class DiagonalBiLSTM(PixelModel):
 
     The state of a pixel comes from those of the pixels before it and above it, seen from the left
     in one map and from the right in the other; the map from the right is moved down by a row, and
-    added. So every layer sees all that precedes a pixel.
+    added. So every layer sees all that precedes a pixel, save one: as the first convolution hides
+    a pixel from its own place, the map from the right does not have the last pixel of the row
+    above, and only the 7×7 shows it to those at most three to its left.
     """
 
     def _network(
