@@ -1,6 +1,7 @@
-"""PixelCNN and PixelRNN against their equations written out, and against all states of small images."""
+"""PixelCNN and PixelRNN against their equations written out, and all states of small images."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,10 @@ def make(family, **options):
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=1 / np.sqrt(max(parameter[0].numel(), 4)))
     return model
+
+
+def network_of(model) -> Any:
+    return model.networks[0]
 
 
 # The mass, the two faces, and who sees whom
@@ -129,19 +134,17 @@ class Sight:
 
 
 def sight(family, shape, layers):
-    if family is not ar.GatedPixelCNN:
-        view = Sight(shape, 3, 3)
-    else:
-        view = Sight(shape, 0, 3)
-        vertical = {
-            (r, c): {
-                (k, r - dr, c + dc)
-                for k, dr, dc in itertools.product(view.groups, (1, 2, 3), range(-3, 4))
-                if r - dr >= 0 and 0 <= c + dc < view.width
-            }
-            for r in range(view.height)
-            for c in range(view.width)
+    view = Sight(shape, 0 if family is ar.GatedPixelCNN else 3, 3)
+    # The vertical stack of the gated one.
+    vertical = {
+        (r, c): {
+            (k, r - dr, c + dc)
+            for k, dr, dc in itertools.product(view.groups, (1, 2, 3), range(-3, 4))
+            if r - dr >= 0 and 0 <= c + dc < view.width
         }
+        for r in range(view.height)
+        for c in range(view.width)
+    }
     for _ in range(layers):
         if family is ar.PixelCNN:
             view.add(view.conv(view.sets, 1, 1))
@@ -221,7 +224,7 @@ def image(*shape):
 
 def test_row_lstm_is_its_equations():
     model = make(ar.RowLSTM, event_shape=(2, 4, 5), symbols=2, layers=1)
-    layer = model.networks[0].layers[0]
+    layer = network_of(model).layers[0]
     x = image(3, 4, 5, 12)
     inputs = layer.inputs._own()[:, :, 0]  # (4h, 2h, 2): left, own
     weight = layer.cell.weight[0].view(3, 6, 24)  # left above, above, right above
@@ -246,7 +249,7 @@ def test_row_lstm_is_its_equations():
 @pytest.mark.parametrize(("height", "width"), [(4, 5), (5, 3), (1, 4), (4, 1), (1, 1)])
 def test_diagonal_bilstm_is_its_equations(height, width):
     model = make(ar.DiagonalBiLSTM, event_shape=(1, height, width), symbols=2, layers=1)
-    cell = model.networks[0].layers[0].cell
+    cell = network_of(model).layers[0].cell
     sums = image(2, height, width, 48)
 
     def states(side, inputs):
@@ -281,7 +284,7 @@ def test_an_lstm_is_equation_3():
 @pytest.mark.parametrize(("size", "strict"), [(7, True), (3, False)])
 def test_a_convolution_is_that_of_the_whole_kernel_masked(size, strict):
     """The paper's masks A and B, on a kernel of size × size and three colour groups."""
-    network = make(ar.PixelCNN, event_shape=(3, 6, 5), symbols=2, features=7).networks[0]
+    network = network_of(make(ar.PixelCNN, event_shape=(3, 6, 5), symbols=2, features=7))
     conv = network.entry if strict else network.layers[0].conv
     inputs = 3 if strict else 7
     groups = torch.arange(7) * 3 // 7
@@ -309,7 +312,7 @@ def test_a_convolution_is_that_of_the_whole_kernel_masked(size, strict):
 def test_a_gated_layer_is_its_figure():
     """Figure 2 of the paper: n×n and 1×n, the vertical stack moved down by a row."""
     model = make(ar.GatedPixelCNN, event_shape=(1, 5, 6), symbols=2, layers=1, features=4)
-    network = model.networks[0]
+    network = network_of(model)
     x = torch.randint(2, (3, 1, 5, 6))
     pixels = torch.cat([torch.ones(3, 1, 5, 6), x * 2.0 - 1], 1)
     vertical = network.vertical
@@ -341,7 +344,7 @@ def test_residual_and_skip_connections_are_where_they_are_said_to_be():
         model = make(
             ar.RowLSTM, event_shape=(1, 4, 4), symbols=2, residual=residual, skip=skip, layers=1
         )
-        network = model.networks[0]
+        network = network_of(model)
         for parameter in network.up.parameters():
             nn.init.zeros_(parameter)
         outs[residual, skip] = model(x).logits

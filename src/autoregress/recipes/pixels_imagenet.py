@@ -4,8 +4,9 @@
         --device cuda --run runs/a
 
 The folders hold the images of that size. The paper has a Row LSTM of 12 layers of 384 features in
-batches of 64 for the smaller, and of 4 layers of 512, without residual connections, in batches of 32
-for the larger, and reports 3.86 and 3.63 bits/dim on the validation images. Not run yet: no figure.
+batches of 64 for the smaller, and of 4 layers of 512, without residual connections, in batches of
+32 for the larger, and reports 3.86 and 3.63 bits/dim on the validation images. Not run yet: no
+figure.
 """
 
 from autoregress.recipes.options import PixelOptions, Recipe, RowLSTMOptions

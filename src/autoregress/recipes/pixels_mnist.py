@@ -1,7 +1,7 @@
 """Binarised MNIST, as in "Pixel Recurrent Neural Networks"; with -brief, in about an hour.
 
-    autoregress train diagonal-bilstm-mnist --data binarized_mnist.npz --size 28 28 --run runs/a
-    autoregress train gated-pixelcnn-mnist-brief --data binarized_mnist.npz --size 28 28 --run runs/b
+    autoregress train diagonal-bilstm-mnist --data mnist.npz --size 28 28 --run runs/a
+    autoregress train gated-pixelcnn-mnist-brief --data mnist.npz --size 28 28 --run runs/b
 
 The file holds the rows of the static binarisation of Salakhutdinov and Murray (2008) as train,
 valid and test. The paper gives RMSProp, batches of 16 and, for the Diagonal BiLSTM, 7 layers of 16
