@@ -168,7 +168,7 @@ class Upsampling(nn.Module):
 class PixelModel(AutoregressiveModel):
     """An image model in raster order: row by row, and in each pixel channel by channel.
 
-    With ``scales`` it is the multi-scale model (van den Oord et al., 2016a, section 3.5): first
+    With ``scales`` it is the multi-scale model (van den Oord et al., 2016a, section 3.6): first
     every s-th pixel of every s-th row, then, given those, the other pixels of a finer grid, and at
     last of the image. Each grid has a network of its own, which hears of the coarser image through
     learned deconvolutions at every layer. Pixels of a coarser grid are not predicted again, so

@@ -21,7 +21,7 @@ from autoregress.networks.raster import (
 
 
 class PixelCNN(PixelModel):
-    """Masked convolutions (van den Oord et al., 2016a, section 3.3 and table 1).
+    """Masked convolutions (van den Oord et al., 2016a, section 3.5 and table 1).
 
     A masked 7×7 convolution, then residual blocks ReLU-1×1, ReLU-3×3, ReLU-1×1 around a stream of
     2h features. It sees 3 + layers pixels to the left and up, but has a blind spot: to get further
