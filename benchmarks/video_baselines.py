@@ -229,10 +229,11 @@ def robot_clips(file: Path, *, held: int = 4) -> tuple[Clips, Clips]:
     """
     with np.load(file, allow_pickle=False) as archive:
         frames = archive["frames"].transpose(0, 1, 2, 5, 3, 4)
-    return tuple(
+    train, test = (
         np.ascontiguousarray(part.reshape(-1, *part.shape[2:]))
         for part in (frames[:-held], frames[-held:])
     )
+    return train, test
 
 
 def natural_clips(

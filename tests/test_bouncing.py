@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -65,7 +67,7 @@ def test_moving_mnist_goes_straight_and_turns_at_the_walls(seed, frames):
     step = np.abs(np.diff(places, axis=1))
     assert step.max() <= 4  # 3.6 pixels, cut down to whole ones
     # Where neither of three places in a row is at a wall, the direction does not change.
-    inner = ((places > 0) & (places < 35)).all(2)
+    inner = np.all((places > 0) & (places < 35), axis=2)
     straight = inner[:, 2:] & inner[:, 1:-1] & inner[:, :-2]
     turned = np.abs(np.diff(places, n=2, axis=1)).max(2)
     assert (turned[straight] <= 1).all()
@@ -74,7 +76,7 @@ def test_moving_mnist_goes_straight_and_turns_at_the_walls(seed, frames):
 def test_moving_mnist_keeps_its_speed():
     places = _steps_of(STEP, np.random.default_rng(0), 2000, 8, 36_000)  # fine enough to measure
     step = np.diff(places, axis=1)
-    free = ((places > 4000) & (places < 32_000)).all(2)
+    free = np.all((places > 4000) & (places < 32_000), axis=2)
     free = free[:, 1:] & free[:, :-1]
     assert np.abs(np.hypot(*step[free].T) - 3600).max() < 3
     angle = np.arctan2(*step[:, 0][free[:, 0]].T)
@@ -159,13 +161,14 @@ def test_images_of_ones_own():
 
 
 def test_senseless_settings():
-    for options, message in [
+    mistakes: list[tuple[dict[str, Any], str]] = [
         ({"frames": 0}, "at least 1, not 1, 0 and 1"),
         ({"digits": 0}, "at least 1"),
         ({"size": 8}, "8 pixels high need a larger frame"),
         ({"levels": 18}, "2 to 17 levels, not 18"),
         ({"split": "all"}, "train, valid, test, not 'all'"),
-    ]:
+    ]
+    for options, message in mistakes:
         with pytest.raises(ValueError, match=message):
             bouncing_digits(1, **options)
     with pytest.raises(ValueError, match="at least 1, not 0"):
@@ -181,8 +184,6 @@ def test_a_model_learns_from_them():
     model = ar.MADE(train.event_shape, train.symbols, hidden=(8,))
     fit = ar.fit(model, train, max_epochs=2, batch_size=16, quiet=True)
     assert fit.history[1]["train_nats"] < fit.history[0]["train_nats"]
-    marks = [
-        fingerprint(bouncing_digits(9, **options), None)["sha256"]
-        for options in ({}, {"seed": 1}, {"frames": 4}, {"digits": 2}, {"levels": 2})
-    ]
+    others: list[dict[str, Any]] = [{}, {"seed": 1}, {"frames": 4}, {"digits": 2}, {"levels": 2}]
+    marks = [fingerprint(bouncing_digits(9, **one), None)["sha256"] for one in others]
     assert len(set(marks)) == len(marks)

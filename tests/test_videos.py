@@ -10,6 +10,8 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -49,6 +51,7 @@ def save(path: Path, frames: np.ndarray, codec="ffv1", pixels="bgr0", **options)
     path.parent.mkdir(exist_ok=True, parents=True)
     with av.open(path, "w") as file:
         stream = file.add_stream(codec, rate=10, options={k: str(v) for k, v in options.items()})
+        assert isinstance(stream, VideoStream)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pixels
         kind = "rgb24" if frames.ndim == 4 else "gray"
@@ -253,9 +256,6 @@ def test_who_dies_while_decoding_leaves_nothing_half_read(tmp_path, cache, monke
         VideoFolder(path, frames=3)
     assert list(cache.iterdir()) == []
 
-    def killed(*_):
-        raise SystemExit
-
     # A kill leaves the unfinished file where it is, under a name that nobody reads.
     left[0] = 4
     monkeypatch.setattr(os, "unlink", lambda _: None)
@@ -313,6 +313,7 @@ def test_nothing_is_said_where_nothing_is_skipped(tmp_path):
 def test_a_file_without_pictures(tmp_path):
     with av.open(tmp_path / "sound.mp4", "w") as file:
         stream = file.add_stream("aac", rate=44100)
+        assert isinstance(stream, AudioStream)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), "fltp", "mono")
         frame.sample_rate = 44100
         file.mux(stream.encode(frame))
@@ -407,11 +408,13 @@ def test_a_model_learns_from_clips_and_goes_on(tmp_path):
     train, valid = clips.split(0.25, 0)
 
     def weights(run, *epochs):
+        found = {}
         for count in epochs:
             torch.manual_seed(0)
             model = ar.MADE(clips.event_shape, 2, hidden=(8,))
             ar.fit(model, train, valid=valid, run=tmp_path / run, max_epochs=count, quiet=True)
-        return model.state_dict()
+            found = model.state_dict()
+        return found
 
     whole, halves = weights("whole", 4), weights("halves", 2, 4)
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
@@ -505,7 +508,7 @@ def test_the_time_of_a_frame(tmp_path):
         assert image.info["loop"] == 0
     for name in ("a.mkv", "a.mp4"):
         write(tmp_path / name, x, 4, rate=5)
-        with av.open(tmp_path / name) as file:
+        with av.open(tmp_path / name, "r") as file:
             assert file.streams.video[0].average_rate == 5
 
 
@@ -514,7 +517,7 @@ def test_an_mp4_can_be_looked_at(tmp_path):
         x = torch.zeros(count, 4, channels, 7, 9, dtype=torch.uint8)
         x[:, 2:] = 1
         write(tmp_path / "a.mp4", x, 2)
-        with av.open(tmp_path / "a.mp4") as file:
+        with av.open(tmp_path / "a.mp4", "r") as file:
             frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
         assert len(frames) == 4
         assert min(frames[0].shape[:2]) > 200

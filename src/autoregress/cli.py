@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, cast
 
 import torch
 import tyro
+from torch import Tensor
 from tyro.conf import (
     HelptextFromCommentsOff,
     OmitArgPrefixes,
@@ -274,16 +275,10 @@ class Complete:
     def __call__(self) -> None:
         datasets.check_writable(self.out)
         model = load(self.run).to(self.device)
-        examples = self._partial(model.symbols)
-        if examples.known is None:
-            raise ValueError(
-                f"{self.partial} does not say what is known: an .npz needs a bool array named "
-                "known beside x, and a .csv has empty cells where it is to be completed; for "
-                "clips there is --known-frames, for images --known-rows"
-            )
+        given, known = self._partial(model.symbols)
         x, log_prob = model.complete(
-            examples.x,
-            examples.known,
+            given,
+            known,
             generator=_generator(self.device, self.seed),
             return_log_prob=True,
         )
@@ -292,18 +287,26 @@ class Complete:
             x.cpu(),
             model.symbols.levels,
             model.symbols.columns,
-            known=examples.known,
+            known=known,
             extra={"log_prob": log_prob.cpu()} if self.log_prob else None,
             rate=self.rate,
         )
         print(f"{len(x)} completed examples in {_named(files)}")
 
-    def _partial(self, symbols: Symbols) -> Data:
-        """The examples, and what is known of them."""
+    def _partial(self, symbols: Symbols) -> tuple[Tensor, Tensor]:
+        """The examples (N, *event_shape), and what is known of them, bool."""
         shape, known = symbols.event_shape, torch.zeros(symbols.event_shape, dtype=torch.bool)
         match len(shape), self.known_frames, self.known_rows:
             case _, None, None:
-                return _read(self.partial, symbols, partial=True)
+                if not _holds_clips(self.partial, symbols):
+                    examples = _read(self.partial, symbols, partial=True)
+                    if examples.known is not None:
+                        return examples.x, examples.known
+                raise ValueError(
+                    f"{self.partial} does not say what is known: an .npz needs a bool array named "
+                    "known beside x, and a .csv has empty cells where it is to be completed; for "
+                    "clips there is --known-frames, for images --known-rows"
+                )
             case 4, int(frames), None if 0 <= frames <= shape[0]:
                 known[:frames] = True
             case 3, None, int(rows) if 0 <= rows <= shape[1]:
@@ -322,7 +325,7 @@ class Complete:
             x[:, :frames] = clips.data().x
         else:
             x = _read(self.partial, symbols).x
-        return Data(x, symbols.levels, known=known.expand(x.shape))
+        return x, known.expand(x.shape)
 
 
 @dataclass(frozen=True)
