@@ -30,7 +30,7 @@ from autoregress import data as datasets
 from autoregress.data import Data, VideoFolder
 from autoregress.data.arrays import holds_split
 from autoregress.data.images import SUFFIXES as IMAGES
-from autoregress.data.videos import DEFAULT_FRAMES
+from autoregress.data.videos import DEFAULT_FRAMES, holds_videos
 from autoregress.evaluation import evaluate
 from autoregress.recipes import RECIPES
 from autoregress.recipes.options import FamilyOptions, Options
@@ -90,7 +90,7 @@ class Examples:
         return train, _open(valid, kind, split="valid", stride=self.stride, cache=self.cache)
 
     def _train(self) -> Data | VideoFolder:
-        if datasets.holds_videos(self.data, gif=self.frames is not None):
+        if holds_videos(self.data, gif=self.frames is not None):
             clips = VideoFolder(
                 self.data,
                 frames=DEFAULT_FRAMES if self.frames is None else self.frames,
@@ -100,6 +100,7 @@ class Examples:
                 grey=self.grey,
                 levels=256 if self.levels is None else self.levels,
                 cache=self.cache,
+                quiet=False,
             )
             return _reported(clips)
         symbols = self.symbols[0] if len(self.symbols) == 1 else self.symbols or None
@@ -455,7 +456,7 @@ def _read(path: Path, symbols: Symbols, **options: Any) -> Data:
 
 def _holds_clips(path: Path, symbols: Symbols) -> bool:
     clips = len(symbols.event_shape) == 4
-    videos = datasets.holds_videos(path, gif=clips)
+    videos = holds_videos(path, gif=clips)
     if videos and not clips:
         raise ValueError(f"{path} holds videos; this model takes examples {symbols.event_shape}")
     return videos
@@ -466,13 +467,10 @@ def _clips(
 ) -> VideoFolder:
     """The clips of videos as a model takes them, or shorter ones."""
     length, channels, height, width = symbols.event_shape
-    frames, size, levels = frames or length, (height, width), max(symbols.levels)
     if channels not in (1, 3):
         raise ValueError(f"videos have 1 or 3 channels, this model takes {symbols.event_shape}")
-    grey = channels == 1
-    return _reported(
-        VideoFolder(path, frames=frames, size=size, grey=grey, levels=levels, **options)
-    )
+    options |= {"frames": frames or length, "size": (height, width), "grey": channels == 1}
+    return _reported(VideoFolder(path, levels=max(symbols.levels), quiet=False, **options))
 
 
 def _reported(clips: VideoFolder) -> VideoFolder:

@@ -6,7 +6,7 @@ from autoregress.data.dataset import Data
 from autoregress.data.files import check_writable, read, write
 from autoregress.data.images import picture
 from autoregress.data.published import read_cifar10, read_mnist
-from autoregress.data.videos import VideoFolder, holds_videos
+from autoregress.data.videos import VideoFolder
 
 __all__ = [
     "Data",
@@ -16,7 +16,6 @@ __all__ = [
     "check_writable",
     "digits",
     "digits_splits",
-    "holds_videos",
     "moving_mnist",
     "picture",
     "read",

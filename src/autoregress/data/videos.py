@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Self
@@ -19,6 +20,8 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from autoregress.data.dataset import Data
@@ -56,6 +59,7 @@ class VideoFolder:
         levels: 2 to 256.
         cache: the folder of the decoded arrays; by default ``autoregress/clips`` in
             ``$XDG_CACHE_HOME``, or in ``~/.cache``.
+        quiet: show no progress on standard error.
 
     Attributes:
         event_shape: (T, C, H, W).
@@ -80,6 +84,7 @@ class VideoFolder:
         grey: bool | None = None,
         levels: int = 256,
         cache: str | Path | None = None,
+        quiet: bool = True,
     ) -> None:
         step = frames * stride if step is None else step
         if min(frames, stride, step) < 1:
@@ -95,19 +100,19 @@ class VideoFolder:
         if not paths:
             raise ValueError(f"{path} holds no videos ({' '.join(sorted(SUFFIXES))})")
 
+        folder = _cache_folder(cache)
         self.skipped: list[tuple[Path, str]] = []
         if size is None or grey is None:
-            size, grey = self._looks(paths, size, grey)
+            size, grey = self._looks(paths, size, grey, folder)
+            bad = {file for file, _ in self.skipped}
+            paths = [file for file in paths if file not in bad]
         self.event_shape = (frames, 1 if grey else 3, *size)
         self.symbols = levels
         self.stride, self._root = stride, path
-        folder = _cache_folder(cache)
         self.files: list[Path] = []
         self._arrays: list[Path] = []
         starts: list[np.ndarray] = []
-        for file in paths:
-            if any(file == left_out for left_out, _ in self.skipped):
-                continue
+        for file in _progress(paths, quiet):
             try:
                 array = _decoded(file, size, grey, folder)
             except ValueError as error:
@@ -127,23 +132,22 @@ class VideoFolder:
         self._clips = np.concatenate(starts)  # (N, 2): which file, and the clip's first frame
 
     def _looks(
-        self, paths: list[Path], size: tuple[int, int] | None, grey: bool | None
+        self, paths: list[Path], size: tuple[int, int] | None, grey: bool | None, cache: Path
     ) -> tuple[tuple[int, int], bool]:
         """What is to be taken for the size and for grey, from the first frame of each file."""
-        modes, sizes = set[str](), set[tuple[int, int]]()
+        greys, sizes = set[bool](), set[tuple[int, int]]()
         for path in paths:
             try:
-                with closing(_frames(path)) as frames:
-                    image = next(frames)
+                of_file, is_grey = _look(path, cache)
             except ValueError as error:
                 self.skipped.append((path, str(error)))
                 continue
-            modes.add(image.mode)
-            sizes.add((image.height, image.width))
+            greys.add(is_grey)
+            sizes.add(of_file)
         if size is None:
             one = sizes.pop() if len(sizes) == 1 else None
             size = one if one and max(one) <= LARGEST else (LARGEST, LARGEST)
-        return size, modes <= {"L"} if grey is None else grey
+        return size, greys == {True} if grey is None else grey
 
     @property
     def _span(self) -> int:
@@ -255,34 +259,68 @@ def _mapped(array: Path) -> np.ndarray:
     return np.load(array, mmap_mode="r", allow_pickle=False)
 
 
-def _decoded(path: Path, size: tuple[int, int], grey: bool, cache: Path) -> Path:
-    """The .npy file uint8 (frames, C, H, W) of a video file, written now if it is not there yet.
+def _progress(paths: list[Path], quiet: bool) -> Iterable[Path]:
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        return paths
+    return track(paths, "Decoding videos", console=console, transient=True)
 
-    Raises:
-        ValueError: the file is damaged.
-    """
+
+def _in_cache(cache: Path, path: Path, suffix: str, *settings: object) -> Path:
+    """Where the cache has, or will have, what is made of a file as it is now."""
     stat = path.stat()
-    key = (CACHED_AS, str(path.resolve()), stat.st_size, stat.st_mtime_ns, tuple(size), grey)
-    target = cache / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.npy"
-    if target.exists():
-        return target
-    # A name of its own until it is whole: whoever dies on the way leaves nothing half-read.
-    with tempfile.NamedTemporaryFile(dir=cache, prefix=".part-", delete=False) as file:
+    key = (CACHED_AS, str(path.resolve()), stat.st_size, stat.st_mtime_ns, *settings)
+    return cache / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}{suffix}"
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[IO[bytes]]:
+    """A file that has its name only once it is whole: who dies leaves nothing half-read."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as file:
         try:
-            shape = (0, 1 if grey else 3, *size)
-            _write_header(file, shape)
-            count = 0
-            for image in _frames(path):
-                file.write(pixels(image, grey=grey, size=size).tobytes())
-                count += 1
-            file.seek(0)
-            _write_header(file, (count, *shape[1:]))
+            yield file
             file.flush()
             os.fsync(file.fileno())
             os.replace(file.name, target)
         except BaseException:
             os.unlink(file.name)
             raise
+
+
+def _look(path: Path, cache: Path) -> tuple[tuple[int, int], bool]:
+    """The (H, W) of a video file, and whether it is grey.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    target = _in_cache(cache, path, ".json")
+    if not target.exists():
+        with closing(_frames(path)) as frames:
+            image = next(frames)
+        with _whole(target) as file:
+            file.write(json.dumps([image.height, image.width, image.mode == "L"]).encode())
+    height, width, grey = json.loads(target.read_bytes())
+    return (height, width), grey
+
+
+def _decoded(path: Path, size: tuple[int, int], grey: bool, cache: Path) -> Path:
+    """The .npy file uint8 (frames, C, H, W) of a video file, written now if it is not there yet.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    target = _in_cache(cache, path, ".npy", tuple(size), grey)
+    if target.exists():
+        return target
+    with _whole(target) as file:
+        shape = (0, 1 if grey else 3, *size)
+        _write_header(file, shape)
+        count = 0
+        for image in _frames(path):
+            file.write(pixels(image, grey=grey, size=size).tobytes())
+            count += 1
+        file.seek(0)
+        _write_header(file, (count, *shape[1:]))
     return target
 
 
