@@ -652,3 +652,30 @@ def test_only_symbols_are_written(tmp_path):
     with pytest.raises(ValueError, match="row 0, column 0 holds 2"):
         write(tmp_path / "a.csv", torch.tensor([[2]]), 2)
     assert not (tmp_path / "a.csv").exists()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_rows_of_an_array_are_images_with_a_size(tmp_path, channels):
+    images = np.random.default_rng(0).integers(0, 5, (7, channels, 4, 6))
+    forms = {
+        "images": images,
+        "rows": images.reshape(7, -1),
+        "last": np.moveaxis(images, 1, -1),
+        **({"maps": images[:, 0]} if channels == 1 else {}),
+    }
+    np.savez(tmp_path / "x.npz", **forms)
+    for name in forms:
+        data = read(f"{tmp_path / 'x.npz'}:{name}", size=(4, 6))
+        assert np.array_equal(data.x.numpy(), images)
+        assert data.event_shape == (channels, 4, 6)
+    with pytest.raises(ValueError, match="no images of 6 by 4"):
+        read(f"{tmp_path / 'x.npz'}:images", size=(6, 4))
+
+
+def test_what_is_known_of_a_row_is_known_of_the_image(tmp_path):
+    x, known = np.arange(12).reshape(1, 12), np.arange(12) % 3 == 0
+    np.savez(tmp_path / "x.npz", x=x, known=known)
+    data = read(tmp_path / "x.npz", size=(4, 3), partial=True)
+    assert data.known is not None
+    assert data.known.shape == (1, 1, 4, 3)
+    assert data.x[data.known].tolist() == [0, 3, 6, 9]

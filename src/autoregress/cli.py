@@ -56,7 +56,7 @@ class Examples:
             are not used.
         max_categories: The most distinct values that a column of a table may have.
         size: Height and width to which images or videos are cropped and scaled; by default those
-            they have, of videos 64 by 64 at most.
+            they have, of videos 64 by 64 at most. With it the rows of an array are images too.
         grey: Read images or videos as grey, or in colour; by default as they are.
         levels: Number of levels to which the 256 of an image or a video are reduced; 2 makes it
             black and white.
@@ -443,8 +443,10 @@ def _open(
 def _read(path: Path, symbols: Symbols, **options: Any) -> Data:
     """Examples of the kind that a model takes, in memory."""
     shape, compact = symbols.event_shape, symbols.compact
-    if len(shape) == 3 and (path.is_dir() or path.suffix.lower() in IMAGES):
-        options |= {"size": shape[1:], "grey": shape[0] == 1}
+    if len(shape) == 3:
+        options["size"] = shape[1:]
+        if path.is_dir() or path.suffix.lower() in IMAGES:
+            options["grey"] = shape[0] == 1
     levels = compact if isinstance(compact, int) else tuple(compact)
     examples = datasets.read(path, symbols=levels, columns=symbols.columns, **options)
     try:

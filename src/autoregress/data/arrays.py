@@ -29,6 +29,7 @@ def read_arrays(
     symbols: int | tuple[int, ...] | None = None,
     columns: Columns | None = None,
     partial: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Data:
     """The examples of an .npy or .npz file; a 1-D array is N rows of one column.
 
@@ -36,6 +37,9 @@ def read_arrays(
     else its only one. Beside it may lie an integer ``dim``: an array uint8 (N, ⌈dim/8⌉) is then
     the rows of dim bits that np.packbits made of them; and for partial data ``known``, bool, of
     the shape of x or of one example. What is not known becomes symbol 0.
+
+    With a ``size`` (H, W) the examples are images (C, H, W): such they may be already, or maps
+    (H, W), or have their channels last, or be the H · W or 3 · H · W numbers of one in a row.
 
     Bits and uint8 are uint8; all else is int64. Without ``symbols`` or ``columns`` the levels
     are the largest symbol and those below it, at least two.
@@ -64,6 +68,9 @@ def read_arrays(
     if known is not None:
         known = _mask(known, array.shape, path)
         array[~known] = 0
+    if size is not None:
+        array = _images(array, size, path)
+        known = None if known is None else _images(known, size, path)
     x = torch.from_numpy(_whole(array, path))
     if columns is not None:
         symbols = columns.symbols
@@ -157,6 +164,24 @@ def _choose(path: Path, names: Sequence[str], key: str | None, split: str | None
     raise ValueError(
         f"{path} has no array {wanted}; it has {', '.join(arrays) or 'none'}: "
         f"write {path}:name to choose one"
+    )
+
+
+def _images(array: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
+    """Examples as images (N, C, H, W) of that size."""
+    height, width = size
+    match array.shape[1:]:
+        case (_, h, w) if (h, w) == size:
+            return array
+        case (h, w, 1 | 3) if (h, w) == size:
+            return np.moveaxis(array, -1, 1)
+        case (h, w) if (h, w) == size:
+            return array[:, None]
+        case (d,) if d in (height * width, 3 * height * width):
+            return array.reshape(len(array), -1, height, width)
+    raise ValueError(
+        f"{path}: examples of shape {array.shape[1:]} are no images of {height} by {width}; arrays "
+        "are not scaled"
     )
 
 

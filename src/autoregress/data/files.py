@@ -54,7 +54,8 @@ def read(
         max_categories, labels_from: for tables, see :func:`~autoregress.data.tables.read_csv`.
         size, grey, levels: for images and videos, see
             :func:`~autoregress.data.images.read_images`; without levels those of ``symbols``,
-            or 256.
+            or 256; with a size, an array's examples are images too, as
+            :func:`~autoregress.data.arrays.read_arrays` says.
         frames, stride, step: for videos, see :class:`~autoregress.data.videos.VideoFolder`, which
             reads no more of them into memory than is needed. With frames a .gif is a video,
             otherwise an image.
@@ -85,11 +86,13 @@ def read(
             return read_images(path, size=size, grey=grey, levels=of_256)
         if suffix not in TABLES:
             raise ValueError(f"{path}: what can be read are {READS}")
-        if (size, grey, levels) != (None, None, None):
+        if (grey, levels) != (None, None):
             raise ValueError(
-                f"{path} is no image or video; size, grey and levels are for those and for folders"
+                f"{path} is no image or video; grey and levels are for those and for folders"
             )
         if suffix == ".csv":
+            if size is not None:
+                raise ValueError(f"{path} is a table; a size is for images, videos and arrays")
             return read_csv(
                 path,
                 symbols=symbols,
@@ -99,7 +102,13 @@ def read(
                 labels_from=labels_from,
             )
         return read_arrays(
-            path, key=key, split=split, symbols=symbols, columns=columns, partial=partial
+            path,
+            key=key,
+            split=split,
+            symbols=symbols,
+            columns=columns,
+            partial=partial,
+            size=size,
         )
     except OSError as error:
         name = error.filename or path

@@ -220,7 +220,10 @@ class PixelModel(AutoregressiveModel):
             scales=list(scales),
         )
         if len(self.event_shape) != 3:
-            raise ValueError(f"an image has a shape (C, H, W), got {self.event_shape}")
+            raise ValueError(
+                f"an image has a shape (C, H, W), got {self.event_shape}; rows of numbers become "
+                "images with a size, --size H W on the command line"
+            )
         if not self.symbols.uniform:
             raise ValueError("the channels of an image all have the same number of levels")
         channels = self.event_shape[0]
