@@ -494,7 +494,7 @@ def _dimension(symbols: Symbols, dim: int) -> str:
 
 
 def _shortened(value: Any, most: int = 12) -> str:
-    if isinstance(value, list) and isinstance(value[0], list):
+    if isinstance(value, list) and value and isinstance(value[0], list):
         return f"{len(value)} given"
     if not isinstance(value, list) or len(value) <= most:
         return str(value)

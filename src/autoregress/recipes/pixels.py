@@ -2,7 +2,7 @@
 
     autoregress train gated-pixelcnn --data images/ --size 32 32 --run runs/mine
     autoregress train pixelcnn --data images.npz --run runs/mine
-    autoregress train row-lstm --data images/ --grey --levels 16 --run runs/mine
+    autoregress train row-lstm --data images/ --grey True --levels 16 --run runs/mine
     autoregress train diagonal-bilstm --data images/ --run runs/mine
 
 Of a size that a machine without a GPU trains on small images; --layers and --features make it
@@ -22,7 +22,7 @@ from autoregress.training import Training
 TRAINING = Training(
     max_epochs=100,
     batch_size=32,
-    warmup=200,
+    warmup=50,
     clip=100.0,
     ema=0.995,
     precision="bfloat16",
