@@ -197,8 +197,10 @@ _ARRANGED = {"frames": (_as_it_is, _as_it_is), "differences": (_differences, _su
 def _xz(x: Clips, setting: tuple[str, tuple[int, int, int]], levels: int, apart: bool) -> int:
     there, back = _ARRANGED[setting[0]]
     lc, lp, pb = setting[1]
-    preset = 9 | lzma.PRESET_EXTREME
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": preset, "lc": lc, "lp": lp, "pb": pb}]
+    # A dictionary beyond the data changes nothing, and takes its time to be set up.
+    reach = {"dict_size": max(4096, x[0].nbytes if apart else x.nbytes)}
+    preset = {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}
+    filters = [{**preset, **reach, "lc": lc, "lp": lp, "pb": pb}]
     total = 0
     for part in x[:, None] if apart else x[None]:
         arranged = there(part).transpose(0, 1, 3, 4, 2)

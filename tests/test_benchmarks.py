@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 def _path(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     yield
-    for name in ("density_baselines", "made_speed", "made_tables"):
+    for name in ("density_baselines", "made_speed", "made_tables", "video_baselines"):
         sys.modules.pop(name, None)
 
 
@@ -46,6 +46,43 @@ def test_the_tree_is_the_one_of_most_information():
     parents, _, _ = density_baselines._tree(x, 0.5)
     edges = {frozenset((d, int(p))) for d, p in enumerate(parents) if p >= 0}
     assert edges == {frozenset(e) for e in [(2, 0), (0, 3), (3, 1)]}
+
+
+@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 17), (3, 256)])
+def test_no_video_baseline_beats_the_entropy_of_noise(channels, levels):
+    import video_baselines
+
+    noise = np.random.default_rng(0).integers(0, levels, (2, 4, channels, 16, 16), dtype=np.uint8)
+    still = noise[:, :1].repeat(4, 1)
+    of_noise = video_baselines.baselines(noise, levels)
+    of_still = video_baselines.baselines(still, levels)
+    assert min(coded.bits_per_dim for coded in of_noise.values()) > np.log2(levels) - 0.05
+    for name, coded in of_noise.items():
+        ratio = of_still[name].bits_per_dim / coded.bits_per_dim
+        assert (ratio < 0.5) if name.startswith("xz") else (ratio < 1.05), name
+
+
+def test_robot_episodes_are_held_out_whole(tmp_path):
+    import video_baselines
+
+    episode = np.arange(6, dtype=np.uint8)[:, None, None, None, None, None]
+    frames = np.broadcast_to(episode, (6, 3, 10, 4, 4, 3))
+    np.savez(tmp_path / "robot.npz", frames=frames)
+    train, test = video_baselines.robot_clips(tmp_path / "robot.npz", held=2)
+    assert train.shape == (12, 10, 3, 4, 4)
+    assert set(train.flat) == {0, 1, 2, 3}
+    assert set(test.flat) == {4, 5}
+
+
+def test_the_end_of_a_film_is_held_out(tmp_path):
+    import video_baselines
+
+    film = np.arange(35, dtype=np.uint8)[:, None, None, None].repeat(8, 1).repeat(8, 2).repeat(3, 3)
+    np.savez(tmp_path / "films.npz", one=film)
+    train, test = video_baselines.natural_clips(tmp_path / "films.npz", "one", frames=4, size=4)
+    assert train.shape == (6, 4, 3, 4, 4)
+    assert test[:, :, 0, 0, 0].flatten().tolist() == list(range(27, 35))
+    assert train.max() < 27
 
 
 @pytest.mark.parametrize("name", ["made_tables", "made_speed"])

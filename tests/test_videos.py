@@ -379,7 +379,7 @@ def test_a_single_file_is_cut_in_time(tmp_path):
     assert int(last.max()) < int(first.min())
     assert len(held) == round(0.25 * len(clips))
     assert first.tolist() == everything(clips)[-len(held) :, 0, 0, 0, 0].tolist()
-    with pytest.raises(ValueError, match=r"a\.mkv is a single file with 1 clips"):
+    with pytest.raises(ValueError, match=r"a\.mkv is a single file and too short \(1 clips"):
         VideoFolder(path, frames=30).split(0.5, 0)
     with pytest.raises(ValueError, match=r"between 0 and 1, not 1\.0"):
         clips.split(1.0, 0)

@@ -58,7 +58,7 @@ class VideoFolder:
         grey: C = 1 instead of 3. None: grey if every file is.
         levels: 2 to 256.
         cache: the folder of the decoded arrays; by default ``autoregress/clips`` in
-            ``$XDG_CACHE_HOME``, or in ``~/.cache``.
+            ``$XDG_CACHE_HOME``, or in ``~/.cache``. It may be deleted whenever it is not in use.
         quiet: show no progress on standard error.
 
     Attributes:
@@ -211,8 +211,8 @@ class VideoFolder:
         kept = start + self._span <= first
         if not kept.any():
             raise ValueError(
-                f"{self.files[0]} is a single file with {len(self)} clips, too few to hold some "
-                "out; give more files, or --valid"
+                f"{self.files[0]} is a single file and too short ({len(self)} clips of it) to hold "
+                "some out; give more files, or others to validate on"
             )
         return self._part(kept), self._part(start >= first)
 
@@ -342,7 +342,8 @@ def _frames(path: Path) -> Generator[Image.Image, None, None]:
                 stream = file.streams.best("video")
                 if not isinstance(stream, VideoStream):
                     raise ValueError("it holds no video")
-                stream.thread_type = "AUTO"
+                # Messages from threads of the decoder's own could lock PyAV up.
+                stream.codec_context.thread_count = 1
                 count = 0
                 for count, frame in enumerate(file.decode(stream), start=1):
                     if frame.is_corrupt:
@@ -365,7 +366,7 @@ def _complaints() -> Iterator[list[tuple[int, str, str]]]:
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
     try:
-        with av.logging.Capture(local=False) as messages:
+        with av.logging.Capture() as messages:
             yield messages
     finally:
         av.logging.set_level(level)
