@@ -7,6 +7,7 @@ from autoregress.checks import Causality, check_causality, check_faces, check_no
 from autoregress.evaluation import Score, evaluate
 from autoregress.model import AutoregressiveModel, Member
 from autoregress.networks.made import MADE
+from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.orderings import Ordering
 from autoregress.storage import load, save
 from autoregress.symbols import Columns
@@ -22,6 +23,7 @@ __all__ = [
     "Ordering",
     "Score",
     "Training",
+    "VideoTransformer",
     "check_causality",
     "check_faces",
     "check_normalisation",

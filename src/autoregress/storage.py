@@ -20,11 +20,12 @@ from torch import Tensor
 import autoregress
 from autoregress.model import AutoregressiveModel
 from autoregress.networks.made import MADE
+from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.symbols import Columns
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-FAMILIES: tuple[type[AutoregressiveModel], ...] = (MADE,)
+FAMILIES: tuple[type[AutoregressiveModel], ...] = (MADE, VideoTransformer)
 # Of the weights file; another number is refused.
 FORMAT = "1"
 
