@@ -497,7 +497,9 @@ def test_a_clip_is_continued_by_a_sliding_window():
         window = F.pad(longer[:, n - 3 : n], (0, 0, 0, 0, 0, 0, 0, 1))
         drawn = model.complete(window, known, generator=generator)
         assert torch.equal(drawn[:, 3], longer[:, n])
-    assert model.continue_clip(x[:, :2], 3).shape == (2, 5, 1, 2, 2)
+    assert model.continue_clip(x[:, :2].byte(), 3).shape == (2, 5, 1, 2, 2)
+    with pytest.raises(ValueError, match=r"\(batch, frames, 1, 2, 2\), got \(2, 5, 1, 2\)"):
+        model.continue_clip(x[..., 0], 3)
     with pytest.raises(ValueError, match="0, 1, 3; there are 2 and given is 3"):
         model.continue_clip(x[:, :2], 3, given=3)
 

@@ -23,7 +23,7 @@ class SliceDecoder(nn.Module):
     """A masked convolution over a slice, told what the encoder saw, then masked layers.
 
     The convolution's kernel is causal in time and centred in space, so that it has no blind
-    side. (The paper says "masked 3 × 3 × 3"; where the kernel lies is our reading.)
+    side. (That the paper's lies so is our reading; it is masked, and 3 × 3 × 3.)
 
     Args:
         grid: (t, h, w) of a slice.

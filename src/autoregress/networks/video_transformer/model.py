@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional
-from autoregress.model import AutoregressiveModel, Member
+from autoregress.model import Array, AutoregressiveModel, Member
 from autoregress.networks.video_transformer.attention import BlockLayer
 from autoregress.networks.video_transformer.channels import ChannelHead
 from autoregress.networks.video_transformer.decoder import SliceDecoder
@@ -71,19 +71,22 @@ class VideoTransformer(AutoregressiveModel):
         kernel: (kt, kh, kw) of the encoder's convolution, odd. By default just as many taps as
             reach half a factor to either side, and at most 7: (5, 3, 3) for (4, 2, 2).
         priming: numbers of first frames that the model is trained to be given; each clip of an
-            update draws one of the list. 0 among them, as that is what ``log_prob`` measures.
+            update draws one entry of the list. 0 is among them, as that is what ``log_prob``
+            measures; (0, 5, 5, 5) is given five frames three times out of four.
         slices: what an update takes of each clip: "one" slice, drawn at random, or "all".
         checkpointing: keep only what enters a layer for the gradients, and compute the rest
             again: less memory, a third more time.
         context: number of features of an optional conditioning vector.
 
-    Given p of ``priming`` frames, ``complete`` and ``conditional_log_prob`` are of another
-    exact distribution than the one ``log_prob`` measures: p(rest | known frames) of a network
-    that sees all of the known frames from the first slice on. That is better than the quotient
-    p(clip) / p(known frames), whose early slices would not see what lies in later ones.
+    Given as many first frames as ``priming`` lists, ``complete`` and ``conditional_log_prob``
+    are exact for p(rest | known frames) of a network that sees all of those frames from the
+    first slice on. This is not the quotient p(clip) / p(known frames) of what ``log_prob``
+    measures, in which early slices would not see what known frames hold of later ones. Beside
+    those frames it can be given what its ordering visits first, as any model can.
 
-    Not known of the paper, and chosen here: the kernels, where the masked kernel lies, the
-    order of the six digits of RGB, and a normalisation at the encoder's end.
+    Not known of the paper, and chosen here: the encoder's kernel, where in time the masked one
+    lies, the order of the six digits of RGB, initial weights, and a normalisation at the
+    encoder's end.
 
     Raises:
         ValueError: sizes that make no sense, or that do not divide each other.
@@ -254,28 +257,27 @@ class VideoTransformer(AutoregressiveModel):
 
         With ``slices="all"`` every slice is taken, and nothing is drawn but the known frames.
         """
-        frames_in_clip, count = len(x[0]), len(self.subscaling.offsets)
-        st, sh, sw = self.subscaling.factors
+        total, slices = self.event_shape[0], len(self.subscaling.offsets)
         choices = torch.tensor(self._priming)
         frames = choices[torch.randint(len(choices), (len(x),), generator=generator)]
-        # Slices from a on have a frame at T - st + a; those before the first that matters have
-        # none that is unknown.
-        first = (frames - (frames_in_clip - st)).clamp(min=0) * sh * sw
-        scale = (frames_in_clip / (frames_in_clip - frames).double()).to(x.device)
+        scale = total / (total - frames).double()
         if self._slices == "all":
-            drawn = [torch.full_like(first, number) for number in range(count)]
+            drawn = [torch.full_like(frames, number) for number in range(slices)]
         else:
+            # The last frame of slice (a, b, c) is T - st + a: in those of smaller a than this
+            # first one every frame is known.
+            st, sh, sw = self.subscaling.factors
+            first = (frames - (total - st)).clamp(min=0) * sh * sw
             uniform = torch.rand(len(x), generator=generator, dtype=torch.float64)
-            drawn = [first + (uniform * (count - first)).long()]
-            scale = scale * (count - first).to(x.device)
+            drawn = [first + (uniform * (slices - first)).long()]
+            scale = scale * (slices - first)
         frames = frames.to(x.device)
         nats = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        for slices in drawn:
-            slices = slices.to(x.device)
-            log_prob = self._slice_log_prob(x, slices, frames, context)
-            known = self._known(slices, frames)[:, :, None, None, None]
+        for numbers in (each.to(x.device) for each in drawn):
+            log_prob = self._slice_log_prob(x, numbers, frames, context)
+            known = self._known(numbers, frames)[:, :, None, None, None]
             nats = nats - log_prob.masked_fill(known, 0).flatten(1).sum(1, dtype=torch.float64)
-        return scale * nats
+        return scale.to(x.device) * nats
 
     def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
         """(batch, *event_shape) float64, slice by slice and a few clips at a time."""
@@ -366,8 +368,9 @@ class VideoTransformer(AutoregressiveModel):
     @torch.no_grad()
     def continue_clip(
         self,
-        x: Tensor,
+        x: Array,
         frames: int,
+        context: Tensor | None = None,
         *,
         given: int | None = None,
         generator: torch.Generator | None = None,
@@ -379,9 +382,10 @@ class VideoTransformer(AutoregressiveModel):
         a draw from one distribution over the long clip; nothing older than that is remembered.
 
         Args:
-            x: integer symbols (batch, known frames, C, H, W), any number of frames from the
-                least of ``priming`` on.
+            x: integer symbols (batch, known frames, C, H, W), at least as many frames as a
+                window is given.
             frames: how many to add.
+            context: (batch, context) if the model takes one.
             given: how many frames each window is given, one of ``priming``; by default the
                 most that x has.
 
@@ -389,11 +393,16 @@ class VideoTransformer(AutoregressiveModel):
             (batch, known frames + frames, C, H, W) int64, which begins with x.
 
         Raises:
-            ValueError: fewer frames than a window is given, or a number that the model was not
-                trained for.
+            ValueError: wrong shape, dtype or symbols, or fewer frames than the model was trained
+                to be given.
         """
-        x = torch.as_tensor(x, device=self.device).long()
-        length = self.event_shape[0]
+        x = torch.as_tensor(x, device=self.device)
+        frame = self.event_shape[1:]
+        if x.dim() != 5 or x.shape[2:] != frame:
+            raise ValueError(
+                f"clips to continue are (batch, frames, {', '.join(map(str, frame))}), "
+                f"got {tuple(x.shape)}"
+            )
         usable = [p for p in self._priming if 0 < p <= x.shape[1]]
         if not usable or (given is not None and given not in usable):
             raise ValueError(
@@ -403,17 +412,17 @@ class VideoTransformer(AutoregressiveModel):
             )
         given = max(usable) if given is None else given
         total = x.shape[1] + frames
-        known = torch.arange(length, device=self.device).view(-1, 1, 1, 1) < given
-        known = known.expand(self.event_shape)
+        known = torch.zeros(self.event_shape, dtype=torch.bool, device=self.device)
+        known[:given] = True
         while x.shape[1] < total:
             window = x.new_zeros(len(x), *self.event_shape)
             window[:, :given] = x[:, -given:]
-            new = self.complete(window, known, generator=generator)[:, given:]
-            x = torch.cat([x, new], dim=1)
-        return x[:, :total]
+            drawn = self.complete(window, known, context, generator=generator)
+            x = torch.cat([x, drawn[:, given:]], dim=1)
+        return x[:, :total].long()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _member(shape: tuple[int, ...], factors: tuple[int, ...], frames: int) -> PrimedMember:
     ordering = Ordering.subscale(shape, factors)
     first = torch.arange(len(ordering)) < frames * len(ordering) // shape[0]
