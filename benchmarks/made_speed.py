@@ -9,34 +9,18 @@ them alike; a figure is the median over rounds. Sizes are those of the MADE pape
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import timing
 import torch
+from timing import alternate
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import autoregress as ar
 
 DIMS, HIDDEN, BATCH = 784, 8000, 100
-
-
-def alternate(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, taken in turns after one unmeasured round."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(rounds + 1):
-        for name, run in contestants.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def dense() -> nn.Module:
@@ -97,46 +81,30 @@ def scoring(rounds: int) -> dict[str, float]:
     )
 
 
-def measure(rounds: int) -> list[dict[str, object]]:
-    """A row for every promise: what is compared, the ratio, and what it should be."""
-    rows: list[dict[str, object]] = []
-
-    def row(what: str, ratio: float, target: str, met: bool) -> None:
-        rows.append({"what": what, "ratio": round(ratio, 2), "target": target, "met": met})
-        print(f"{what:58s} {ratio:7.2f}   {target:12s} {'met' if met else 'MISSED'}", flush=True)
-
+def measure(rounds: int) -> timing.Rows:
+    rows = timing.Rows()
     for optimiser in (torch.optim.SGD, torch.optim.AdamW):
         t = training(optimiser, rounds)
         for kind, limit in [("fixed", 1.25), ("fresh", 1.6)]:
-            ratio = t[kind] / t["dense"]
             what = f"training step, {optimiser.__name__}, {kind} ordering / dense"
-            row(what, ratio, f"at most {limit}", ratio <= limit)
+            rows.add(what, t[kind] / t["dense"], most=limit)
     t = sampling(rounds)
-    ratio = DIMS * t["forward"] / t["sample"]
-    row("784 forward passes / 100 samples", ratio, "at least 150", ratio >= 150)
-    ratio = t["sample"] / t["forward"]
-    row("100 samples / one forward pass", ratio, "at most 5", ratio <= 5)
+    rows.add("784 forward passes / 100 samples", DIMS * t["forward"] / t["sample"], least=150)
+    rows.add("100 samples / one forward pass", t["sample"] / t["forward"], most=5)
     t = scoring(max(3, rounds // 3))
-    ratio = t["dense"] / t["log_prob"]
-    row("log_prob of 10,000 rows, throughput / dense", ratio, "at least 0.9", ratio >= 0.9)
+    what = "log_prob of 10,000 rows, throughput / dense"
+    rows.add(what, t["dense"] / t["log_prob"], least=0.9)
     return rows
 
 
 def page(report: dict[str, Any]) -> str:
-    """The report as Markdown."""
-    table = "\n".join(
-        f"| {r['what']} | {r['ratio']:.2f} | {r['target']} | {'yes' if r['met'] else '**no**'} |"
-        for r in report["rows"]
-    )
+    """Speed of MADE, as ratios."""
     return f"""# Speed of MADE
 
-Against an unmasked network of the same sizes, 784–8000–784, in batches of 100 and float32: the
-medians of {report["rounds"]} rounds in which the contestants take turns in one process.
-torch {report["torch"]}, {report["threads"]} threads, {report["machine"]}.
+Against an unmasked network of the same sizes, 784–8000–784, in batches of 100 and float32:
+{timing.circumstances(report)}
 
-| what | ratio | target | met |
-|---|---:|---|---|
-{table}
+{timing.table(report)}
 
 A fixed ordering costs no less than a fresh one: masks are never stored. Sorted by degree, they
 are staircases, so that nothing is computed for what is masked but blocks along the edge, and
@@ -149,23 +117,5 @@ python benchmarks/made_speed.py --write .
 """
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Speed of MADE, as ratios.")
-    parser.add_argument("--rounds", type=int, default=10, help="turns of each contestant")
-    parser.add_argument("--write", type=Path, help="folder for made_speed.json and made_speed.md")
-    arguments = parser.parse_args()
-    torch.manual_seed(0)
-    report = {
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "rounds": arguments.rounds,
-        "rows": measure(arguments.rounds),
-    }
-    if arguments.write:
-        (arguments.write / "made_speed.json").write_text(json.dumps(report, indent=2) + "\n")
-        (arguments.write / "made_speed.md").write_text(page(report))
-
-
 if __name__ == "__main__":
-    main()
+    timing.main("made_speed", measure, page)

@@ -10,8 +10,6 @@ run again unless its row is removed.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -22,11 +20,11 @@ from typing import Any, Literal
 import density_baselines as baselines
 import torch
 import tyro
+from tables import ROOT, Figures, nats
 
 import autoregress as ar
 from autoregress.recipes import RECIPES
 
-ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data" / "binary"
 COMMAND = "python benchmarks/made_tables.py"
 ORDERINGS = 64  # that a model trained over all orderings is measured with
@@ -129,17 +127,17 @@ def baseline_rows(name: str) -> Iterator[dict[str, Any]]:
         "tree": baselines.chow_liu_tree(train, valid, test),
     }
     command = f"{COMMAND} --sets {name} --recipes baselines"
-    for kind, (nats, setting) in fitted.items():
+    for kind, (values, setting) in fitted.items():
         yield {
             "set": name,
             "recipe": kind,
             "setting": setting,
-            "test_nats": float(nats.mean()),
-            "interval_95": float(1.96 * nats.std(ddof=1) / math.sqrt(len(nats))),
+            "test_nats": float(values.mean()),
+            "interval_95": float(1.96 * values.std(ddof=1) / math.sqrt(len(values))),
             "command": command,
         }
-    for kind, nats in (("xz", baselines.xz_nats(test)), ("gzip", baselines.gzip_nats(test))):
-        yield {"set": name, "recipe": kind, "test_nats": nats, "command": command}
+    for kind, value in (("xz", baselines.xz_nats(test)), ("gzip", baselines.gzip_nats(test))):
+        yield {"set": name, "recipe": kind, "test_nats": value, "command": command}
 
 
 # The page
@@ -159,13 +157,6 @@ def page(rows: list[dict[str, Any]]) -> str:
 def best_by_validation(rows: list[dict[str, Any]], name: str, kind: str) -> dict[str, Any] | None:
     found = [row for row in rows if (row["set"], row["recipe"]) == (name, kind)]
     return min(found, key=lambda row: row.get("valid_nats", 0.0), default=None)
-
-
-def nats(row: dict[str, Any] | None) -> str:
-    if row is None:
-        return "–"
-    interval = f" ± {row['interval_95']:.2f}" if "interval_95" in row else ""
-    return f"{row['test_nats']:.2f}{interval}"
 
 
 def made_table(rows: list[dict[str, Any]], names: list[str]) -> Iterator[str]:
@@ -233,30 +224,20 @@ def main(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    file = out / "made.json"
-
-    def table() -> list[dict[str, Any]]:
-        return json.loads(file.read_text())["rows"] if file.exists() else []
-
-    def add(row: dict[str, Any]) -> None:
-        order = list(PAPER)
-        with (ROOT / "pyproject.toml").open() as lock:  # several of these may run side by side
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            rows = [*table(), row]
-            rows.sort(key=lambda r: (order.index(r["set"]), r["recipe"], r.get("seed", 0)))
-            file.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-        print(f"{row['set']} {row['recipe']}: {row['test_nats']:.3f} test nats", flush=True)
-
+    order = list(PAPER)
+    figures = Figures(
+        out / "made.json", lambda r: (order.index(r["set"]), r["recipe"], r.get("seed", 0))
+    )
     for name in () if page_only else sets:
-        done = {(r["recipe"], r.get("seed")) for r in table() if r["set"] == name}
+        done = {(r["recipe"], r.get("seed")) for r in figures.rows if r["set"] == name}
         for kind in recipes:
             if kind == "baselines" and ("xz", None) not in done:
                 for row in baseline_rows(name):
-                    add(row)
+                    figures.add(row)
             for seed in () if kind == "baselines" else seeds:
                 if (kind, seed) not in done:
-                    add(train_and_measure(name, kind, seed, runs))
-    (out / "made.md").write_text(page(table()))
+                    figures.add(train_and_measure(name, kind, seed, runs))
+    (out / "made.md").write_text(page(figures.rows))
 
 
 if __name__ == "__main__":

@@ -16,20 +16,16 @@ Times are those of the processor, in one thread, so that a busy machine disturbs
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import platform
+import multiprocessing
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import timing
 import torch
 from torch import Tensor, nn
 
@@ -44,11 +40,14 @@ SIDES = (8, 16, 32)
 BASE = (16, 3, 64, 64)
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Of the processor."""
-    start = time.process_time()
-    run()
-    return time.process_time() - start
+def seconds(run: Callable[[], object], times: int = 1) -> float:
+    """Of the processor; if several times, the median of all but the first."""
+    took = []
+    for _ in range(times):
+        start = time.process_time()
+        run()
+        took.append(time.process_time() - start)
+    return statistics.median(took[1:] or took)
 
 
 # Sampling
@@ -74,8 +73,8 @@ def cached(model: ar.VideoTransformer) -> float:
     return seconds(draw) / (t * h * w)
 
 
-def recomputed(model: ar.VideoTransformer, passes: int) -> float:
-    """Median seconds for a pixel of the 8 clips when the decoder sees the whole slice again."""
+def recomputed(model: ar.VideoTransformer, rounds: int) -> float:
+    """Seconds for a pixel of the 8 clips when the decoder sees the whole slice again."""
     grid = model.subscaling.grid
     digits = torch.zeros(CLIPS, *grid, model.channels.count, dtype=torch.int32)
     encoded = torch.randn(CLIPS, *grid, 128)
@@ -89,7 +88,7 @@ def recomputed(model: ar.VideoTransformer, passes: int) -> float:
             conditional = steps.send(conditional.sample())
         conditional.sample()
 
-    return statistics.median([seconds(draw) for _ in range(passes + 1)][1:])
+    return seconds(draw, 1 + rounds)
 
 
 # Training
@@ -97,6 +96,8 @@ def recomputed(model: ar.VideoTransformer, passes: int) -> float:
 
 def training_step() -> dict[str, float]:
     """Seconds of an update of `base`, the process's peak memory, and its products alone."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
     model = ar.VideoTransformer.base(BASE)
     optimiser = torch.optim.RMSprop(model.parameters(), lr=2e-5, alpha=0.95, momentum=0.9)
     x = torch.randint(256, (1, *BASE), dtype=torch.uint8)
@@ -158,69 +159,50 @@ def products_of(model: ar.VideoTransformer, x: Tensor) -> Counter[tuple[int, int
 
 
 def time_of(batch: int, m: int, k: int, n: int) -> float:
-    """Median seconds of one product."""
+    """Seconds of one product."""
     a, b = torch.randn(batch, m, k), torch.randn(batch, k, n)
-    return statistics.median([seconds(lambda: a @ b) for _ in range(4)][1:])
+    return seconds(lambda: a @ b, 4)
 
 
 # The page
 
 
-def measure(passes: int) -> list[dict[str, Any]]:
-    """A row for every promise: what, how much, and what it should be."""
-    rows: list[dict[str, Any]] = []
-
-    def row(what: str, figure: str, target: str = "", met: bool | None = None) -> None:
-        rows.append({"what": what, "figure": figure, "target": target, "met": met})
-        print(f"{what:66s} {figure:>10s}   {target}", flush=True)
-
+def measure(rounds: int) -> timing.Rows:
+    rows = timing.Rows()
     with torch.no_grad():
         models = {side: small(side) for side in SIDES}
         per_pixel = {side: cached(model) for side, model in models.items()}
-        slow = recomputed(models[16], passes)
-    fast = per_pixel[16]
-    row("4×16×16, a pixel by a pass of the decoder", f"{1e3 * slow:.0f} ms")
-    row("4×16×16, a pixel with caches", f"{1e3 * fast:.2f} ms")
-    row("the former / the latter", f"{slow / fast:.0f}", "at least 100", slow / fast >= 100)
-    for side in (8, 32):
-        row(f"4×{side}×{side}, a pixel with caches", f"{1e3 * per_pixel[side]:.2f} ms")
-    ratio = per_pixel[32] / per_pixel[8]
-    row("4×32×32 / 4×8×8, 16 times the pixels", f"{ratio:.2f}", "about 1", ratio < 1.25)
+        slow = recomputed(models[16], rounds)
+    what = "a pixel of a 4×16×16 slice, by a pass of the decoder / with caches"
+    rows.add(what, slow / per_pixel[16], least=100)
+    what = "a pixel with caches, of a 4×32×32 slice / of a 4×8×8 slice"
+    rows.add(what, per_pixel[32] / per_pixel[8], most=1.25)
 
-    run = subprocess.run(
-        [sys.executable, __file__, "--step"], check=True, capture_output=True, text=True
-    )
-    step = json.loads(run.stdout)
-    gib = step["peak_bytes"] / 2**30
-    row("an update of base on a slice of 16×64×64 RGB, peak memory", f"{gib:.1f} GiB",
-        "below 16 GiB", gib < 16)  # fmt: skip
-    row("the same, time", f"{step['seconds']:.1f} s")
-    row("its matrix products alone", f"{step['products_seconds']:.1f} s")
-    row("the former / the latter", f"{step['seconds'] / step['products_seconds']:.2f}")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        step = pool.apply(training_step)
+    rows.add("peak memory of an update of base / 16 GiB", step["peak_bytes"] / 2**34, most=1)
+    what = "its time / that of its matrix products alone"
+    rows.add(what, step["seconds"] / step["products_seconds"])
     share = step["products_flop"] / step["seconds"] / step["peak_flop_per_second"]
-    row("its rate / that of a product of 2048 × 2048 matrices", f"{share:.2f}")
+    rows.add("its rate / that of a product of 2048×2048 matrices", share)
+    print({"pixel": slow, "cached": per_pixel, **step})
     return rows
 
 
 def page(report: dict[str, Any]) -> str:
-    """The report as Markdown."""
-    met = {None: "", True: "yes", False: "**no**"}
-    table = "\n".join(
-        f"| {r['what']} | {r['figure']} | {r['target']} | {met[r['met']]} |" for r in report["rows"]
-    )
+    """Speed of the Video Transformer, as ratios."""
     return f"""# Speed of the Video Transformer
 
-torch {report["torch"]}, {report["machine"]}, float32, seconds of the processor in one thread. The
+torch {report["torch"]}, {report["machine"]}, float32, time of the processor in one thread. The
 machine was shared with other work, so the figures are preliminary.
 
-| what | | target | met |
-|---|---:|---|---|
-{table}
+{timing.table(report)}
 
 Sampling is of 8-bit RGB clips, 8 at once, width 128, 4 + 4 layers, blocks of 128 pixels. Without
-caches every pixel takes a pass of the decoder over the whole slice; {report["passes"]} of them
-were timed, as all are alike. With caches a pixel attends to at most 127 others however large the
-slice is. The update is by RMSProp and without activation checkpointing.
+caches every pixel takes a pass of the decoder over the whole slice; {report["rounds"]} passes were
+timed, as all are alike. With caches a pixel attends to at most 127 others, however large the slice
+is. The update is of `VideoTransformer.base` on one slice of one clip of 16×64×64 RGB, by RMSProp,
+without activation checkpointing; its rate counts its matrix products only.
 
 ```console
 python benchmarks/video_speed.py --write .
@@ -228,27 +210,6 @@ python benchmarks/video_speed.py --write .
 """
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Speed of the Video Transformer.")
-    parser.add_argument("--passes", type=int, default=5, help="full passes that are timed")
-    parser.add_argument("--step", action="store_true", help="only the training step, as JSON")
-    parser.add_argument("--write", type=Path, help="folder for video_speed.json and video_speed.md")
-    arguments = parser.parse_args()
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    if arguments.step:
-        print(json.dumps(training_step()))
-        return
-    report = {
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "passes": arguments.passes,
-        "rows": measure(arguments.passes),
-    }
-    if arguments.write:
-        (arguments.write / "video_speed.json").write_text(json.dumps(report, indent=2) + "\n")
-        (arguments.write / "video_speed.md").write_text(page(report))
-
-
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    timing.main("video_speed", measure, page, rounds=4)

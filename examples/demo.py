@@ -1,6 +1,6 @@
-"""Trains MADEs on scikit-learn's handwritten digits and shows what an exact likelihood is for.
+"""Trains models of scikit-learn's handwritten digits and shows what an exact likelihood is for.
 
-python examples/demo.py        about two minutes on two cores; writes demo/report.html
+python examples/demo.py        about three minutes on two cores; writes demo/report.html
 
 It measures held-out digits, draws new ones, completes half-hidden ones, and finds the pixels that
 do not belong.
@@ -22,18 +22,20 @@ import report
 import torch
 import torch.nn.functional as F
 import tyro
-from findings import Case, Findings, Hidden
+from findings import Case, Findings, Hidden, Other
 from rich.console import Console
 from rich.progress import Progress, track
 from torch import Tensor
 
 import autoregress as ar
 from autoregress.data import Data
+from autoregress.recipes import RECIPES
 
 ORDERINGS = 32  # of the mixture that is measured and drawn from
 FEW = 8  # where every set of known pixels takes orderings of its own
 SAMPLES = 48
 DIGITS, DRAWS = 2, 5  # completed for each hidden part, and how often each
+IN_A_ROW = 16  # digits of each of the other families
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Subject:
     splits: tuple[Data, Data, Data]
     network: dict[str, Any]
     training: dict[str, Any]
+    others: dict[str, str]
+    """Models of other families, by their recipes."""
 
     @property
     def levels(self) -> int:
@@ -70,6 +74,7 @@ def subjects() -> list[Subject]:
             splits=ar.data.digits_splits(threshold=8),
             network={**network, "hidden": (1024,), "direct": True, "dropout": 0.3},
             training=training,
+            others={},
         ),
         Subject(
             name="levels",
@@ -77,6 +82,12 @@ def subjects() -> list[Subject]:
             splits=ar.data.digits_splits(levels=17),
             network={**network, "hidden": (256, 256), "residual": True, "dropout": 0.3},
             training=training,
+            others={
+                "PixelCNN": "pixelcnn-digits",
+                "Gated PixelCNN": "gated-pixelcnn-digits",
+                "Row LSTM": "row-lstm-digits",
+                "Diagonal BiLSTM": "diagonal-bilstm-digits",
+            },
         ),
     ]
 
@@ -105,7 +116,11 @@ def main(
     for subject in subjects():
         console.print(f"{subject.title}: {len(subject.splits[0]):,} digits to train on")
         model, fit = train(subject, out / "runs" / subject.name, seed=seed, epochs=epochs)
-        findings.append(examine(subject, model, fit, seed=seed))
+        others = [
+            other(subject, name, out / "runs" / recipe, seed=seed, epochs=epochs)
+            for name, recipe in subject.others.items()
+        ]
+        findings.append(examine(subject, model, fit, others, seed=seed))
     for title, rows in report.TABLES.items():
         console.print(report.terminal(title, rows(findings)))
     sections = track(report.SECTIONS.items(), "drawing pictures", console=ERRORS)
@@ -137,8 +152,32 @@ def train(
     return model, ar.fit(model, train, valid=valid, run=run, seed=seed, **options)
 
 
+def other(subject: Subject, name: str, run: Path, *, seed: int, epochs: int | None = None) -> Other:
+    """A model of another family, and what it makes of the test digits."""
+    train, valid, test = subject.splits
+    recipe = RECIPES[run.name]
+    torch.manual_seed(seed)
+    model = recipe.model.build(train.event_shape, train.symbols, None)
+    changes: dict[str, Any] = {} if epochs is None else {"max_epochs": epochs, "warmup": 0}
+    fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed, **changes)
+    generator = torch.Generator().manual_seed(seed)
+    known = known_parts()["bottom half"]
+    with torch.no_grad():
+        return Other(
+            name,
+            sum(p.numel() for p in model.parameters()),
+            fit,
+            ar.evaluate(model, test),
+            -model.conditional_log_prob(test.x, known).mean().item(),
+            model.sample(IN_A_ROW, generator=generator),
+            model.complete(test.x[:IN_A_ROW], known, generator=generator),
+        )
+
+
 @torch.no_grad()
-def examine(subject: Subject, model: ar.MADE, fit: ar.Fit, *, seed: int) -> Findings:
+def examine(
+    subject: Subject, model: ar.MADE, fit: ar.Fit, others: list[Other], *, seed: int
+) -> Findings:
     """Everything that the report shows of a trained model."""
     train, _, test = subject.splits
     torch.manual_seed(seed)
@@ -154,6 +193,7 @@ def examine(subject: Subject, model: ar.MADE, fit: ar.Fit, *, seed: int) -> Find
             "xz": xz,
             "MADE, one ordering": ar.evaluate(model, test),
             f"MADE, {ORDERINGS} orderings": ar.evaluate(mixture, test),
+            **{other.name: other.score for other in others},
         }
         progress.update(task, advance=1, description="drawing samples")
         samples = mixture.sample(SAMPLES, generator=generator)
@@ -165,7 +205,7 @@ def examine(subject: Subject, model: ar.MADE, fit: ar.Fit, *, seed: int) -> Find
         progress.update(task, advance=1, description="done")
 
     return Findings(
-        subject.title, subject.levels, fit, scores, packing, test.x, samples, hidden, cases
+        subject.title, subject.levels, fit, scores, packing, test.x, samples, hidden, cases, others
     )
 
 

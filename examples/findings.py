@@ -54,6 +54,29 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Other:
+    """Another family of models, of the same digits.
+
+    Attributes:
+        name: of the family.
+        parameters: how many.
+        fit: how it was trained.
+        score: on the test digits.
+        given: mean nats of the lower half of a test digit if the upper is known.
+        samples: (samples, 1, 8, 8).
+        lower: (digits, 1, 8, 8), of which the lower half was drawn.
+    """
+
+    name: str
+    parameters: int
+    fit: ar.Fit
+    score: ar.Score
+    given: float
+    samples: Tensor
+    lower: Tensor
+
+
+@dataclass(frozen=True)
 class Findings:
     """All that there is to show of one form of the digits.
 
@@ -65,6 +88,7 @@ class Findings:
         test: (N, 1, 8, 8).
         samples: (samples, 1, 8, 8).
         cases: for each of some typical digits.
+        others: the models of other families.
     """
 
     title: str
@@ -76,3 +100,4 @@ class Findings:
     samples: Tensor
     hidden: list[Hidden]
     cases: list[list[Case]]
+    others: list[Other]

@@ -79,6 +79,18 @@ def completion(hidden: Hidden, digit: int, levels: int) -> Pixels:
     return np.stack([true, np.where(known, true, UNKNOWN), *drawn])
 
 
+def families(figure: FigureBase, found: Findings) -> None:
+    """For each family a row of samples, and one of digits whose lower half was drawn."""
+    tiles, names = [], []
+    for other in found.others:
+        drawn = other.lower[:, 0].numpy() / (found.levels - 1)
+        upper = (np.arange(SIDE) < SIDE // 2)[:, None, None]
+        tiles.append(coloured(other.samples[:, 0].numpy() / (found.levels - 1), INK))
+        tiles.append(np.where(upper, coloured(drawn, INK), coloured(drawn, BLUE)))
+        names += [f"{other.name}\nsamples", "lower half"]
+    mosaic(row_of_axes(figure, 1)[0], np.stack(tiles), rows=names)
+
+
 def surprises(figure: FigureBase, found: Findings) -> None:
     maps = [m.numpy() for row in found.cases for c in row for m in (c.nats, c.given_rest)]
     # A few pixels are so surprising that beside them all others would look alike.

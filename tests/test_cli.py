@@ -136,6 +136,105 @@ def test_the_whole_way_with_images(folder):
         assert picture.size[0] > 100
 
 
+def film(path, frames, seed=0):
+    """A lossless film of noise, 6 × 8 pixels."""
+    x = np.random.default_rng(seed).integers(0, 256, (1, frames, 3, 6, 8), np.uint8)
+    ar.data.write(path, torch.from_numpy(x), 256)
+
+
+def test_the_whole_way_with_clips(folder, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "cached")
+    for name in ("clips", "test-clips"):
+        Path(name).mkdir()
+        for n in range(4):
+            film(f"{name}/{n}.mkv", 3 + 3 * n, seed=n)
+    Path("clips/broken.mp4").write_bytes(b"nothing")
+    as_asked = ["--frames", 3, "--size", 4, 5, "--grey", True, "--levels", 2, "--evidence"]
+    trained("clips", *as_asked, "--cache", "mine")
+    said = capsys.readouterr()
+    assert "examples of shape (3, 1, 4, 5)" in said.out
+    assert "1 file skipped: broken.mp4 (cannot be decoded: Invalid data" in said.err
+    assert len(list(Path("mine").glob("*.npy"))) == 4
+    trained("clips", *as_asked, "--cache", "mine")  # the same examples: nothing is left to do
+    again = ["train", "made", "--data", "clips", "--run", "run", *QUICK, *as_asked]
+    assert run(*again, "--step", 1) == 2  # these are others
+
+    capsys.readouterr()
+    assert run("evaluate", "run", "--data", "test-clips") == 0
+    model = ar.load("run")
+    clips = ar.data.VideoFolder("test-clips", frames=3, size=(4, 5), grey=True, levels=2)
+    assert len(clips) == 1 + 2 + 3 + 4
+    assert capsys.readouterr().out.strip() == str(ar.evaluate(model, clips))
+    assert run("evaluate", "run", "--data", "test-clips", "--stride", 2) == 0
+    assert "(4 examples)" in capsys.readouterr().out
+
+    assert run("sample", "run", "--count", 4, "--out", "samples.gif", "--rate", 5) == 0
+    with Image.open("samples.gif") as image:
+        assert image.size[0] > 100
+    capsys.readouterr()
+    assert run("sample", "run", "--count", 2, "--out", "s.mkv") == 0
+    assert "2 samples in s-000.mkv to s-001.mkv" in capsys.readouterr().out
+    drawn = model.sample(2, generator=torch.Generator().manual_seed(0))
+    for n in range(2):
+        again = ar.data.read(f"s-00{n}.mkv", frames=3, levels=2).x
+        assert torch.equal(again[0].long(), drawn[n])
+
+    # Of each clip its beginning, be it ever so short.
+    film("short.mkv", 2, seed=9)
+    for partial, count in (("short.mkv", 1), ("test-clips", 4), ("s-000.mkv", 1)):
+        command = ["complete", "run", partial, "--known-frames", 2]
+        for name in ("continued.gif", "continued.npz"):
+            assert run(*command, "--out", name, "--log-prob") == 0
+        done = np.load("continued.npz")
+        beginning = ar.data.VideoFolder(
+            partial, frames=2, step=1000, size=(4, 5), grey=True, levels=2
+        )
+        assert np.array_equal(done["x"][:, :2], beginning.data().x)
+        assert done["known"].sum() == count * 2 * 20
+        exact = model.conditional_log_prob(done["x"], done["known"]).detach().numpy()
+        assert np.allclose(done["log_prob"], exact, atol=1e-5)
+    np.save("arrays.npy", drawn.numpy())
+    assert run("complete", "run", "arrays.npy", "--known-frames", 1, "--out", "c.npy") == 0
+    assert np.array_equal(np.load("c.npy")[:, 0], drawn[:, 0])
+
+    assert run("score", "run", "test-clips", "--out", "scores.csv") == 0
+    scores = [float(row["log_prob"]) for row in table("scores.csv")]
+    assert np.allclose(scores, model.log_prob(clips.data().x).detach(), atol=1e-5)
+
+    capsys.readouterr()
+    for arguments, message in (
+        (["complete", "run", "short.mkv", "--out", "c.npz"], "--known-frames"),
+        (["complete", "run", "short.mkv", "--known-frames", 4, "--out", "c.npz"], "from 0 to T"),
+        (["complete", "run", "short.mkv", "--known-rows", 1, "--out", "c.npz"], "models of images"),
+        (["complete", "run", "short.mkv", "--known-frames", 3, "--out", "c.npz"], "too short"),
+        (["evaluate", "run", "--data", "short.mkv"], "it has 2 frames, a clip takes 3"),
+        (["evaluate", "run", "--data", "gone.mkv"], "no such file or folder"),
+        (["evaluate", "run", "--data", "images"], r"shape \(batch, 3, 1, 4, 5\)"),
+        (["train", "made", "--data", "gone.mp4", "--run", "new"], "no such file or folder"),
+    ):
+        assert run(*arguments) == 2
+        assert re.search(message, capsys.readouterr().err)
+
+
+def test_the_rows_of_images_that_are_known(folder, capsys):
+    trained("images", "--levels", 2, "--size", 4, 4, "--evidence")
+    for partial, count in (("images", 12), ("images/3.png", 1)):
+        assert run("complete", "run", partial, "--known-rows", 2, "--out", "c.npz") == 0
+        done = np.load("c.npz")
+        given = ar.data.read(partial, size=(4, 4), grey=True, levels=2).x
+        assert len(given) == count
+        assert np.array_equal(done["x"][:, :, :2], given[:, :, :2])
+        assert done["known"].all((0, 1, 3)).tolist() == [True, True, False, False]
+    capsys.readouterr()
+    assert run("complete", "run", "images", "--known-rows", 5, "--out", "c.npz") == 2
+    assert "from 0 to H" in capsys.readouterr().err
+    assert run("complete", "run", "images", "--known-frames", 1, "--out", "c.npz") == 2
+    film("a.mkv", 3)
+    capsys.readouterr()
+    assert run("evaluate", "run", "--data", "a.mkv") == 2
+    assert "a.mkv holds videos; this model takes examples (1, 4, 4)" in capsys.readouterr().err
+
+
 def test_training_again_goes_on(folder, capsys):
     trained("data.npz")
     trained("data.npz", "--max-epochs", 4)

@@ -553,7 +553,7 @@ def test_a_picture_is_large_enough_to_see_and_small_enough_to_show(shape):
 
 
 def test_what_cannot_be_shown():
-    for shape in ((2, 3), (2, 2, 4, 4), (2, 3, 1, 4, 4)):
+    for shape in ((2, 3), (2, 2, 4, 4), (2, 3, 2, 4, 4)):
         with pytest.raises(ValueError, match=r"cannot be shown .*\(3, H, W\).*\.npz or \.csv"):
             picture(torch.zeros(shape, dtype=torch.uint8), 2)
     with pytest.raises(ValueError, match="no images"):
@@ -611,10 +611,10 @@ def test_paths_that_cannot_be_read(tmp_path):
     with pytest.raises(ValueError, match=r"no such file or folder: .*gone\.npz"):
         read(tmp_path / "gone.npz")
     (tmp_path / "a.txt").write_text("1")
-    with pytest.raises(ValueError, match=r"a\.txt: .*\.npy, \.npz, \.csv and folders of images"):
+    with pytest.raises(ValueError, match=r"a\.txt: .*\.npy, \.npz, \.csv, images, videos"):
         read(tmp_path / "a.txt")
     np.save(tmp_path / "a.npy", np.array([[1]]))
-    with pytest.raises(ValueError, match="are for folders of images"):
+    with pytest.raises(ValueError, match="are for those and for folders"):
         read(tmp_path / "a.npy", levels=2)
     with pytest.raises(ValueError, match="takes no labels from others"):
         read(tmp_path / "a.npy", labels_from=["b.csv"])

@@ -7,6 +7,8 @@ from autoregress.checks import Causality, check_causality, check_faces, check_no
 from autoregress.evaluation import Score, evaluate
 from autoregress.model import AutoregressiveModel, Member
 from autoregress.networks.made import MADE
+from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
+from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
 from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.orderings import Ordering
 from autoregress.storage import load, save
@@ -18,9 +20,13 @@ __all__ = [
     "AutoregressiveModel",
     "Causality",
     "Columns",
+    "DiagonalBiLSTM",
     "Fit",
+    "GatedPixelCNN",
     "Member",
     "Ordering",
+    "PixelCNN",
+    "RowLSTM",
     "Score",
     "Training",
     "VideoTransformer",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, cast
 
 import torch
 import tyro
+from torch import Tensor
 from tyro.conf import (
     HelptextFromCommentsOff,
     OmitArgPrefixes,
@@ -26,8 +27,10 @@ from tyro.conf import (
 
 from autoregress import __version__
 from autoregress import data as datasets
-from autoregress.data import Data
+from autoregress.data import Data, VideoFolder
 from autoregress.data.arrays import holds_split
+from autoregress.data.images import SUFFIXES as IMAGES
+from autoregress.data.videos import DEFAULT_FRAMES, holds_videos
 from autoregress.evaluation import evaluate
 from autoregress.recipes import RECIPES
 from autoregress.recipes.options import FamilyOptions, Options
@@ -41,20 +44,26 @@ class Examples:
     """What to train on.
 
     Args:
-        data: A .npy, .npz (file.npz:name is one of its arrays) or .csv file, or a folder of
-            images.
+        data: A .npy, .npz (file.npz:name is one of its arrays) or .csv file, a folder of images
+            or of videos, or MNIST's or CIFAR-10's own files.
         valid: Validation examples, for early stopping. By default the array "valid" of the
-            .npz, or else rows held out of the data.
-        holdout: The fraction of rows held out for validation if there are no others.
+            .npz, or else rows, or whole videos, held out of the data.
+        holdout: The fraction of rows, or of videos, held out for validation if there are no
+            others.
         symbols: Number of levels of all dimensions, or of each; by default one more than the
             largest number in the array. A table's come from its labels.
         labels_from: Further tables whose labels count too, such as the test table; their rows
             are not used.
         max_categories: The most distinct values that a column of a table may have.
-        size: Height and width to which images are cropped and scaled.
-        grey: Read images as grey, or in colour; by default as they are.
-        levels: Number of levels to which the 256 of an image are reduced; 2 makes it black and
-            white.
+        size: Height and width to which images or videos are cropped and scaled; by default those
+            they have, of videos 64 by 64 at most.
+        grey: Read images or videos as grey, or in colour; by default as they are.
+        levels: Number of levels to which the 256 of an image or a video are reduced; 2 makes it
+            black and white.
+        frames: Frames of a clip, of videos; by default 16. With it a .gif is a video too.
+        stride: Frames of a video from one frame of a clip to the next.
+        step: Frames of a video from one clip to the next; by default clips do not overlap.
+        cache: The folder that keeps videos decoded; by default one below ~/.cache.
     """
 
     data: Path
@@ -66,12 +75,37 @@ class Examples:
     size: tuple[int, int] | None = None
     grey: bool | None = None
     levels: int | None = None
+    frames: int | None = None
+    stride: int = 1
+    step: int | None = None
+    cache: Path | None = None
 
-    def read(self, seed: int) -> tuple[Data, Data]:
+    def read(self, seed: int) -> tuple[Data | VideoFolder, Data | VideoFolder]:
         """The training and the validation examples."""
+        train = self._train()
+        valid = self.valid or (self.data if holds_split(self.data, "valid") else None)
+        if valid is None:
+            return train.split(self.holdout, seed)
+        kind = Symbols(train.event_shape, train.symbols, train.columns)
+        return train, _open(valid, kind, split="valid", stride=self.stride, cache=self.cache)
+
+    def _train(self) -> Data | VideoFolder:
+        if holds_videos(self.data, gif=self.frames is not None):
+            clips = VideoFolder(
+                self.data,
+                frames=DEFAULT_FRAMES if self.frames is None else self.frames,
+                size=self.size,
+                stride=self.stride,
+                step=self.step,
+                grey=self.grey,
+                levels=256 if self.levels is None else self.levels,
+                cache=self.cache,
+                quiet=False,
+            )
+            return _reported(clips)
         symbols = self.symbols[0] if len(self.symbols) == 1 else self.symbols or None
         tables = [p for p in (self.valid, *self.labels_from) if p and p.suffix == ".csv"]
-        train = datasets.read(
+        return datasets.read(
             self.data,
             split="train",
             symbols=symbols,
@@ -80,12 +114,10 @@ class Examples:
             size=self.size,
             grey=self.grey,
             levels=self.levels,
+            frames=self.frames,
+            stride=self.stride,
+            step=self.step,
         )
-        valid = self.valid or (self.data if holds_split(self.data, "valid") else None)
-        if valid is None:
-            return train.split(self.holdout, seed)
-        kind = Symbols(train.event_shape, train.symbols, train.columns)
-        return train, _read(valid, kind, split="valid")
 
 
 @dataclass(frozen=True)
@@ -157,18 +189,20 @@ class Evaluate:
     Args:
         run: A run folder, or one that ar.save wrote.
         data: Examples as those it was trained on; of an .npz the array "test".
+        stride: Of videos: frames from one frame of a clip to the next.
         batch_size: Examples at once; the result does not depend on it.
         device: Where to compute, for example cuda.
     """
 
     run: Positional[Path]
     data: Path
+    stride: int = 1
     batch_size: int = 1000
     device: str = "cpu"
 
     def __call__(self) -> None:
         model = load(self.run).to(self.device)
-        examples = _read(self.data, model.symbols, split="test")
+        examples = _open(self.data, model.symbols, split="test", stride=self.stride)
         print(evaluate(model, examples, batch_size=self.batch_size))
 
 
@@ -180,8 +214,10 @@ class Sample:
 
     Args:
         run: A run folder, or one that ar.save wrote.
-        out: A .png (images, or vectors of square length), .npy, .npz or .csv file.
+        out: A .png (images, or vectors of square length), .npy, .npz or .csv file; for clips a
+            .gif or .mp4 to look at, or .mkv, which loses nothing and is a file for each.
         count: How many.
+        rate: Frames a second, of clips.
         seed: The same seed draws the same.
         device: Where to compute, for example cuda.
     """
@@ -189,6 +225,7 @@ class Sample:
     run: Positional[Path]
     out: Path
     count: int = 16
+    rate: int = 10
     seed: int = 0
     device: str = "cpu"
 
@@ -196,8 +233,10 @@ class Sample:
         datasets.check_writable(self.out)
         model = load(self.run).to(self.device)
         x = model.sample(self.count, generator=_generator(self.device, self.seed))
-        datasets.write(self.out, x.cpu(), model.symbols.levels, model.symbols.columns)
-        print(f"{self.count} samples in {self.out}")
+        files = datasets.write(
+            self.out, x.cpu(), model.symbols.levels, model.symbols.columns, rate=self.rate
+        )
+        print(f"{self.count} samples in {_named(files)}")
 
 
 @dataclass(frozen=True)
@@ -205,15 +244,20 @@ class Complete:
     """Fill in what is unknown, drawn exactly from p(unknown | known).
 
     autoregress complete runs/mine partial.npz --out completed.npz
+    autoregress complete runs/clips clip.mp4 --known-frames 5 --out continued.gif
 
     Unknown are: in an .npz with arrays x and known (bool), where known is false; in a .csv,
-    empty cells and "?".
+    empty cells and "?"; of clips and images, what comes after the known frames or rows.
 
     Args:
         run: A run folder, or one that ar.save wrote.
-        partial: The examples to complete.
-        out: An .npz, .npy, .csv or .png file.
+        partial: The examples to complete; of each video its beginning.
+        out: An .npz, .npy, .csv or .png file; for clips also .gif, .mp4 or .mkv.
+        known_frames: So many first frames of every clip are known.
+        known_rows: So many first rows of every image are known.
+        stride: Of videos: frames from one frame of a clip to the next.
         log_prob: Also write log p(unknown | known) of each completion, in nats (.npz and .csv).
+        rate: Frames a second, of clips.
         seed: The same seed draws the same.
         device: Where to compute, for example cuda.
     """
@@ -221,34 +265,68 @@ class Complete:
     run: Positional[Path]
     partial: Positional[Path]
     out: Path
+    known_frames: int | None = None
+    known_rows: int | None = None
+    stride: int = 1
     log_prob: bool = False
+    rate: int = 10
     seed: int = 0
     device: str = "cpu"
 
     def __call__(self) -> None:
         datasets.check_writable(self.out)
         model = load(self.run).to(self.device)
-        examples = _read(self.partial, model.symbols, partial=True)
-        if examples.known is None:
-            raise ValueError(
-                f"{self.partial} does not say what is known: an .npz needs a bool array named "
-                "known beside x, and a .csv has empty cells where it is to be completed"
-            )
+        given, known = self._partial(model.symbols)
         x, log_prob = model.complete(
-            examples.x,
-            examples.known,
+            given,
+            known,
             generator=_generator(self.device, self.seed),
             return_log_prob=True,
         )
-        datasets.write(
+        files = datasets.write(
             self.out,
             x.cpu(),
             model.symbols.levels,
             model.symbols.columns,
-            known=examples.known,
+            known=known,
             extra={"log_prob": log_prob.cpu()} if self.log_prob else None,
+            rate=self.rate,
         )
-        print(f"{len(x)} completed examples in {self.out}")
+        print(f"{len(x)} completed examples in {_named(files)}")
+
+    def _partial(self, symbols: Symbols) -> tuple[Tensor, Tensor]:
+        """The examples (N, *event_shape), and what is known of them, bool."""
+        shape, known = symbols.event_shape, torch.zeros(symbols.event_shape, dtype=torch.bool)
+        match len(shape), self.known_frames, self.known_rows:
+            case _, None, None:
+                if not _holds_clips(self.partial, symbols):
+                    examples = _read(self.partial, symbols, partial=True)
+                    if examples.known is not None:
+                        return examples.x, examples.known
+                raise ValueError(
+                    f"{self.partial} does not say what is known: an .npz needs a bool array named "
+                    "known beside x, and a .csv has empty cells where it is to be completed; for "
+                    "clips there is --known-frames, for images --known-rows"
+                )
+            case 4, int(frames), None if 0 <= frames <= shape[0]:
+                known[:frames] = True
+            case 3, None, int(rows) if 0 <= rows <= shape[1]:
+                known[:, :rows] = True
+            case _:
+                raise ValueError(
+                    "--known-frames is for models of clips (T, C, H, W), from 0 to T, and "
+                    f"--known-rows for models of images (C, H, W), from 0 to H; {self.run} is one "
+                    f"of {shape}"
+                )
+        if self.known_frames is not None and _holds_clips(self.partial, symbols):
+            # The first clip of each video, which need not go on for longer than it is known.
+            frames = max(1, self.known_frames)
+            clips = _clips(self.partial, symbols, frames=frames, stride=self.stride, step=2**62)
+            x = torch.zeros(len(clips), *shape, dtype=torch.uint8)
+            x[:, :frames] = clips.data().x
+        else:
+            x = _read(self.partial, symbols).x
+        return x, known.expand(x.shape)
 
 
 @dataclass(frozen=True)
@@ -261,6 +339,7 @@ class Score:
         run: A run folder, or one that ar.save wrote.
         data: The examples to score.
         out: A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions.
+        stride: Of videos: frames from one frame of a clip to the next.
         top: How many of the most surprising dimensions to name.
         device: Where to compute, for example cuda.
     """
@@ -268,6 +347,7 @@ class Score:
     run: Positional[Path]
     data: Positional[Path]
     out: Path
+    stride: int = 1
     top: int = 5
     device: str = "cpu"
 
@@ -276,16 +356,16 @@ class Score:
         if self.out.suffix.lower() != ".csv":
             raise ValueError(f"{self.out}: scores are written as .csv")
         model = load(self.run).to(self.device)
-        x = _read(self.data, model.symbols).x
+        x = _open(self.data, model.symbols, split=None, stride=self.stride)
         top = min(self.top, model.dims)
         with torch.no_grad(), self.out.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             ranks = range(1, top + 1)
             named = [name for i in ranks for name in (f"surprise_{i}", f"surprise_{i}_nats")]
             writer.writerow(["row", "log_prob", "bits_per_dim", *named])
-            for start in range(0, len(x), 1000):
-                surprisal = model.surprisal(x[start : start + 1000]).flatten(1).cpu()
-                for row, nats in enumerate(surprisal, start=start):
+            for rows in torch.arange(len(x)).split(1000):
+                surprisal = model.surprisal(x[rows]).flatten(1).cpu()
+                for row, nats in zip(rows.tolist(), surprisal, strict=True):
                     total = float(nats.sum())
                     bits = total / (model.dims * math.log(2))
                     worst = nats.topk(top)
@@ -351,10 +431,19 @@ Verb = (
 )
 
 
+def _open(
+    path: Path, symbols: Symbols, *, split: str | None, stride: int, cache: Path | None = None
+) -> Data | VideoFolder:
+    """Examples of the kind that a model takes; clips stay on disk until they are needed."""
+    if _holds_clips(path, symbols):
+        return _clips(path, symbols, stride=stride, cache=cache)
+    return _read(path, symbols, split=split)
+
+
 def _read(path: Path, symbols: Symbols, **options: Any) -> Data:
-    """Reads examples of the kind that a model takes."""
+    """Examples of the kind that a model takes, in memory."""
     shape, compact = symbols.event_shape, symbols.compact
-    if path.is_dir() and len(shape) == 3:
+    if len(shape) == 3 and (path.is_dir() or path.suffix.lower() in IMAGES):
         options |= {"size": shape[1:], "grey": shape[0] == 1}
     levels = compact if isinstance(compact, int) else tuple(compact)
     examples = datasets.read(path, symbols=levels, columns=symbols.columns, **options)
@@ -363,6 +452,35 @@ def _read(path: Path, symbols: Symbols, **options: Any) -> Data:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return examples
+
+
+def _holds_clips(path: Path, symbols: Symbols) -> bool:
+    clips = len(symbols.event_shape) == 4
+    videos = holds_videos(path, gif=clips)
+    if videos and not clips:
+        raise ValueError(f"{path} holds videos; this model takes examples {symbols.event_shape}")
+    return videos
+
+
+def _clips(
+    path: Path, symbols: Symbols, *, frames: int | None = None, **options: Any
+) -> VideoFolder:
+    """The clips of videos as a model takes them, or shorter ones."""
+    length, channels, height, width = symbols.event_shape
+    if channels not in (1, 3):
+        raise ValueError(f"videos have 1 or 3 channels, this model takes {symbols.event_shape}")
+    options |= {"frames": frames or length, "size": (height, width), "grey": channels == 1}
+    return _reported(VideoFolder(path, levels=max(symbols.levels), quiet=False, **options))
+
+
+def _reported(clips: VideoFolder) -> VideoFolder:
+    if clips.skipped:
+        print(clips.complaint, file=sys.stderr)
+    return clips
+
+
+def _named(files: Sequence[Path]) -> str:
+    return str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1]}"
 
 
 def _generator(device: str, seed: int) -> torch.Generator:

@@ -16,7 +16,11 @@ from autoregress.model import AutoregressiveModel
 
 
 class Examples(Protocol):
-    """What a set of examples has to offer; a tensor does."""
+    """What a set of examples has to offer; a tensor does.
+
+    One that reads or makes its examples as they are needed may have a text ``digest``, by which a
+    training run tells them from others when it is resumed.
+    """
 
     def __len__(self) -> int: ...
 

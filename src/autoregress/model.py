@@ -19,9 +19,6 @@ from autoregress.traversal import Choose, Unrolling, traverse
 
 Array = Tensor | np.ndarray
 
-# Rows that are measured at once.
-PIECE = 1024
-
 
 @dataclass(frozen=True)
 class Member:
@@ -51,6 +48,8 @@ class AutoregressiveModel(nn.Module, ABC):
 
     # Whether its members were trained for orderings at large, so that one may be rearranged.
     order_agnostic: bool = False
+    # Rows that are measured at once.
+    piece: int = 1024
 
     def __init__(
         self,
@@ -162,8 +161,8 @@ class AutoregressiveModel(nn.Module, ABC):
 
         In pieces, so that memory does not grow with the number of rows.
         """
-        pieces = x.split(PIECE)
-        contexts = [None] * len(pieces) if context is None else context.split(PIECE)
+        pieces = x.split(self.piece)
+        contexts = [None] * len(pieces) if context is None else context.split(self.piece)
         return torch.cat(
             [
                 -self.forward(piece, part, member).log_prob(piece).double()

@@ -61,7 +61,7 @@ class Ordering:
 
         Slice (a, b, c) holds every st-th frame from a, every sh-th row from b and every sw-th
         column from c. Slices are taken in row-major order of (a, b, c) ("Scaling
-        Autoregressive Video Models", section 3).
+        Autoregressive Video Models").
 
         Args:
             factors: (st, sh, sw).

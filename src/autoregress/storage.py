@@ -20,12 +20,21 @@ from torch import Tensor
 import autoregress
 from autoregress.model import AutoregressiveModel
 from autoregress.networks.made import MADE
+from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
+from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
 from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.symbols import Columns
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-FAMILIES: tuple[type[AutoregressiveModel], ...] = (MADE, VideoTransformer)
+FAMILIES: tuple[type[AutoregressiveModel], ...] = (
+    MADE,
+    PixelCNN,
+    GatedPixelCNN,
+    RowLSTM,
+    DiagonalBiLSTM,
+    VideoTransformer,
+)
 # Of the weights file; another number is refused.
 FORMAT = "1"
 

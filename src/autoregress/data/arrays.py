@@ -54,6 +54,11 @@ def read_arrays(
         known = known[:, None] if known is not None and known.ndim == 1 else known
     if array.size == 0:
         raise ValueError(f"{path} is empty: its array has shape {array.shape}")
+    if array.ndim == 5 and array.shape[4] == 3 and array.shape[2] not in (1, 3):
+        raise ValueError(
+            f"{path}: clips are arrays (N, T, C, H, W), and this one of shape {array.shape} has "
+            "its channels last; np.moveaxis(x, -1, 2) brings them to their place"
+        )
     if not partial:
         known = None
     if known is not None:

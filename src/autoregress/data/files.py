@@ -9,14 +9,19 @@ from typing import Any
 
 from torch import Tensor
 
+from autoregress.data.animations import write_gif, write_mkv, write_mp4
 from autoregress.data.arrays import read_arrays, write_npy, write_npz
 from autoregress.data.dataset import Data
+from autoregress.data.images import SUFFIXES as IMAGES
 from autoregress.data.images import picture, read_images
+from autoregress.data.published import is_published, read_published
 from autoregress.data.tables import read_csv, write_csv
+from autoregress.data.videos import DEFAULT_FRAMES, VideoFolder, holds_videos
 from autoregress.symbols import Columns, Symbols
 
-READS = ".npy, .npz, .csv and folders of images"
-WRITES = (".npy", ".npz", ".csv", ".png")
+TABLES = (".npy", ".npz", ".csv")
+READS = ".npy, .npz, .csv, images, videos and folders of them, MNIST's and CIFAR-10's own files"
+WRITES = (*TABLES, ".png", ".gif", ".mp4", ".mkv")
 
 
 def read(
@@ -31,18 +36,28 @@ def read(
     size: tuple[int, int] | None = None,
     grey: bool | None = None,
     levels: int | None = None,
+    frames: int | None = None,
+    stride: int = 1,
+    step: int | None = None,
 ) -> Data:
-    """Reads a file or a folder of examples as symbols.
+    """Reads a file or a folder of examples as symbols, into memory.
 
     Args:
-        path: an .npy, .npz or .csv file, or a folder of images; ``file.npz:name`` is one array.
-        split: "train", "valid" or "test": which array of an .npz.
+        path: an .npy, .npz or .csv file, ``file.npz:name`` being one array; an image or a folder
+            of images; a video or a folder of videos; or a folder with the files that MNIST or the
+            binary version of CIFAR-10 is published in.
+        split: "train", "valid" or "test": which array of an .npz, or which part of a published
+            set.
         symbols: the numbers of levels, where they are known already, as a trained model's are.
         columns: a trained model's names and labels.
         partial: the data is to be completed: what is missing is unknown instead of refused.
         max_categories, labels_from: for tables, see :func:`~autoregress.data.tables.read_csv`.
-        size, grey, levels: for images, see :func:`~autoregress.data.images.read_images`;
-            without levels those of ``symbols``, or 256.
+        size, grey, levels: for images and videos, see
+            :func:`~autoregress.data.images.read_images`; without levels those of ``symbols``,
+            or 256.
+        frames, stride, step: for videos, see :class:`~autoregress.data.videos.VideoFolder`, which
+            reads no more of them into memory than is needed. With frames a .gif is a video,
+            otherwise an image.
 
     Raises:
         ValueError: one sentence that names the file and what is wrong with it.
@@ -52,16 +67,28 @@ def read(
         if not path.exists():
             raise ValueError(f"no such file or folder: {path}")
         suffix = path.suffix.lower()
-        if not path.is_dir() and suffix not in (".npy", ".npz", ".csv"):
-            raise ValueError(f"{path}: the files that can be read are {READS}")
-        if not path.is_dir() and (size, grey, levels) != (None, None, None):
-            raise ValueError(f"{path} is a file; size, grey and levels are for folders of images")
         if labels_from and suffix != ".csv":
             raise ValueError(f"{path} is no .csv file, so it takes no labels from others")
-        if path.is_dir():
-            if levels is None and symbols is not None:
-                levels = symbols if isinstance(symbols, int) else max(symbols)
-            return read_images(path, size=size, grey=grey, levels=256 if levels is None else levels)
+        if levels is None and symbols is not None and suffix not in TABLES:
+            levels = symbols if isinstance(symbols, int) else max(symbols)
+        of_256 = 256 if levels is None else levels
+        if holds_videos(path, gif=frames is not None):
+            frames = DEFAULT_FRAMES if frames is None else frames
+            return VideoFolder(
+                path, frames=frames, size=size, stride=stride, step=step, grey=grey, levels=of_256
+            ).data()
+        if (frames, stride, step) != (None, 1, None):
+            raise ValueError(f"{path} holds no video; frames, stride and step are for videos")
+        if is_published(path):
+            return read_published(path, split=split, size=size, grey=grey, levels=of_256)
+        if path.is_dir() or suffix in IMAGES:
+            return read_images(path, size=size, grey=grey, levels=of_256)
+        if suffix not in TABLES:
+            raise ValueError(f"{path}: what can be read are {READS}")
+        if (size, grey, levels) != (None, None, None):
+            raise ValueError(
+                f"{path} is no image or video; size, grey and levels are for those and for folders"
+            )
         if suffix == ".csv":
             return read_csv(
                 path,
@@ -87,14 +114,23 @@ def write(
     *,
     known: Tensor | None = None,
     extra: Mapping[str, Sequence[Any] | Tensor] | None = None,
-) -> None:
-    """Writes x (N, *event_shape) as .npy, .npz, .csv or, in a grid of images, .png.
+    rate: int = 10,
+) -> list[Path]:
+    """Writes x (N, *event_shape) as the kind of file that its name says.
+
+    .npy, .npz and .csv hold any examples; a .png shows images in a grid, and clips with a row
+    each. Clips also go into .mkv without loss, each to a file of its own: several to name-000.mkv,
+    name-001.mkv, …. To be looked at, .gif and .mp4 show them side by side and enlarged.
 
     Args:
         symbols: number of levels of every dimension, or one number for each.
         columns: the names and labels of a table.
         known: bool, the entries that were given; kept in .npz alone.
         extra: N further values each, by name, beside the examples in .npz and .csv alone.
+        rate: frames a second, of clips.
+
+    Returns:
+        the files written: ``path``, unless it is several .mkv.
 
     Raises:
         ValueError: the place or the kind of file cannot be written, x is not symbols within
@@ -110,8 +146,15 @@ def write(
             write_npz(path, x, known=known, extra=extra)
         case ".csv":
             write_csv(path, x, columns, extra=extra)
+        case ".gif":
+            write_gif(path, x, symbols, rate=rate)
+        case ".mp4":
+            write_mp4(path, x, symbols, rate=rate)
+        case ".mkv":
+            return write_mkv(path, x, symbols, rate=rate)
         case _:
             picture(x, symbols, columns).save(path, format="png")
+    return [path]
 
 
 def check_writable(path: str | Path) -> None:

@@ -1,11 +1,11 @@
-"""Folders of images as symbols, and symbols as one picture."""
+"""Images as symbols, and symbols as one picture."""
 
 from __future__ import annotations
 
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,13 +26,13 @@ WIDEST = 1000
 
 
 def read_images(
-    folder: Path,
+    path: Path,
     *,
     size: tuple[int, int] | None = None,
     grey: bool | None = None,
     levels: int = 256,
 ) -> Data:
-    """The images below a folder, in the order of their paths: x uint8 (N, C, H, W).
+    """The images below a folder, in the order of their paths, or one file: x uint8 (N, C, H, W).
 
     Transparency is laid over white; of an animation the first frame counts. A value v of 0…255
     becomes the symbol ⌊v · levels / 256⌋.
@@ -46,43 +46,62 @@ def read_images(
     Raises:
         ValueError: no images, a damaged one, more than 8 bits, or several sizes; it names them.
     """
+    check_size(size, levels)
+    paths = [path] if path.is_file() else files_below(path, SUFFIXES)
+    if not paths:
+        raise ValueError(f"{path} holds no images ({' '.join(sorted(SUFFIXES))})")
+
+    modes, sizes = set[str](), list[tuple[int, int]]()
+    for name in paths:
+        with _opened(name) as image:
+            modes.add(image.mode)
+            sizes.append((image.height, image.width))
+    for name, other in zip(paths, sizes, strict=True):
+        if size is None and other != sizes[0]:
+            raise ValueError(
+                f"{path}: images of several sizes (height, width): {paths[0]} is {sizes[0]}, "
+                f"{name} is {other}; bring them to one with --size"
+            )
+    if grey is None:
+        grey = modes <= {"1", "L"}
+    height, width = size or sizes[0]
+
+    x = np.empty((len(paths), 1 if grey else 3, height, width), np.uint8)
+    for n, name in enumerate(paths):
+        with _opened(name) as image:
+            x[n] = pixels(image, grey=grey, size=size)
+    return Data(torch.from_numpy(reduce_levels(x, levels)), levels)
+
+
+def check_size(size: tuple[int, int] | None, levels: int) -> None:
+    """Raises ValueError for a size or a number of levels that no image can have."""
     if not 2 <= levels <= 256:
         raise ValueError(f"images have 2 to 256 levels, not {levels}")
     if size is not None and min(size) < 1:
         raise ValueError(f"an image's size is (height, width), at least 1 by 1, not {size}")
-    paths = sorted(
+
+
+def files_below(folder: Path, suffixes: Set[str]) -> list[Path]:
+    """The files below a folder with one of these suffixes, hidden ones apart, in order."""
+    return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
     )
-    if not paths:
-        raise ValueError(f"{folder} holds no images ({' '.join(sorted(SUFFIXES))})")
 
-    modes, sizes = set[str](), list[tuple[int, int]]()
-    for path in paths:
-        with _opened(path) as image:
-            modes.add(image.mode)
-            sizes.append((image.height, image.width))
-    for path, other in zip(paths, sizes, strict=True):
-        if size is None and other != sizes[0]:
-            raise ValueError(
-                f"{folder}: images of several sizes (height, width): {paths[0]} is {sizes[0]}, "
-                f"{path} is {other}; bring them to one with --size"
-            )
-    if grey is None:
-        grey = modes <= {"1", "L"}
-    mode = "L" if grey else "RGB"
-    height, width = size or sizes[0]
 
-    x = np.empty((len(paths), len(mode), height, width), np.uint8)
-    for n, path in enumerate(paths):
-        with _opened(path) as image:
-            flat = _opaque(image).convert(mode)
-        if size is not None:
-            flat = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)
-        values = np.asarray(flat, np.uint16).reshape(height, width, len(mode))
-        x[n] = (values * levels // 256).transpose(2, 0, 1)
-    return Data(torch.from_numpy(x), levels)
+def pixels(image: Image.Image, *, grey: bool, size: tuple[int, int] | None = None) -> np.ndarray:
+    """An image as (C, H, W) uint8, brought to a size as :func:`read_images` says."""
+    flat = _opaque(image).convert("L" if grey else "RGB")
+    if size not in (None, (flat.height, flat.width)):
+        flat = ImageOps.fit(flat, (size[1], size[0]), Image.Resampling.LANCZOS)
+    values = np.asarray(flat)
+    return values[None] if grey else values.transpose(2, 0, 1)
+
+
+def reduce_levels(x: np.ndarray, levels: int) -> np.ndarray:
+    """The symbols ⌊v · levels / 256⌋ of values v uint8."""
+    return x if levels == 256 else (x.astype(np.uint16) * levels // 256).astype(np.uint8)
 
 
 def picture(
@@ -94,37 +113,51 @@ def picture(
 ) -> Image.Image:
     """A batch as one picture: a near-square grid of images, parted by lines one pixel wide.
 
+    Of clips it is a sheet: a row for each, its frames from left to right.
+
     Level s of K is the grey (or the red, green, blue) ⌊255 s / (K - 1)⌉. Where columns say that
     the labels are whole numbers, it is these that run from black (the least) to white.
 
     Args:
-        x: (N, C, H, W) with C = 1 or 3, (N, H, W), or (N, D) with D a square.
+        x: (N, C, H, W) with C = 1 or 3, (N, H, W), (N, D) with D a square, or clips
+            (N, T, C, H, W).
         symbols: number of levels of every dimension, or one number for each.
         scale: every pixel becomes scale × scale; None: what makes the grid up to 1000 wide.
 
     Raises:
         ValueError: x cannot be shown as images.
     """
-    channels, height, width = _as_image(tuple(x.shape[1:]))
+    event = tuple(x.shape[1:])
+    frames = event[0] if len(event) == 4 else 1
+    shape = channels, height, width = _as_image(event[1:] if len(event) == 4 else event)
     if len(x) == 0:
         raise ValueError("there are no images to show")
-    n = len(x)
-    across = min(n, math.ceil(math.sqrt(n * height / width)))
-    down = -(-n // across)
+    images = brightness(x, symbols, columns).reshape(-1, *shape).transpose(0, 2, 3, 1)
+    across = frames if len(event) == 4 else columns_of_grid(len(x), height, width)
     if scale is None:
-        scale = max(1, WIDEST // max(across * width, down * height))
+        scale = max(1, WIDEST // max(across * width, -(-len(images) // across) * height))
     if scale < 1:
         raise ValueError(f"the scale of a picture is at least 1, not {scale}")
+    sheet = grid(images, across, scale)
+    return Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet)
 
-    images = _brightness(x, symbols, columns).reshape(n, channels, height, width)
-    images = images.transpose(0, 2, 3, 1).repeat(scale, 1).repeat(scale, 2)  # (N, sH, sW, C)
-    height, width = height * scale, width * scale
+
+def columns_of_grid(count: int, height: int, width: int) -> int:
+    """How many images lie side by side in a grid that is nearly square."""
+    return min(count, math.ceil(math.sqrt(count * height / width)))
+
+
+def grid(images: np.ndarray, across: int, scale: int, line: int = MID_GREY) -> np.ndarray:
+    """Images (N, H, W, C), each pixel scale × scale, in rows of so many, parted by lines."""
+    images = images.repeat(scale, 1).repeat(scale, 2)
+    n, height, width, channels = images.shape
+    down = -(-n // across)
     shape = (down * (height + 1) - 1, across * (width + 1) - 1, channels)
-    grid = np.full(shape, MID_GREY, np.uint8)
+    sheet = np.full(shape, line, np.uint8)
     for i, image in enumerate(images):
         top, left = i // across * (height + 1), i % across * (width + 1)
-        grid[top : top + height, left : left + width] = image
-    return Image.fromarray(grid[:, :, 0] if channels == 1 else grid)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
 
 
 @contextmanager
@@ -158,12 +191,12 @@ def _as_image(event: tuple[int, ...]) -> tuple[int, int, int]:
         case (dims,) if math.isqrt(dims) ** 2 == dims:
             return 1, math.isqrt(dims), math.isqrt(dims)
     raise ValueError(
-        f"examples of shape {event} cannot be shown as a picture: (1, H, W), (3, H, W), (H, W) "
-        "and (D,) with D a square can; write .npz or .csv instead"
+        f"examples of shape {event} cannot be shown as a picture: (1, H, W), (3, H, W), (H, W), "
+        "(D,) with D a square and clips can; write .npz or .csv instead"
     )
 
 
-def _brightness(x: Tensor, symbols: int | Sequence[int], columns: Columns | None) -> np.ndarray:
+def brightness(x: Tensor, symbols: int | Sequence[int], columns: Columns | None) -> np.ndarray:
     """(N, D) uint8, black to white."""
     space = Symbols(x.shape[1:], symbols, columns)
     space.check(x)

@@ -10,6 +10,11 @@ from autoregress.recipes import (
     made_nips,
     made_ocr_letters,
     made_web,
+    pixels,
+    pixels_cifar10,
+    pixels_digits,
+    pixels_imagenet,
+    pixels_mnist,
 )
 from autoregress.recipes.options import FamilyOptions, MADEOptions, Recipe
 
@@ -30,6 +35,11 @@ RECIPES: dict[str, Recipe[FamilyOptions]] = {
     "made-ocr-letters-best": made_ocr_letters.BEST,
     "made-web": made_web.PAPER,
     "made-web-best": made_web.BEST,
+    **pixels.RECIPES,
+    **pixels_digits.RECIPES,
+    **pixels_mnist.RECIPES,
+    **pixels_cifar10.RECIPES,
+    **pixels_imagenet.RECIPES,
 }
 
 __all__ = ["RECIPES", "FamilyOptions", "MADEOptions", "Recipe"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 from autoregress.model import AutoregressiveModel
 from autoregress.networks.made import MADE, Activation
+from autoregress.networks.pixel import PixelModel
+from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
+from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
 from autoregress.symbols import Columns
 from autoregress.training import Training
 
@@ -75,3 +78,49 @@ class MADEOptions:
         self, event_shape: Sequence[int], symbols: int | Sequence[int], columns: Columns | None
     ) -> MADE:
         return MADE(event_shape, symbols, columns=columns, **asdict(self))
+
+
+@dataclass(frozen=True)
+class PixelOptions:
+    """The model, of images.
+
+    Args:
+        layers: Layers between the first convolution and the output.
+        features: Features of each layer, h; the stream between them has h in a Gated PixelCNN
+            and 2h in the others.
+        head: Maps of the two 1x1 layers before the output; by default 2h.
+        residual: Connections past each layer.
+        skip: Connections from each layer to the output.
+        scales: Strides of coarser grids that are modelled first, such as 4 2, for the
+            multi-scale model.
+    """
+
+    layers: int = 12
+    features: int = 128
+    head: int | None = None
+    residual: bool = True
+    skip: bool = True
+    scales: tuple[int, ...] = ()
+
+    family: ClassVar[type[PixelModel]]
+
+    def build(
+        self, event_shape: Sequence[int], symbols: int | Sequence[int], columns: Columns | None
+    ) -> PixelModel:
+        return self.family(event_shape, symbols, **asdict(self))
+
+
+class PixelCNNOptions(PixelOptions):
+    family = PixelCNN
+
+
+class GatedPixelCNNOptions(PixelOptions):
+    family = GatedPixelCNN
+
+
+class RowLSTMOptions(PixelOptions):
+    family = RowLSTM
+
+
+class DiagonalBiLSTMOptions(PixelOptions):
+    family = DiagonalBiLSTM

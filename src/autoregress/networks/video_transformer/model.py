@@ -48,7 +48,7 @@ class VideoTransformer(AutoregressiveModel):
     A clip is cut into st · sh · sw slices (``Ordering.subscale``). Each is generated in raster
     order, channel by channel, given the slices before it: an encoder looks at what is known
     of the clip from the places of the slice's pixels, and a masked decoder adds what is known
-    of the slice ("Scaling Autoregressive Video Models", section 3).
+    of the slice ("Scaling Autoregressive Video Models").
 
     What a pixel can depend on: of other slices and known frames, whatever the encoder's kernel
     reaches from a pixel of its own slice that the encoder's blocks connect with it; of its own
@@ -142,6 +142,7 @@ class VideoTransformer(AutoregressiveModel):
                 f"{self.event_shape[0]}, got {tuple(priming)}"
             )
         self.checkpointing = checkpointing
+        self.piece = max(1, PIECE // math.prod(self.subscaling.grid))
         self._priming = tuple(priming)
         self._slices = slices
 
@@ -281,8 +282,8 @@ class VideoTransformer(AutoregressiveModel):
 
     def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
         """(batch, *event_shape) float64, slice by slice and a few clips at a time."""
-        pieces = x.split(max(1, PIECE // math.prod(self.subscaling.grid)))
-        contexts = [None] * len(pieces) if context is None else context.split(len(pieces[0]))
+        pieces = x.split(self.piece)
+        contexts = [None] * len(pieces) if context is None else context.split(self.piece)
         surprisals = []
         for piece, part in zip(pieces, contexts, strict=True):
             log_probs = [

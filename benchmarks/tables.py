@@ -1,0 +1,39 @@
+"""Figures in a JSON file, one row a run, to which several processes may add side by side."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+Row = dict[str, Any]
+
+
+class Figures:
+    """The rows of a file, in order of a key."""
+
+    def __init__(self, file: Path, key: Callable[[Row], Any]) -> None:
+        self.file, self.key = file, key
+
+    @property
+    def rows(self) -> list[Row]:
+        return json.loads(self.file.read_text())["rows"] if self.file.exists() else []
+
+    def add(self, row: Row) -> None:
+        with (ROOT / "pyproject.toml").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            rows = sorted([*self.rows, row], key=self.key)
+            self.file.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+        print(f"{row['recipe']}: {row['test_nats']:.3f} test nats", flush=True)
+
+
+def nats(row: Row | None) -> str:
+    """Test nats, with half of a 95 % interval where there is one."""
+    if row is None:
+        return "–"
+    interval = f" ± {row['interval_95']:.2f}" if "interval_95" in row else ""
+    return f"{row['test_nats']:.2f}{interval}"

@@ -1,0 +1,83 @@
+"""Speed as ratios: contestants that take turns in one process, and a page of what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def alternate(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of each, taken in turns after one unmeasured round."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(rounds + 1):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+class Rows(list[dict[str, Any]]):
+    """What is compared, the ratio, and what it should be."""
+
+    def add(
+        self, what: str, ratio: float, *, most: float | None = None, least: float | None = None
+    ) -> None:
+        target = f"at most {most}" if most is not None else f"at least {least}"
+        if most is None and least is None:
+            target = "none"
+        met = (most is None or ratio <= most) and (least is None or ratio >= least)
+        self.append({"what": what, "ratio": round(ratio, 2), "target": target, "met": met})
+        print(f"{what:64s} {ratio:8.2f}   {target:14s} {'met' if met else 'MISSED'}", flush=True)
+
+
+def table(report: dict[str, Any]) -> str:
+    """The rows as Markdown."""
+    lines = ["| what | ratio | target | met |", "|---|---:|---|---|"]
+    for r in report["rows"]:
+        target, met = r["target"], "yes" if r["met"] else "**no**"
+        if target == "none":
+            target = met = "–"
+        lines.append(f"| {r['what']} | {r['ratio']:.2f} | {target} | {met} |")
+    return "\n".join(lines)
+
+
+def circumstances(report: dict[str, Any]) -> str:
+    return (
+        f"the medians of {report['rounds']} rounds in which the contestants take turns in one "
+        f"process.\ntorch {report['torch']}, {report['threads']} threads, {report['machine']}."
+    )
+
+
+def main(
+    name: str,
+    measure: Callable[[int], Rows],
+    page: Callable[[dict[str, Any]], str],
+    *,
+    rounds: int = 10,
+) -> None:
+    """Measures, and writes name.json and name.md if told where."""
+    parser = argparse.ArgumentParser(description=page.__doc__)
+    parser.add_argument("--rounds", type=int, default=rounds, help="turns of each contestant")
+    parser.add_argument("--write", type=Path, help=f"folder for {name}.json and {name}.md")
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    report = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "rounds": arguments.rounds,
+        "rows": measure(arguments.rounds),
+    }
+    if arguments.write:
+        (arguments.write / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
+        (arguments.write / f"{name}.md").write_text(page(report))

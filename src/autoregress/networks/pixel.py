@@ -1,0 +1,326 @@
+"""What PixelCNN and PixelRNN share: an image model whose network sees pixels in raster order."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Iterable, Sequence
+from itertools import pairwise, product
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from autoregress.conditionals import Bernoulli, Categorical, Conditional
+from autoregress.model import AutoregressiveModel, Member
+from autoregress.networks.raster import (
+    Apply,
+    Causal,
+    CausalConv,
+    Condition,
+    Incremental,
+    Sizes,
+    parallel,
+)
+from autoregress.orderings import Ordering
+from autoregress.traversal import Unrolling
+
+# From the stream, at all pixels or at one, to what a layer makes of it.
+Layer = Callable[[Tensor, Apply], Tensor]
+
+# Numbers of a map that are held at once in measuring: a quarter of a GiB.
+PIECE = 2**26
+
+
+class PixelNetwork(nn.Module):
+    """Logits of each channel of each pixel, given the pixels and channels before it.
+
+    Args:
+        levels: K.
+        features: of the trunk's output.
+        head: maps of the two 1×1 layers before the output.
+    """
+
+    def __init__(self, sizes: Sizes, levels: int, features: int, head: int) -> None:
+        super().__init__()
+        self.channels, self.levels = sizes.channels, levels
+        logits = torch.arange(sizes.channels).repeat_interleave(1 if levels == 2 else levels)
+        groups = [sizes.groups(features), sizes.groups(head), sizes.groups(head), logits]
+        self.head = nn.ModuleList(CausalConv(sizes, a, b) for a, b in pairwise(groups))
+
+    @property
+    @abstractmethod
+    def entries(self) -> Sequence[Causal]:
+        """The modules that take the pixels themselves."""
+
+    @abstractmethod
+    def trunk(self, x: Tensor, apply: Apply) -> Tensor:
+        """Features from encoded pixels: the text of both faces up to the head."""
+
+    def _text(self, x: Tensor, apply: Apply) -> Tensor:
+        h = self.trunk(x, apply)
+        for conv in self.head:
+            h = apply(cast(CausalConv, conv), h.relu())
+        return h
+
+    def _encode(self, x: Tensor) -> Tensor:
+        return _centred(x, self.levels, next(self.parameters()).dtype)
+
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        """(N, H, W, C, K) logits of the symbols x (N, C, H, W); one logit where they are bits."""
+        pixels = self._encode(x.permute(0, 2, 3, 1))
+        # The constant tells the image from the zeros around it.
+        logits = self._text(F.pad(pixels, (1, 0), value=1), parallel(condition))
+        return logits.unflatten(-1, (self.channels, -1))
+
+    def unroll(
+        self, batch: int, size: tuple[int, int], condition: Condition
+    ) -> Generator[Tensor, Tensor, None]:
+        """Yields the logits (N, K) of the next channel and is sent the symbols (N,) there."""
+        height, width = size
+        one = next(self.parameters()).new_ones(batch, 1)
+        machine = Incremental(batch, width, condition)
+        for row in range(height):
+            machine.start_row(row)
+            for column in range(width):
+                x = one
+                for channel in range(self.channels):
+                    machine.move(column, channel)
+                    symbols = yield self._text(x, machine)
+                    x = self._encode(symbols)[:, None]
+                machine.move(column, self.channels)
+                for module in self.entries:
+                    machine.put(module, x)
+
+
+class ResidualNetwork(PixelNetwork):
+    """Layers around a stream of features, each of which adds to it and gives to the output.
+
+    A layer reads the stream, at a pixel and before it, and makes h features of it; a 1×1 layer
+    makes of these what is added to the stream (the residual connection) and to the sum that the
+    head reads, with what the stream is in the end (the skip connection).
+
+    Args:
+        layers: the family's own, each from (stream, apply) to h features.
+        entry: the layer from pixels to the stream.
+        features: h.
+        stream: features of the stream.
+        residual, skip: whether there are such connections.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        levels: int,
+        layers: Sequence[nn.Module],
+        entry: CausalConv,
+        *,
+        features: int,
+        stream: int,
+        head: int,
+        residual: bool,
+        skip: bool,
+    ) -> None:
+        super().__init__(sizes, levels, stream, head)
+        self.entry, self.layers = entry, nn.ModuleList(layers)
+        self.residual, self.skip = residual, skip
+        source, target = sizes.groups(features), sizes.groups(stream, parts=1 + skip)
+        self.up = nn.ModuleList(CausalConv(sizes, source, target) for _ in layers)
+
+    @property
+    def entries(self) -> list[Causal]:
+        return [self.entry]
+
+    def trunk(self, x: Tensor, apply: Apply) -> Tensor:
+        return self._stack(apply(self.entry, x), self.layers, apply)
+
+    def _stack(self, stream: Tensor, layers: Iterable[Layer], apply: Apply) -> Tensor:
+        skips = 0.0
+        for layer, up in zip(layers, self.up, strict=True):
+            out = apply(cast(CausalConv, up), layer(stream, apply))
+            if self.skip:
+                out, skip = out.chunk(2, -1)
+                skips = skips + skip
+            stream = stream + out if self.residual else out
+        return stream + skips
+
+
+class Upsampling(nn.Module):
+    """From the symbols of a coarse image to a vector for each pixel of a finer one."""
+
+    def __init__(self, channels: int, levels: int, features: int, factor: int) -> None:
+        super().__init__()
+        self.levels = levels
+        self.read = nn.Conv2d(channels, features, 3, padding=1)
+        # Of twice the stride, so that a pixel hears of the coarse ones on either side of it.
+        self.grow = nn.ConvTranspose2d(
+            features, features, 2 * factor, stride=factor, padding=factor // 2
+        )
+        self.mix = nn.Conv2d(features, features, 3, padding=1)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """(N, H, W, features) from symbols (N, C, ⌈H / factor⌉, ⌈W / factor⌉)."""
+        x = _centred(x, self.levels, self.read.weight.dtype)
+        grown = self.grow(self.read(x).relu()).relu()[:, :, : size[0], : size[1]]
+        return self.mix(grown).relu().permute(0, 2, 3, 1)
+
+
+class PixelModel(AutoregressiveModel):
+    """An image model in raster order: row by row, and in each pixel channel by channel.
+
+    With ``scales`` it is the multi-scale model (van den Oord et al., 2016a, section 3.6): first
+    every s-th pixel of every s-th row, then, given those, the other pixels of a finer grid, and at
+    last of the image. Each grid has a network of its own, which hears of the coarser image through
+    learned deconvolutions at every layer. Pixels of a coarser grid are not predicted again, so
+    that the likelihood is that of the image, exactly.
+
+    A family says what its network is, by :meth:`_network`.
+
+    Args:
+        event_shape: (C, H, W).
+        symbols: number of levels K ≥ 2 of every channel; its values are taken as intensities.
+        layers: of the family's kind.
+        features: h, of each layer; the paper's stream between them has 2h.
+        head: maps of the two 1×1 layers before the output (1024 in the paper, 32 for bits); 2h by
+            default.
+        residual: connections past each layer.
+        skip: connections from each layer to the output.
+        scales: the strides of the coarser grids, such as (4, 2), coarsest first; each is a
+            multiple of the next.
+        context: number of features of an optional conditioning vector, such as a one-hot class;
+            it shifts the sums of every layer (van den Oord et al., 2016b, eq. 4).
+
+    Raises:
+        ValueError: sizes that make no sense.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        symbols: int | Sequence[int] = 256,
+        *,
+        layers: int = 12,
+        features: int = 128,
+        head: int | None = None,
+        residual: bool = True,
+        skip: bool = True,
+        scales: Sequence[int] = (),
+        context: int = 0,
+    ) -> None:
+        head = 2 * features if head is None else head
+        super().__init__(
+            event_shape,
+            symbols,
+            context=context,
+            layers=layers,
+            features=features,
+            head=head,
+            residual=residual,
+            skip=skip,
+            scales=list(scales),
+        )
+        if len(self.event_shape) != 3:
+            raise ValueError(f"an image has a shape (C, H, W), got {self.event_shape}")
+        if not self.symbols.uniform:
+            raise ValueError("the channels of an image all have the same number of levels")
+        channels = self.event_shape[0]
+        for name, width in {"features": features, "head": head}.items():
+            if width < channels:
+                raise ValueError(
+                    f"{name} must be at least {channels}, a group for each channel, got {width}"
+                )
+        if layers < 1:
+            raise ValueError(f"layers must be at least 1, got {layers}")
+        self._strides = [*scales, 1]
+        if any(b < 1 or a % b or a == b for a, b in pairwise(self._strides)):
+            raise ValueError(
+                f"scales are strides above 1, each a multiple of the next, got {tuple(scales)}"
+            )
+        levels = self.symbols.levels[0]
+        settings: dict[str, Any] = {"head": head, "residual": residual, "skip": skip}
+        self.networks = nn.ModuleList()
+        self.upsampling = nn.ModuleList()
+        for i in range(len(self._strides)):
+            sizes = Sizes(channels, context, features if i else 0)
+            self.networks.append(
+                self._network(sizes, levels, layers=layers, features=features, **settings)
+            )
+            if i:
+                factor = self._strides[i - 1] // self._strides[i]
+                self.upsampling.append(Upsampling(channels, levels, features, factor))
+        widest = max(len(c.targets) for c in self.modules() if isinstance(c, CausalConv))
+        self.piece = max(1, PIECE // (self.dims // channels * widest))
+
+    @abstractmethod
+    def _network(
+        self, sizes: Sizes, levels: int, *, layers: int, features: int, **settings: Any
+    ) -> PixelNetwork:
+        """A network for the images of one grid."""
+
+    @property
+    def members(self) -> list[Member]:
+        index = torch.arange(self.dims).view(self.event_shape).movedim(0, -1)
+        fresh = torch.ones(self.event_shape[1:], dtype=torch.bool)
+        visit = []
+        for stride in self._strides:
+            visit.append(index[::stride, ::stride][fresh[::stride, ::stride]].flatten())
+            fresh[::stride, ::stride] = False
+        return [Member(Ordering(torch.cat(visit)))]
+
+    def _condition(self, x: Tensor, level: int, context: Tensor | None) -> Condition:
+        """What the pixels of a grid are conditioned on, given an image right on coarser grids."""
+        if level == 0:
+            return Condition(context)
+        coarse, stride = self._strides[level - 1], self._strides[level]
+        height, width = x[0, 0, ::stride, ::stride].shape
+        upsampling = self.upsampling[level - 1]
+        return Condition(context, upsampling(x[:, :, ::coarse, ::coarse], (height, width)))
+
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, member: Member | None = None
+    ) -> Conditional:
+        logits: Tensor | None = None
+        for level, (stride, network) in enumerate(zip(self._strides, self.networks, strict=True)):
+            condition = self._condition(x, level, context)
+            finer = network(x[:, :, ::stride, ::stride], condition)  # (N, H, W, C, K)
+            if logits is not None:
+                factor = self._strides[level - 1] // stride
+                finer = finer.clone()
+                finer[:, ::factor, ::factor] = logits
+            logits = finer
+        assert logits is not None
+        return _conditional(logits.movedim(3, 1))
+
+    def unroll(
+        self, batch: int, context: Tensor | None = None, member: Member | None = None
+    ) -> Unrolling:
+        """Keeps the rows, the states and the sums that the pixels to come will need.
+
+        A finished row is never computed again, and a pixel costs its own work only.
+        """
+        x = torch.zeros(batch, *self.event_shape, dtype=torch.int64, device=self.device)
+        fresh = torch.ones(self.event_shape[1:], dtype=torch.bool)
+        for level, (stride, network) in enumerate(zip(self._strides, self.networks, strict=True)):
+            grid, unknown = x[:, :, ::stride, ::stride], fresh[::stride, ::stride].tolist()
+            height, width = grid.shape[2:]
+            condition = self._condition(x, level, context)
+            steps = cast(PixelNetwork, network).unroll(batch, (height, width), condition)
+            logits = next(steps)
+            for row, column, channel in product(
+                range(height), range(width), range(self.event_shape[0])
+            ):
+                if unknown[row][column]:
+                    grid[:, channel, row, column] = yield _conditional(logits)
+                if (row, column, channel) != (height - 1, width - 1, self.event_shape[0] - 1):
+                    logits = steps.send(grid[:, channel, row, column])
+            fresh[::stride, ::stride] = False
+
+
+def _conditional(logits: Tensor) -> Conditional:
+    """(…, K) logits, or (…, 1) of bits."""
+    return Bernoulli(logits[..., 0]) if logits.shape[-1] == 1 else Categorical(logits)
+
+
+def _centred(x: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
+    """Symbols 0 … K − 1 as numbers from −1 to 1."""
+    return x.to(dtype) * (2 / (levels - 1)) - 1

@@ -1,0 +1,193 @@
+"""PixelCNN (van den Oord et al., 2016a) and Gated PixelCNN (van den Oord et al., 2016b)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from autoregress.networks.pixel import PixelModel, ResidualNetwork
+from autoregress.networks.raster import (
+    Apply,
+    Causal,
+    CausalConv,
+    Condition,
+    Conditioning,
+    Sizes,
+    part,
+)
+
+
+class PixelCNN(PixelModel):
+    """Masked convolutions (van den Oord et al., 2016a, section 3.5 and table 1).
+
+    A masked 7×7 convolution, then residual blocks ReLU-1×1, ReLU-3×3, ReLU-1×1 around a stream of
+    2h features. It sees 3 + layers pixels to the left and up, but has a blind spot: to get further
+    to the right, a layer has to go up a row, so that on the k-th row above a pixel, and be there
+    ever so many layers, nothing is seen beyond k + 2 pixels to the right.
+    :class:`GatedPixelCNN` is without.
+    """
+
+    def _network(
+        self, sizes: Sizes, levels: int, *, layers: int, features: int, **settings: Any
+    ) -> ResidualNetwork:
+        stream = sizes.groups(2 * features)
+        return ResidualNetwork(
+            sizes,
+            levels,
+            [Block(sizes, features) for _ in range(layers)],
+            CausalConv(sizes, sizes.inputs, stream, above=3, reach=3),
+            features=features,
+            stream=2 * features,
+            **settings,
+        )
+
+
+class Block(nn.Module):
+    """What lies in a residual block of PixelCNN, but for the last 1×1 layer."""
+
+    def __init__(self, sizes: Sizes, features: int) -> None:
+        super().__init__()
+        inner = sizes.groups(features)
+        self.down = CausalConv(sizes, sizes.groups(2 * features), inner)
+        self.conv = CausalConv(sizes, inner, inner, above=1, reach=1, conditioned=True)
+
+    def forward(self, stream: Tensor, apply: Apply) -> Tensor:
+        h = apply(self.down, stream.relu())
+        return apply(self.conv, h.relu()).relu()
+
+
+class GatedPixelCNN(PixelModel):
+    """A vertical and a horizontal stack of gated convolutions (van den Oord et al., 2016b).
+
+    The vertical stack sees all of the rows above within its reach, 3 + layers pixels to either
+    side and upwards, and gives to the horizontal stack, which sees its own row to the left: there
+    is no blind spot. The streams have h features.
+    """
+
+    def _network(
+        self, sizes: Sizes, levels: int, *, layers: int, features: int, **settings: Any
+    ) -> GatedNetwork:
+        return GatedNetwork(
+            sizes,
+            levels,
+            [GatedLayer(sizes, features) for _ in range(layers)],
+            CausalConv(sizes, sizes.inputs, sizes.groups(features), reach=3),
+            features=features,
+            stream=features,
+            **settings,
+        )
+
+
+def gate(x: Tensor) -> Tensor:
+    """tanh of the first half of the features, times the logistic function of the second (eq. 2)."""
+    values, gates = x.chunk(2, -1)
+    return values.tanh() * gates.sigmoid()
+
+
+class GatedLayer(nn.Module):
+    """The horizontal side of a layer (2016b, figure 2), but for the last 1×1 layer."""
+
+    def __init__(self, sizes: Sizes, features: int) -> None:
+        super().__init__()
+        source, target = sizes.groups(features), sizes.groups(features, parts=2)
+        self.conv = CausalConv(sizes, source, target, reach=1, conditioned=True)
+
+    def forward(self, stream: Tensor, apply: Apply, *, above: Tensor) -> Tensor:
+        return gate(apply(self.conv, stream) + above)
+
+
+class GatedNetwork(ResidualNetwork):
+    """The horizontal stack, a residual network, and beside it the vertical one."""
+
+    def __init__(
+        self, sizes: Sizes, levels: int, layers: list[GatedLayer], *args: Any, **settings: Any
+    ) -> None:
+        super().__init__(sizes, levels, layers, *args, **settings)
+        self.vertical = VerticalStack(sizes, settings["features"], len(layers))
+
+    @property
+    def entries(self) -> list[Causal]:
+        return [self.entry, self.vertical]
+
+    def trunk(self, x: Tensor, apply: Apply) -> Tensor:
+        given = zip(self.layers, apply(self.vertical, x), strict=True)
+        layers = [partial(layer, above=above) for layer, above in given]
+        return self._stack(apply(self.entry, x), layers, apply)
+
+
+class VerticalStack(Causal):
+    """From the rows above a pixel, all of them within reach, to terms for each horizontal layer."""
+
+    def __init__(self, sizes: Sizes, features: int, layers: int) -> None:
+        super().__init__()
+        self.spans = sizes.spans(features)
+        self.entry = nn.Conv2d(len(sizes.inputs), features, (3, 7))
+        self.convs = nn.ModuleList(nn.Conv2d(features, 2 * features, (2, 3)) for _ in range(layers))
+        self.conditioning = nn.ModuleList(Conditioning(sizes, 2 * features) for _ in range(layers))
+        self.across = nn.ModuleList(
+            nn.Linear(2 * features, 2 * features, bias=False) for _ in range(layers)
+        )
+
+    def forward(self, x: Tensor, condition: Condition) -> list[Tensor]:
+        # On rows above only; the layers after it may see their own row.
+        v = convolve(self.entry, F.pad(x, (0, 0, 3, 3, 3, 0))[:, :-1])
+        terms = []
+        for conv, conditioning, across in self._layers():
+            sums = convolve(conv, F.pad(v, (0, 0, 1, 1, 1, 0)))
+            extra = conditioning(condition)
+            sums = sums if extra is None else sums + extra
+            terms.append(across(sums))
+            v = gate(sums)
+        return terms
+
+    def _layers(self) -> Any:
+        return zip(self.convs, self.conditioning, self.across, strict=True)
+
+    def steps(self, batch: int, width: int, condition: Condition) -> VerticalSteps:
+        return VerticalSteps(self, batch, width, condition)
+
+
+class VerticalSteps:
+    """The whole row at once, when it starts."""
+
+    def __init__(self, stack: VerticalStack, batch: int, width: int, condition: Condition) -> None:
+        self.stack = stack
+        weight = stack.entry.weight
+        features, inputs = weight.shape[:2]
+        # Three rows of pixels and the own one, and of each layer's inputs one and the own one.
+        self.pixels = weight.new_zeros(batch, 4, width + 6, inputs)
+        self.rows = [weight.new_zeros(batch, 2, width + 2, features) for _ in stack.convs]
+        self.extra = [conditioning(condition) for conditioning in stack.conditioning]
+        self.terms: list[list[Tensor]] = []
+
+    def start_row(self, row: int) -> None:
+        self.pixels[:, :-1] = self.pixels[:, 1:].clone()
+        self.pixels[:, -1] = 0
+        v = convolve(self.stack.entry, self.pixels[:, :-1])
+        self.terms = []
+        for (conv, _, across), rows, extra in zip(
+            self.stack._layers(), self.rows, self.extra, strict=True
+        ):
+            rows[:, 0] = rows[:, 1]
+            rows[:, 1, 1:-1] = v[:, 0]
+            sums = convolve(conv, rows)
+            if extra is not None:
+                sums = sums + extra[:, [row if extra.shape[1] > 1 else 0]]
+            terms = across(sums)[:, 0].transpose(0, 1)
+            self.terms.append([part(terms, span, 2) for span in self.stack.spans])
+            v = gate(sums)
+
+    def put(self, column: int, group: int, x: Tensor) -> None:
+        self.pixels[:, -1, column + 3, group] = x[:, 0]
+
+    def feed(self, column: int, group: int, x: Tensor) -> list[Tensor]:
+        self.put(column, group, x)
+        return [terms[group][column] for terms in self.terms]
+
+
+def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution with the features last."""
+    return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

@@ -1,0 +1,261 @@
+"""PixelRNN: Row LSTM and Diagonal BiLSTM (van den Oord et al., 2016a)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from autoregress.networks.pixel import PixelModel, ResidualNetwork
+from autoregress.networks.raster import Apply, Causal, CausalConv, Condition, Sizes, part
+
+
+class RowLSTM(PixelModel):
+    """An LSTM that takes a row at a time (van den Oord et al., 2016a, section 3.1).
+
+    The state of a pixel comes from the states of the three pixels above it, so that the context
+    of a layer is a triangle; its input from its own pixel and the one to the left (a masked 3×1
+    convolution, for the whole map at once). A masked 7×7 convolution comes first.
+    """
+
+    def _network(
+        self, sizes: Sizes, levels: int, *, layers: int, features: int, **settings: Any
+    ) -> ResidualNetwork:
+        made = [
+            LSTMLayer(
+                CausalConv(
+                    sizes,
+                    sizes.groups(2 * features),
+                    sizes.groups(features, parts=4),
+                    reach=1,
+                    conditioned=True,
+                ),
+                RowCell(sizes, features),
+            )
+            for _ in range(layers)
+        ]
+        return _network(sizes, levels, made, features, settings)
+
+
+class DiagonalBiLSTM(PixelModel):
+    """LSTMs along the diagonals, from either side (van den Oord et al., 2016a, section 3.2).
+
+    The state of a pixel comes from those of the pixels before it and above it, seen from the left
+    in one map and from the right in the other; the map from the right is moved down by a row, and
+    added. So every layer sees all that precedes a pixel, save one: as the first convolution hides
+    a pixel from its own place, the map from the right does not have the last pixel of the row
+    above, and only the 7×7 shows it to those at most three to its left.
+    """
+
+    def _network(
+        self, sizes: Sizes, levels: int, *, layers: int, features: int, **settings: Any
+    ) -> ResidualNetwork:
+        made = [
+            LSTMLayer(
+                CausalConv(
+                    sizes,
+                    sizes.groups(2 * features),
+                    sizes.groups(features, parts=8),
+                    conditioned=True,
+                ),
+                DiagonalCell(sizes, features),
+            )
+            for _ in range(layers)
+        ]
+        return _network(sizes, levels, made, features, settings)
+
+
+def _network(
+    sizes: Sizes, levels: int, layers: list[LSTMLayer], features: int, settings: dict[str, Any]
+) -> ResidualNetwork:
+    entry = CausalConv(sizes, sizes.inputs, sizes.groups(2 * features), above=3, reach=3)
+    return ResidualNetwork(
+        sizes, levels, layers, entry, features=features, stream=2 * features, **settings
+    )
+
+
+class LSTMLayer(nn.Module):
+    """The input-to-state component, for the whole map, and the recurrence (eq. 3)."""
+
+    def __init__(self, inputs: CausalConv, cell: Cell) -> None:
+        super().__init__()
+        self.inputs, self.cell = inputs, cell
+        # To remember is the better beginning: the forget gates start open (the paper is silent).
+        with torch.no_grad():
+            inputs.bias.view(-1, 4, cell.features)[:, 1] += 1
+
+    def forward(self, stream: Tensor, apply: Apply) -> Tensor:
+        return apply(self.cell, apply(self.inputs, stream))
+
+
+def lstm(sums: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """The new state h and memory c of an LSTM (eq. 3), from its sums o, f, i, g side by side."""
+    o, f, i = sums[..., : 3 * sums.shape[-1] // 4].sigmoid().chunk(3, -1)
+    c = f * c + i * sums[..., 3 * sums.shape[-1] // 4 :].tanh()
+    return o * c.tanh(), c
+
+
+class Cell(Causal):
+    """A recurrence: its weights, and its learned first state.
+
+    Args:
+        maps: how many there are side by side.
+        seen: of how many pixels it sees the state.
+    """
+
+    def __init__(self, sizes: Sizes, features: int, *, maps: int, seen: int) -> None:
+        super().__init__()
+        self.features, self.spans = features, sizes.spans(features)
+        # From the states of the pixels seen, side by side, to the four sums.
+        self.weight = nn.Parameter(torch.empty(maps, seen * features, 4 * features))
+        self.h = nn.Parameter(torch.zeros(maps, features))
+        self.c = nn.Parameter(torch.zeros(maps, features))
+        bound = 1 / math.sqrt(seen * features)
+        nn.init.uniform_(self.weight, -bound, bound)
+
+
+class RowCell(Cell):
+    """State-to-state by a 3×1 convolution of the row above, which sees all of its channels."""
+
+    def __init__(self, sizes: Sizes, features: int) -> None:
+        super().__init__(sizes, features, maps=1, seen=3)
+
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        batch, _, width, _ = x.shape
+        h, c = (v.expand(batch, width, -1) for v in (self.h, self.c))
+        out = []
+        for sums in x.unbind(1):
+            h, c = lstm(sums + self.from_above(h), c)
+            out.append(h)
+        return torch.stack(out, 1)
+
+    def from_above(self, h: Tensor) -> Tensor:
+        """(N, W, 4h) from the states (N, W, h) of the row above."""
+        h = F.pad(h, (0, 0, 1, 1))
+        return torch.cat([h[:, :-2], h[:, 1:-1], h[:, 2:]], -1) @ self.weight[0]
+
+    def steps(self, batch: int, width: int, condition: Condition) -> RowSteps:
+        return RowSteps(self, batch, width)
+
+
+class RowSteps:
+    """What a row gets from the states above it, at its start; then the gates of each pixel."""
+
+    def __init__(self, cell: RowCell, batch: int, width: int) -> None:
+        self.cell = cell
+        # States of the own row, which at the start of the first are the learned ones.
+        self.h, self.c = (v.expand(batch, width, -1).clone() for v in (cell.h, cell.c))
+        self.sums: list[Tensor] = []
+        self.memory: list[Tensor] = []
+
+    def start_row(self, row: int) -> None:
+        sums = self.cell.from_above(self.h).transpose(0, 1)
+        self.sums = [part(sums, span, 4) for span in self.cell.spans]
+        memory = self.c.transpose(0, 1)
+        self.memory = [memory[..., span].contiguous() for span in self.cell.spans]
+
+    def feed(self, column: int, group: int, x: Tensor) -> Tensor:
+        h, c = lstm(x + self.sums[group][column], self.memory[group][column])
+        span = self.cell.spans[group]
+        self.h[:, column, span], self.c[:, column, span] = h, c
+        return h
+
+
+class DiagonalCell(Cell):
+    """State-to-state by a 2×1 convolution of the diagonal before, in two maps.
+
+    The paper skews the map so that diagonals become columns; here the pixels are put in order of
+    their diagonals, which takes no padding. The second map is mirrored, and then does the same.
+    """
+
+    def __init__(self, sizes: Sizes, features: int) -> None:
+        super().__init__(sizes, features, maps=2, seen=2)
+
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        batch, height, width, _ = x.shape
+        order, lengths = diagonals(height, width)
+        orders = [order, order // width * width + width - 1 - order % width]
+        pixels = x.flatten(1, 2).transpose(0, 1)  # (HW, N, 8h)
+        sums = torch.stack(
+            [
+                side.index_select(0, order.to(x.device))
+                for side, order in zip(pixels.chunk(2, -1), orders, strict=True)
+            ]
+        )
+
+        # Beyond the left and the upper border lies the learned state.
+        first_h, first_c = (v[:, None, None].expand(-1, 1, batch, -1) for v in (self.h, self.c))
+        h, c, out = first_h[:, :0], first_c[:, :0], []
+        for d, own in enumerate(sums.split(lengths, 1)):
+            # The states of the diagonal before, (2, pixels, N, h), from the row above the first
+            # pixel of this one to its last row.
+            upper, lower = d < width, d < height
+            h = torch.cat([first_h] * upper + [h] + [first_h] * lower, 1)
+            c = torch.cat([first_c] * upper + [c] + [first_c] * lower, 1)
+            seen = torch.cat([h[:, 1:], h[:, :-1]], -1).flatten(1, 2)  # before, and above
+            own = torch.baddbmm(own.flatten(1, 2), seen, self.weight).view_as(own)
+            h, c = lstm(own, c[:, 1:])
+            out.append(h)
+        left, right = (
+            states.index_select(0, order.argsort().to(x.device)).unflatten(0, (height, width))
+            for states, order in zip(torch.cat(out, 1), orders, strict=True)
+        )  # (H, W, N, h)
+        return (left + F.pad(right, (0, 0, 0, 0, 0, 0, 1, 0))[:-1]).permute(2, 0, 1, 3)
+
+    def steps(self, batch: int, width: int, condition: Condition) -> DiagonalSteps:
+        return DiagonalSteps(self, batch, width)
+
+
+class DiagonalSteps:
+    """The left map pixel by pixel; the right map of a row once the row is complete."""
+
+    def __init__(self, cell: DiagonalCell, batch: int, width: int) -> None:
+        self.cell = cell
+        self.before, self.above = cell.weight.chunk(2, 1)  # (2, h, 4h) each
+        self.own = [part(self.before[0], span, 4) for span in cell.spans]
+        # The states (width, N, h) of either map on the last row with one, and those of the left
+        # map begin with that beyond the border.
+        self.left_h, self.left_c = (
+            v[0].expand(width + 1, batch, -1).clone() for v in (cell.h, cell.c)
+        )
+        self.right_h = cell.h[1].expand(width, batch, -1).clone()
+        self.right_inputs = cell.h.new_zeros(width, batch, 4 * cell.features)
+        self.from_right = torch.zeros_like(self.right_h)
+        self.sums: list[Tensor] = []
+
+    def start_row(self, row: int) -> None:
+        if row:
+            self._finish_right()
+        sums = self.left_h[1:] @ self.above[0]
+        self.sums = [part(sums, span, 4) for span in self.cell.spans]
+
+    def _finish_right(self) -> None:
+        """The right map on the row above, from right to left."""
+        sums = self.right_inputs + self.right_h @ self.above[1]
+        h, c = (v[1].expand_as(self.right_h[0]) for v in (self.cell.h, self.cell.c))
+        for column in reversed(range(len(sums))):
+            h, c = lstm(torch.addmm(sums[column], h, self.before[1]), c)
+            self.right_h[column] = h
+        self.from_right = self.right_h
+
+    def feed(self, column: int, group: int, x: Tensor) -> Tensor:
+        span = self.cell.spans[group]
+        x, right = x.chunk(2, -1)
+        self.right_inputs[column].unflatten(-1, (4, -1))[..., span] = right.unflatten(-1, (4, -1))
+        sums = torch.addmm(x + self.sums[group][column], self.left_h[column], self.own[group])
+        h, c = lstm(sums, self.left_c[column][:, span])
+        self.left_h[column + 1][:, span], self.left_c[column + 1][:, span] = h, c
+        return h + self.from_right[column][:, span]
+
+
+def diagonals(height: int, width: int) -> tuple[Tensor, list[int]]:
+    """Pixels by their diagonals, from top to bottom in each, and how many each has.
+
+    A pixel (r, c) is on diagonal r + c; it is numbered r · width + c.
+    """
+    rows, columns = torch.arange(height)[:, None], torch.arange(width)
+    number = (rows + columns).flatten()
+    return number.argsort(stable=True), number.bincount().tolist()

@@ -1,0 +1,283 @@
+"""Layers over the pixels of an image in raster order, and the machine that runs their two faces.
+
+Maps have their features last, (N, H, W, features). Features belong to groups, one for each channel
+of a pixel: those of group g see every pixel before theirs, and of their own pixel the channels
+before g (van den Oord et al., 2016a, section 3.4). A network is written once, as a text over
+:class:`Causal` modules; ``parallel`` runs it on all pixels at once, and :class:`Incremental` on one
+group of one pixel after another, each module keeping what it will need again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the pixels are conditioned on besides each other.
+
+    Attributes:
+        context: (N, context) one vector for an image.
+        map: (N, H, W, features) a vector for each pixel.
+    """
+
+    context: Tensor | None = None
+    map: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What all modules of a network share.
+
+    Attributes:
+        channels: groups of features.
+        context: length of the conditioning vector of an image, 0 for none.
+        map: length of that of a pixel, 0 for none.
+    """
+
+    channels: int
+    context: int = 0
+    map: int = 0
+
+    def groups(self, features: int, *, parts: int = 1) -> Tensor:
+        """(parts · features,): the group of each feature; groups are equal to within one.
+
+        Several parts, such as the gates of an LSTM, have the same groups one after the other.
+        """
+        return (torch.arange(features) * self.channels // features).repeat(parts)
+
+    def spans(self, features: int) -> list[slice]:
+        """Where the features of each group are."""
+        ends = self.groups(features).bincount().cumsum(0).tolist()
+        return [slice(a, b) for a, b in pairwise([0, *ends])]
+
+    @property
+    def inputs(self) -> Tensor:
+        """The groups of an encoded pixel: a constant, and its channels.
+
+        The first mask is strict (the paper's mask A): channel c counts as of group c + 1.
+        """
+        return torch.arange(self.channels + 1)
+
+
+class Steps(Protocol):
+    """A module at one pixel after another."""
+
+    def start_row(self, row: int) -> None:
+        """The rows above are complete: does all the work that needs no more than them."""
+        ...
+
+    def feed(self, column: int, group: int, x: Tensor) -> Any:
+        """Takes the inputs (N, …) of a group of a pixel, and gives the outputs of that group."""
+        ...
+
+
+class EntrySteps(Steps, Protocol):
+    """The same of a module that reads the pixels themselves."""
+
+    def put(self, column: int, group: int, x: Tensor) -> None:
+        """Takes inputs of a pixel for the sake of pixels to come."""
+        ...
+
+
+class Causal(nn.Module):
+    """A module of which outputs of a group see inputs of groups up to theirs, and pixels before."""
+
+    def forward(self, x: Tensor, condition: Condition) -> Any:
+        """All outputs from all inputs (N, H, W, features)."""
+        raise NotImplementedError
+
+    def steps(self, batch: int, width: int, condition: Condition) -> Steps:
+        """The same, one pixel at a time, from the top left."""
+        raise NotImplementedError
+
+
+# How a network's text calls a module: on whole maps, or at one pixel.
+Apply = Callable[[Causal, Tensor], Any]
+
+
+def parallel(condition: Condition) -> Apply:
+    """Runs a network's text on whole maps."""
+    return lambda module, x: module(x, condition)
+
+
+class Incremental:
+    """Runs a network's text at one group of one pixel after another."""
+
+    def __init__(self, batch: int, width: int, condition: Condition) -> None:
+        self._batch, self._width, self._condition = batch, width, condition
+        self._steps: dict[Causal, Steps] = {}
+        self._row = self._column = self._group = 0
+
+    def start_row(self, row: int) -> None:
+        self._row = row
+        for steps in self._steps.values():
+            steps.start_row(row)
+
+    def move(self, column: int, group: int) -> None:
+        self._column, self._group = column, group
+
+    def put(self, module: Causal, x: Tensor) -> None:
+        """Tells an entry what is known of a pixel besides, for the sake of pixels to come."""
+        cast(EntrySteps, self._steps[module]).put(self._column, self._group, x)
+
+    def __call__(self, module: Causal, x: Tensor) -> Any:
+        steps = self._steps.get(module)
+        if steps is None:
+            steps = module.steps(self._batch, self._width, self._condition)
+            steps.start_row(self._row)
+            self._steps[module] = steps
+        return steps.feed(self._column, self._group, x)
+
+
+class Conditioning(nn.Module):
+    """Terms that a layer's sums get from what the pixels are conditioned on."""
+
+    def __init__(self, sizes: Sizes, outputs: int) -> None:
+        super().__init__()
+        self.context = nn.Linear(sizes.context, outputs, bias=False) if sizes.context else None
+        self.map = nn.Linear(sizes.map, outputs, bias=False) if sizes.map else None
+
+    def forward(self, condition: Condition) -> Tensor | None:
+        """(N, H or 1, W or 1, outputs), if there are any."""
+        terms = None
+        if self.context is not None:
+            assert condition.context is not None
+            terms = self.context(condition.context)[:, None, None]
+        if self.map is not None:
+            assert condition.map is not None
+            mapped = self.map(condition.map)
+            terms = mapped if terms is None else terms + mapped
+        return terms
+
+
+class CausalConv(Causal):
+    """A convolution over what precedes a pixel: (N, H, W, inputs) to (N, H, W, outputs).
+
+    It sees ``above`` rows, from ``reach`` pixels to the left to ``reach`` to the right; of its own
+    row ``reach`` pixels to the left; and of its own pixel the features of groups up to its own.
+    With the first numbers 3 and 3 it is the masked 7×7 convolution, with 1 and 1 the 3×3, with 0
+    and 1 that of Row LSTM, and with 0 and 0 the 1×1. Taps that the paper's masks set to zero are
+    not there, but for those between the groups of one pixel.
+
+    Args:
+        sources: (inputs,) groups.
+        targets: (outputs,) groups.
+        conditioned: whether it takes a condition.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        sources: Tensor,
+        targets: Tensor,
+        *,
+        above: int = 0,
+        reach: int = 0,
+        conditioned: bool = False,
+    ) -> None:
+        super().__init__()
+        self.channels, self.rows, self.reach = sizes.channels, above, reach
+        self.sources: Tensor
+        self.targets: Tensor
+        self.register_buffer("sources", sources, persistent=False)
+        self.register_buffer("targets", targets, persistent=False)
+        self.masked = not bool((sources <= targets[:, None]).all())
+        n, m = len(targets), len(sources)
+        # A tap for every pixel in view; (n, m, rows, columns).
+        self.above = nn.Parameter(torch.empty(n, m, above, 2 * reach + 1)) if above else None
+        self.own = nn.Parameter(torch.empty(n, m, 1, reach + 1))
+        self.bias = nn.Parameter(torch.empty(n))
+        self.conditioning = Conditioning(sizes, n) if conditioned else None
+        bound = 1 / math.sqrt(m * (above * (2 * reach + 1) + reach + 1))
+        for parameter in (self.above, self.own, self.bias):
+            if parameter is not None:
+                nn.init.uniform_(parameter, -bound, bound)
+
+    def _own(self) -> Tensor:
+        """The weights of the own row, (outputs, inputs, 1, reach + 1), masked between groups."""
+        if not self.masked:
+            return self.own
+        allowed = (self.sources <= self.targets[:, None])[..., None, None]
+        return torch.cat([self.own[..., :-1], self.own[..., -1:] * allowed], -1)
+
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        own = self._own()
+        if self.above is None and self.reach == 0:
+            sums = F.linear(x, own[..., 0, 0], self.bias)
+        else:
+            weight, right = own, 0
+            if self.above is not None:
+                weight, right = torch.cat([self.above, F.pad(own, (0, self.reach))], 2), self.reach
+            x = F.pad(x, (0, 0, self.reach, right, self.rows, 0))
+            sums = F.conv2d(x.permute(0, 3, 1, 2), weight, self.bias).permute(0, 2, 3, 1)
+        terms = None if self.conditioning is None else self.conditioning(condition)
+        return sums if terms is None else sums + terms
+
+    def steps(self, batch: int, width: int, condition: Condition) -> ConvSteps:
+        return ConvSteps(self, batch, width, condition)
+
+
+class ConvSteps:
+    """What a row gets from those above it is one convolution; the rest is added pixel by pixel."""
+
+    def __init__(self, conv: CausalConv, batch: int, width: int, condition: Condition) -> None:
+        self.reach, self.above, self.bias = conv.reach, conv.above, conv.bias
+        self.terms = None if conv.conditioning is None else conv.conditioning(condition)
+        # The last rows of inputs, the own one last, with as many zeros on either side as it sees.
+        padded = width + 2 * conv.reach
+        self.inputs = conv.bias.new_zeros(batch, conv.rows + 1, padded, len(conv.sources))
+        own = conv._own()[:, :, 0].transpose(1, 2)  # (outputs, reach + 1, inputs)
+        self.places, self.targets, self.weights, self.seen = [], [], [], []
+        for group in range(conv.channels + 1):
+            self.places.append(_span(conv.sources == group))
+        for group in range(conv.channels):
+            target = (conv.targets == group).nonzero().flatten()
+            # Groups of the own pixel that are not yet known are the last inputs in view.
+            seen = conv.reach * len(conv.sources) + int((conv.sources <= group).sum())
+            self.targets.append(target)
+            self.seen.append(seen)
+            self.weights.append(own[target].flatten(1)[:, :seen].T.contiguous())
+        self.sums: list[Tensor] = []
+
+    def start_row(self, row: int) -> None:
+        inputs = self.inputs
+        inputs[:, :-1] = inputs[:, 1:].clone()
+        inputs[:, -1] = 0
+        if self.above is None:
+            sums = self.bias.expand(len(inputs), inputs.shape[2] - 2 * self.reach, -1)
+        else:
+            above = inputs[:, :-1].permute(0, 3, 1, 2)
+            sums = F.conv2d(above, self.above, self.bias)[:, :, 0].transpose(1, 2)
+        if self.terms is not None:
+            sums = sums + self.terms[:, row if self.terms.shape[1] > 1 else 0]
+        # (width, N, outputs of a group)
+        self.sums = [sums[..., target].transpose(0, 1).contiguous() for target in self.targets]
+
+    def put(self, column: int, group: int, x: Tensor) -> None:
+        self.inputs[:, -1, column + self.reach, self.places[group]] = x
+
+    def feed(self, column: int, group: int, x: Tensor) -> Tensor:
+        self.put(column, group, x)
+        seen = self.inputs[:, -1, column : column + self.reach + 1].flatten(1)
+        seen = seen[:, : self.seen[group]]
+        return torch.addmm(self.sums[group][column], seen, self.weights[group])
+
+
+def _span(chosen: Tensor) -> slice:
+    """The places of a group of sources, which lie side by side."""
+    places = chosen.nonzero().flatten().tolist()
+    return slice(places[0], places[-1] + 1) if places else slice(0, 0)
+
+
+def part(x: Tensor, span: slice, parts: int) -> Tensor:
+    """The features of a group: a span in each of several parts that lie side by side."""
+    return x.unflatten(-1, (parts, -1))[..., span].flatten(-2).contiguous()
