@@ -185,7 +185,6 @@ def measure(rounds: int) -> timing.Rows:
     rows.add(what, step["seconds"] / step["products_seconds"])
     share = step["products_flop"] / step["seconds"] / step["peak_flop_per_second"]
     rows.add("its rate / that of a product of 2048×2048 matrices", share)
-    print({"pixel": slow, "cached": per_pixel, **step})
     return rows
 
 

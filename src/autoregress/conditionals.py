@@ -95,12 +95,12 @@ class Categorical:
 class CoarseToFine:
     """B² levels in two digits, coarse · B + fine: p(level) = p(coarse) p(fine | coarse).
 
-    Only as much of the fine digit's distribution is computed as is asked for: a
-    log-probability needs it for one coarse digit, the table for all B of them.
+    Of the fine digit only what is asked for is computed: a log-probability or a draw needs its
+    distribution given one coarse digit, the table given all B of them.
     """
 
     coarse: Categorical  # (…, B)
-    fine: Callable[[Tensor], Categorical]  # given the coarse digits (…), as many
+    fine: Callable[[Tensor], Categorical]  # given coarse digits, one for each (…) or several
 
     @property
     def base(self) -> int:
@@ -109,13 +109,11 @@ class CoarseToFine:
     @property
     def logits(self) -> Tensor:
         """Of all levels, (…, B²); they are log-probabilities."""
-        shape = self.coarse.logits.shape[:-1]
-        fine = [
-            self.fine(torch.full(shape, digit, device=self.coarse.logits.device)).logits
-            for digit in range(self.base)
-        ]
-        coarse = self.coarse.logits.log_softmax(-1).unsqueeze(-1)
-        return (coarse + torch.stack(fine, dim=-2).log_softmax(-1)).flatten(-2)
+        coarse = self.coarse.logits.log_softmax(-1)
+        every = torch.arange(self.base, device=coarse.device)
+        every = every.view(-1, *(1,) * (coarse.dim() - 1)).expand(-1, *coarse.shape[:-1])
+        fine = self.fine(every).logits.log_softmax(-1)  # (B, …, B)
+        return (coarse.unsqueeze(-1) + fine.movedim(0, -2)).flatten(-2)
 
     def log_prob(self, x: Tensor) -> Tensor:
         coarse, fine = x.long() // self.base, x.long() % self.base

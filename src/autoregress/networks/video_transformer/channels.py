@@ -85,7 +85,8 @@ class ChannelHead(nn.Module):
         if self.digits_each == 2:
 
             def fine(coarse: Tensor) -> Categorical:
-                seen = torch.cat([earlier, coarse.unsqueeze(-1).int()], dim=-1)
+                before = earlier.expand(*coarse.shape, k)
+                seen = torch.cat([before, coarse.unsqueeze(-1).int()], dim=-1)
                 return Categorical(self._logits(k + 1, bases, seen, known))
 
             return CoarseToFine(Categorical(logits), fine)
@@ -98,6 +99,6 @@ class ChannelHead(nn.Module):
             first = self.levels * torch.arange(k, device=earlier.device)
             rows = (earlier + first).flatten(0, -2)
             seen = F.embedding_bag(rows, self.earlier[k - 1], mode="sum")
-            hidden = hidden + seen.view(hidden.shape)
+            hidden = hidden + seen.view(*earlier.shape[:-1], -1)
         logits = self.logits[k](F.relu(hidden))
         return logits if known is None else logits.masked_fill(known.unsqueeze(-1), 0)
