@@ -9,6 +9,7 @@ from autoregress.model import AutoregressiveModel, Member
 from autoregress.networks.made import MADE
 from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
 from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
+from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.orderings import Ordering
 from autoregress.storage import load, save
 from autoregress.symbols import Columns
@@ -28,6 +29,7 @@ __all__ = [
     "RowLSTM",
     "Score",
     "Training",
+    "VideoTransformer",
     "check_causality",
     "check_faces",
     "check_normalisation",

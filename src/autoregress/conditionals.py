@@ -6,6 +6,7 @@ things: the log-probability of given symbols, a draw, and the table of all proba
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -88,6 +89,64 @@ class Categorical:
 
     def table(self) -> Tensor:
         return self.logits.double().softmax(-1)
+
+
+@dataclass(frozen=True)
+class CoarseToFine:
+    """B² levels in two digits, coarse · B + fine: p(level) = p(coarse) p(fine | coarse).
+
+    Of the fine digit only what is asked for is computed: a log-probability or a draw needs its
+    distribution given one coarse digit, the table given all B of them.
+    """
+
+    coarse: Categorical  # (…, B)
+    fine: Callable[[Tensor], Categorical]  # given coarse digits, one for each (…) or several
+
+    @property
+    def base(self) -> int:
+        return self.coarse.logits.shape[-1]
+
+    @property
+    def logits(self) -> Tensor:
+        """Of all levels, (…, B²); they are log-probabilities."""
+        coarse = self.coarse.logits.log_softmax(-1)
+        every = torch.arange(self.base, device=coarse.device)
+        every = every.view(-1, *(1,) * (coarse.dim() - 1)).expand(-1, *coarse.shape[:-1])
+        fine = self.fine(every).logits.log_softmax(-1)  # (B, …, B)
+        return (coarse.unsqueeze(-1) + fine.movedim(0, -2)).flatten(-2)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        coarse, fine = x.long() // self.base, x.long() % self.base
+        return self.coarse.log_prob(coarse) + self.fine(coarse).log_prob(fine)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        coarse = self.coarse.sample(generator)
+        return coarse * self.base + self.fine(coarse).sample(generator)
+
+    def table(self) -> Tensor:
+        return self.logits.double().softmax(-1)
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """Batches of distributions side by side along a new axis ``dim`` ≥ 0 of the batch."""
+
+    parts: Sequence[Conditional]
+    dim: int
+
+    @property
+    def logits(self) -> Tensor:
+        return torch.stack([part.logits for part in self.parts], self.dim)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        pairs = zip(self.parts, x.unbind(self.dim), strict=True)
+        return torch.stack([part.log_prob(own) for part, own in pairs], self.dim)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        return torch.stack([part.sample(generator) for part in self.parts], self.dim)
+
+    def table(self) -> Tensor:
+        return torch.stack([part.table() for part in self.parts], self.dim)
 
 
 def from_columns(columns: Tensor, symbols: Symbols) -> Conditional:

@@ -55,6 +55,25 @@ class Ordering:
         index = torch.arange(torch.Size(event_shape).numel()).view(*event_shape)
         return cls(index.movedim(-3, -1).flatten())
 
+    @classmethod
+    def subscale(cls, event_shape: Sequence[int], factors: Sequence[int]) -> Ordering:
+        """Slice by slice, each in raster order; clips (T, C, H, W) only.
+
+        Slice (a, b, c) holds every st-th frame from a, every sh-th row from b and every sw-th
+        column from c. Slices are taken in row-major order of (a, b, c) ("Scaling
+        Autoregressive Video Models").
+
+        Args:
+            factors: (st, sh, sw).
+
+        Raises:
+            ValueError: the factors do not divide the clip.
+        """
+        t, h, w = slice_shape(event_shape, factors)
+        st, sh, sw = factors
+        index = torch.arange(torch.Size(event_shape).numel()).view(t, st, -1, h, sh, w, sw)
+        return cls(index.permute(1, 4, 6, 0, 3, 5, 2).flatten())
+
     def __len__(self) -> int:
         return len(self.visit)
 
@@ -79,3 +98,24 @@ class Ordering:
         """The known dimensions first, the others after them, each part in this order."""
         visited = known[self.visit]
         return Ordering(torch.cat([self.visit[visited], self.visit[~visited]]))
+
+
+def slice_shape(event_shape: Sequence[int], factors: Sequence[int]) -> tuple[int, int, int]:
+    """The (frames, rows, columns) of one slice of a clip (T, C, H, W).
+
+    Raises:
+        ValueError: no clip, or factors (st, sh, sw) that do not divide it.
+    """
+    if len(event_shape) != 4 or len(factors) != 3:
+        raise ValueError(
+            f"a clip is (frames, channels, rows, columns) and is subscaled by three factors, got "
+            f"{tuple(event_shape)} and {tuple(factors)}"
+        )
+    grid = (event_shape[0], *event_shape[2:])
+    if any(s < 1 or n % s for n, s in zip(grid, factors, strict=True)):
+        raise ValueError(
+            f"subscaling by {tuple(factors)} does not divide the {grid[0]} frames, {grid[1]} rows "
+            f"and {grid[2]} columns of a clip"
+        )
+    t, h, w = (n // s for n, s in zip(grid, factors, strict=True))
+    return t, h, w

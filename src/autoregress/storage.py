@@ -22,6 +22,7 @@ from autoregress.model import AutoregressiveModel
 from autoregress.networks.made import MADE
 from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
 from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
+from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.symbols import Columns
 
 CONFIG = "config.json"
@@ -32,6 +33,7 @@ FAMILIES: tuple[type[AutoregressiveModel], ...] = (
     GatedPixelCNN,
     RowLSTM,
     DiagonalBiLSTM,
+    VideoTransformer,
 )
 # Of the weights file; another number is refused.
 FORMAT = "1"

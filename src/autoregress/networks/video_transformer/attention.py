@@ -1,0 +1,160 @@
+"""Transformer layers whose attention stays within blocks of neighbouring pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+
+class RelativeBias(nn.Module):
+    """B = B_t + B_h + B_w: for each head a learned scalar by the offset along each axis.
+
+    Args:
+        block: (t, h, w).
+        causal: a position sees none that comes after it in the block's raster order.
+    """
+
+    def __init__(self, heads: int, block: Sequence[int], *, causal: bool) -> None:
+        super().__init__()
+        self.block = tuple(block)
+        self.causal = causal
+        # Entry o + n - 1 is for the offset o, query minus key, along an axis of n.
+        self.axes = nn.ParameterList(torch.zeros(heads, 2 * n - 1) for n in block)
+
+    def forward(self) -> Tensor:
+        """(heads, L, L) to be added to the scores of queries (rows) and keys."""
+        terms = []
+        for axis, (table, n) in enumerate(zip(self.axes, self.block, strict=True)):
+            step = torch.arange(n, device=table.device)
+            offsets = table[:, step[:, None] - step + n - 1]  # (heads, n, n)
+            shape = [1] * 6
+            shape[axis] = shape[axis + 3] = n
+            terms.append(offsets.view(-1, *shape))
+        length = math.prod(self.block)
+        bias = (terms[0] + terms[1] + terms[2]).reshape(-1, length, length)
+        if self.causal:
+            later = torch.ones(length, length, dtype=torch.bool, device=bias.device).triu(1)
+            bias = bias.masked_fill(later, -torch.inf)
+        return bias
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Keys and values of the pixels that a layer has seen, each (blocks, batch, heads, L, d_a).
+
+    Attributes:
+        bias: (1, heads, L, L).
+        where: for each position of the slice the number of its block and its place within.
+    """
+
+    keys: Tensor
+    values: Tensor
+    bias: Tensor
+    where: list[tuple[int, int]]
+
+
+class BlockLayer(nn.Module):
+    """A residual layer of block-local attention, and one of a position-wise perceptron.
+
+    Both normalise what they read. The perceptron is as wide as the stream, as in the paper.
+
+    Args:
+        width: d, of the stream.
+        heads: number of them.
+        head_width: d_a, of the queries, keys and values of one head.
+        block: (t, h, w), which divides the grid.
+        causal: see only what comes before, and the position itself.
+    """
+
+    def __init__(
+        self, width: int, heads: int, head_width: int, block: Sequence[int], *, causal: bool
+    ) -> None:
+        super().__init__()
+        self.block = tuple(block)
+        self.heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * heads * head_width, bias=False)
+        self.bias = RelativeBias(heads, block, causal=causal)
+        self.merge = nn.Linear(heads * head_width, width)
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)
+        )
+        # Xavier's, for each head's own matrix d × d_a.
+        nn.init.normal_(self.qkv.weight, std=math.sqrt(2 / (width + head_width)))
+        for layer in (self.merge, self.perceptron[1], self.perceptron[3]):
+            assert isinstance(layer, nn.Linear)
+            nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, stream: Tensor) -> Tensor:
+        """(batch, t, h, w, d) to the same."""
+        x = to_blocks(self.norm(stream), self.block)
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        bias = self.bias().to(q.dtype).unsqueeze(0)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        merged = self.merge(attended.transpose(1, 2).flatten(2))
+        stream = stream + from_blocks(merged, self.block, stream.shape[1:4])
+        return stream + self.perceptron(stream)
+
+    def cache(self, batch: int, grid: Sequence[int]) -> Cache:
+        """An empty one for slices of a grid (t, h, w)."""
+        positions = torch.arange(math.prod(grid)).view(1, *grid, 1)
+        blocks = to_blocks(positions, self.block).squeeze(-1)
+        count, length = blocks.shape
+        where = blocks.flatten().argsort().tolist()  # the place in blocks of each position
+        shape = (count, batch, self.heads, length, self.qkv.out_features // (3 * self.heads))
+        keys = self.qkv.weight.new_zeros(shape)
+        return Cache(
+            keys,
+            torch.zeros_like(keys),
+            self.bias().unsqueeze(0),
+            [divmod(place, length) for place in where],
+        )
+
+    def step(self, stream: Tensor, cache: Cache, position: int) -> Tensor:
+        """The next position alone, (batch, d) to the same, given those in the cache."""
+        block, place = cache.where[position]
+        q, k, v = self.qkv(self.norm(stream)).unflatten(-1, (3, self.heads, -1)).unbind(1)
+        keys, values = cache.keys[block], cache.values[block]
+        keys[:, :, place] = k
+        values[:, :, place] = v
+        attended = F.scaled_dot_product_attention(
+            q.unsqueeze(2),
+            keys[:, :, : place + 1],
+            values[:, :, : place + 1],
+            attn_mask=cache.bias[:, :, place : place + 1, : place + 1],
+        )
+        stream = stream + self.merge(attended.flatten(1))
+        return stream + self.perceptron(stream)
+
+
+def to_blocks(x: Tensor, block: Sequence[int]) -> Tensor:
+    """(batch, t, h, w, d) as (batch · blocks, L, d), both in raster order."""
+    bt, bh, bw = block
+    batch, t, h, w, d = x.shape
+    parts = x.view(batch, t // bt, bt, h // bh, bh, w // bw, bw, d)
+    return parts.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(-1, bt * bh * bw, d)
+
+
+def from_blocks(blocks: Tensor, block: Sequence[int], grid: Sequence[int]) -> Tensor:
+    """The inverse of :func:`to_blocks` for a grid (t, h, w)."""
+    bt, bh, bw = block
+    t, h, w = grid
+    parts = blocks.view(-1, t // bt, h // bh, w // bw, bt, bh, bw, blocks.shape[-1])
+    return parts.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(-1, t, h, w, blocks.shape[-1])
+
+
+def apply_layers(layers: Iterable[nn.Module], stream: Tensor, *, checkpointing: bool) -> Tensor:
+    """One layer after another; with checkpointing only their inputs are kept for gradients."""
+    for layer in layers:
+        if checkpointing and torch.is_grad_enabled():
+            stream = checkpoint(layer, stream, use_reentrant=False, preserve_rng_state=False)
+        else:
+            stream = layer(stream)
+    return stream

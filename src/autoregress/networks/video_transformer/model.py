@@ -1,0 +1,453 @@
+"""The whole of it: a slice at a time, a pixel at a time, a channel at a time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, Self, get_args
+
+import torch
+from torch import Tensor
+
+from autoregress.conditionals import Bernoulli, Categorical, Conditional
+from autoregress.model import Array, AutoregressiveModel, Member
+from autoregress.networks.video_transformer.attention import BlockLayer
+from autoregress.networks.video_transformer.channels import ChannelHead
+from autoregress.networks.video_transformer.decoder import SliceDecoder
+from autoregress.networks.video_transformer.encoder import SliceEncoder
+from autoregress.networks.video_transformer.subscale import Subscaling
+from autoregress.orderings import Ordering
+from autoregress.traversal import Unrolling
+
+# The paper's for slices of 4 × 32 × 32, of 128 pixels each.
+BLOCKS = ((4, 8, 4), (4, 4, 8), (1, 32, 4), (1, 4, 32))
+
+# Pixels of slices that are measured at once.
+PIECE = 2**14
+
+Slices = Literal["one", "all"]
+
+
+@dataclass(frozen=True)
+class PrimedMember(Member):
+    """The subscale ordering, with the first ``frames`` frames before all else.
+
+    The encoder of every slice sees those frames. Of them the member says nothing: there every
+    symbol is as likely as any other.
+    """
+
+    frames: int
+
+
+class VideoTransformer(AutoregressiveModel):
+    """Clips by subscaling and block-local attention, with exact likelihood on raw symbols.
+
+    A clip is cut into st · sh · sw slices (``Ordering.subscale``). Each is generated in raster
+    order, channel by channel, given the slices before it: an encoder looks at what is known
+    of the clip from the places of the slice's pixels, and a masked decoder adds what is known
+    of the slice ("Scaling Autoregressive Video Models").
+
+    What a pixel can depend on: of other slices and known frames, whatever the encoder's kernel
+    reaches from a pixel of its own slice that the encoder's blocks connect with it; of its own
+    slice, what the decoder's 3 × 3 × 3 masked kernel reaches from a pixel, itself or an earlier
+    one, that the decoder's blocks connect with it; and the channels before its own.
+
+    Args:
+        shape: (T, C, H, W).
+        symbols: number of levels K of every channel. 256 are predicted as a coarse and a fine
+            digit of 16 levels each, any other number directly.
+        subscale: factors (st, sh, sw) that divide the clip; (1, 1, 1) makes one slice of it.
+        width: d, of the streams and of all hidden layers.
+        embedding: d_e, of a pixel.
+        heads: of attention: a number for all layers, or several that the layers cycle through.
+        head_width: d_a, of a head's queries, keys and values.
+        encoder_layers: number of unmasked layers.
+        decoder_layers: number of masked ones.
+        blocks: (t, h, w) of attention, which the layers of both cycle through; what is larger
+            than a slice is cut to its size. By default the paper's for slices of 4 × 32 × 32.
+        kernel: (kt, kh, kw) of the encoder's convolution, odd. By default just as many taps as
+            reach half a factor to either side, and at most 7: (5, 3, 3) for (4, 2, 2).
+        priming: numbers of first frames that the model is trained to be given; each clip of an
+            update draws one entry of the list. 0 is among them, as that is what ``log_prob``
+            measures; (0, 5, 5, 5) is given five frames three times out of four.
+        slices: what an update takes of each clip: "one" slice, drawn at random, or "all".
+        checkpointing: keep only what enters a layer for the gradients, and compute the rest
+            again: less memory, a third more time.
+        context: number of features of an optional conditioning vector.
+
+    Given as many first frames as ``priming`` lists, ``complete`` and ``conditional_log_prob``
+    are exact for p(rest | known frames) of a network that sees all of those frames from the
+    first slice on. This is not the quotient p(clip) / p(known frames) of what ``log_prob``
+    measures, in which early slices would not see what known frames hold of later ones. Beside
+    those frames it can be given what its ordering visits first, as any model can.
+
+    Not known of the paper, and chosen here: the encoder's kernel, where in time the masked one
+    lies, the order of the six digits of RGB, initial weights, and a normalisation at the
+    encoder's end.
+
+    Raises:
+        ValueError: sizes that make no sense, or that do not divide each other.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        symbols: int = 256,
+        *,
+        subscale: Sequence[int] = (4, 2, 2),
+        width: int = 512,
+        embedding: int = 128,
+        heads: int | Sequence[int] = 8,
+        head_width: int = 128,
+        encoder_layers: int = 8,
+        decoder_layers: int = 8,
+        blocks: Sequence[Sequence[int]] = BLOCKS,
+        kernel: Sequence[int] | None = None,
+        priming: Sequence[int] = (0,),
+        slices: Slices = "one",
+        checkpointing: bool = False,
+        context: int = 0,
+    ) -> None:
+        super().__init__(
+            event_shape,
+            symbols,
+            context=context,
+            subscale=tuple(subscale),
+            width=width,
+            embedding=embedding,
+            heads=heads if isinstance(heads, int) else tuple(heads),
+            head_width=head_width,
+            encoder_layers=encoder_layers,
+            decoder_layers=decoder_layers,
+            blocks=tuple(map(tuple, blocks)),
+            kernel=None if kernel is None else tuple(kernel),
+            priming=tuple(priming),
+            slices=slices,
+            checkpointing=checkpointing,
+        )
+        if not self.symbols.uniform:
+            raise ValueError("every channel of a clip has the same number of levels")
+        self.subscaling = Subscaling(self.event_shape, tuple(subscale))
+        kernel = tuple(kernel or (min(2 * (s // 2) + 1, 7) for s in subscale))
+        if len(kernel) != 3 or any(k % 2 == 0 for k in kernel):
+            raise ValueError(f"the encoder's kernel is three odd numbers, got {kernel}")
+        if slices not in get_args(Slices):
+            raise ValueError(f'slices is "one" or "all", got {slices!r}')
+        if 0 not in priming or not all(0 <= p < self.event_shape[0] for p in priming):
+            raise ValueError(
+                f"priming lists numbers of known frames, 0 among them and all below "
+                f"{self.event_shape[0]}, got {tuple(priming)}"
+            )
+        self.checkpointing = checkpointing
+        self.piece = max(1, PIECE // math.prod(self.subscaling.grid))
+        self._priming = tuple(priming)
+        self._slices = slices
+
+        grid, channels = self.subscaling.grid, self.event_shape[1]
+        head_counts = (heads,) if isinstance(heads, int) else tuple(heads)
+        fitting = [_fitted(block, grid) for block in blocks]
+
+        def layers(count: int, *, causal: bool) -> list[BlockLayer]:
+            kinds = zip(itertools.cycle(head_counts), itertools.cycle(fitting), strict=False)
+            return [
+                BlockLayer(width, number, head_width, block, causal=causal)
+                for number, block in itertools.islice(kinds, count)
+            ]
+
+        self.channels = ChannelHead(width, channels, self.symbols.levels[0])
+        count, levels = self.channels.count, self.channels.levels
+        self.encoder = SliceEncoder(
+            self.subscaling,
+            count,
+            levels,
+            kernel=kernel,
+            embedding=embedding,
+            width=width,
+            context=context,
+            layers=layers(encoder_layers, causal=False),
+        )
+        self.decoder = SliceDecoder(
+            grid,
+            count,
+            levels,
+            embedding=embedding,
+            width=width,
+            layers=layers(decoder_layers, causal=True),
+        )
+
+    @classmethod
+    def base(cls, event_shape: Sequence[int], symbols: int = 256, **options: Any) -> Self:
+        """The paper's base model: about 46 million parameters for clips (16, 3, 64, 64)."""
+        return cls(event_shape, symbols, **options)
+
+    @classmethod
+    def large(cls, event_shape: Sequence[int], symbols: int = 256, **options: Any) -> Self:
+        """The paper's large model: about 373 million parameters for clips (16, 3, 64, 64).
+
+        Which layers have 16 heads and which 8 is not known, only that it is half of them.
+        """
+        sizes = {"width": 2048, "heads": (8,) * 4 + (16,) * 4}
+        return cls(event_shape, symbols, **{**sizes, **options})
+
+    # Members
+
+    @property
+    def members(self) -> list[PrimedMember]:
+        return [self._member(0)]
+
+    def _member(self, frames: int) -> PrimedMember:
+        return _member(self.subscaling.shape, self.subscaling.factors, frames)
+
+    def _members_given(self, known: Tensor) -> list[Member]:
+        known = known.cpu()
+        frames = int(known.sum()) * self.event_shape[0] // self.dims
+        first = torch.arange(self.dims) < frames * self.dims // self.event_shape[0]
+        whole = torch.equal(known, first)
+        if whole and frames in self._priming:
+            return [self._member(frames)]
+        (member,) = self.members
+        if member.ordering.is_prefix(known):
+            return [member]
+        trained = " or ".join(map(str, sorted(set(self._priming))))
+        if whole:
+            raise ValueError(
+                f"this model was trained to be given {trained} known frames, and not {frames}: "
+                f"give it as many, or train one with priming=(0, {frames})"
+            )
+        raise ValueError(
+            f"this model conditions exactly on whole frames, the first {trained} of them, or on "
+            f"what its ordering visits first; other sets of known symbols it cannot be given"
+        )
+
+    # The parallel face
+
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, member: Member | None = None
+    ) -> Conditional:
+        frames = _frames(member)
+        states = self.subscaling.weave(
+            torch.stack(
+                [
+                    self._states(x, *self._everywhere(x, number, frames), context).movedim(-1, 2)
+                    for number in range(len(self.subscaling.offsets))
+                ],
+                dim=1,
+            )
+        )
+        digits = self.channels.digits(x.movedim(2, -1))
+        known = torch.arange(len(x[0]), device=x.device).view(-1, 1, 1) < frames
+        return self.channels(states.movedim(2, -1), digits, known.expand(digits.shape[:-1]))
+
+    def objective(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        step: int = 0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """An unbiased estimate of −log p from one slice of each clip, (batch,) nats, float64.
+
+        Each clip draws how many of its first frames are known (``priming``), and one slice of
+        those that are not known altogether. What it takes to predict the slice is scaled to all
+        of them. It is scaled further as if all frames were as costly as those that are not
+        known, so that nats are those of a whole clip whatever was drawn.
+
+        With ``slices="all"`` every slice is taken, and nothing is drawn but the known frames.
+        """
+        total, slices = self.event_shape[0], len(self.subscaling.offsets)
+        choices = torch.tensor(self._priming)
+        frames = choices[torch.randint(len(choices), (len(x),), generator=generator)]
+        scale = total / (total - frames).double()
+        if self._slices == "all":
+            drawn = [torch.full_like(frames, number) for number in range(slices)]
+        else:
+            # The last frame of slice (a, b, c) is T - st + a: in those of smaller a than this
+            # first one every frame is known.
+            st, sh, sw = self.subscaling.factors
+            first = (frames - (total - st)).clamp(min=0) * sh * sw
+            uniform = torch.rand(len(x), generator=generator, dtype=torch.float64)
+            drawn = [first + (uniform * (slices - first)).long()]
+            scale = scale * (slices - first)
+        frames = frames.to(x.device)
+        nats = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        for numbers in (each.to(x.device) for each in drawn):
+            log_prob = self._slice_log_prob(x, numbers, frames, context)
+            known = self._known(numbers, frames)[:, :, None, None, None]
+            nats = nats - log_prob.masked_fill(known, 0).flatten(1).sum(1, dtype=torch.float64)
+        return scale.to(x.device) * nats
+
+    def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
+        """(batch, *event_shape) float64, slice by slice and a few clips at a time."""
+        pieces = x.split(self.piece)
+        contexts = [None] * len(pieces) if context is None else context.split(self.piece)
+        surprisals = []
+        for piece, part in zip(pieces, contexts, strict=True):
+            log_probs = [
+                self._slice_log_prob(
+                    piece, *self._everywhere(piece, number, _frames(member)), part
+                ).double()
+                for number in range(len(self.subscaling.offsets))
+            ]
+            surprisals.append(-self.subscaling.weave(torch.stack(log_probs, dim=1)))
+        return torch.cat(surprisals)
+
+    def _slice_log_prob(
+        self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None
+    ) -> Tensor:
+        """log p of the symbols of a slice of each clip, (batch, t, C, h, w) nats."""
+        own = self._own(x, slices)
+        digits = self.channels.digits(own.movedim(2, -1))
+        known = self._known(slices, frames)[:, :, None, None].expand(digits.shape[:-1])
+        states = self._states(x, slices, frames, context)
+        return self.channels(states, digits, known).log_prob(own)
+
+    def _states(self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None) -> Tensor:
+        """The decoder's states of a slice of each clip, (batch, t, h, w, width)."""
+        encoded = self._encode(x, slices, frames, context)
+        digits = self.channels.digits(self._own(x, slices).movedim(2, -1))
+        return self.decoder(digits, encoded, checkpointing=self.checkpointing)
+
+    def _encode(self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None) -> Tensor:
+        digits = self.channels.digits(x.movedim(2, -1))
+        return self.encoder(digits, slices, frames, context, checkpointing=self.checkpointing)
+
+    def _own(self, x: Tensor, slices: Tensor) -> Tensor:
+        """The symbols of a slice of each clip, (batch, t, C, h, w)."""
+        return self.subscaling.split(x)[torch.arange(len(x), device=x.device), slices]
+
+    def _known(self, slices: Tensor, frames: Tensor) -> Tensor:
+        """(batch, t) bool: which frames of a slice are among the first ``frames`` of the clip."""
+        st, sh, sw = self.subscaling.factors
+        numbers = torch.arange(0, self.event_shape[0], st, device=slices.device)
+        return numbers + (slices // (sh * sw))[:, None] < frames[:, None]
+
+    @staticmethod
+    def _everywhere(x: Tensor, number: int, frames: int) -> tuple[Tensor, Tensor]:
+        """The same slice and the same number of known frames for every clip."""
+        one = torch.ones(len(x), dtype=torch.int64, device=x.device)
+        return one * number, one * frames
+
+    # The incremental face
+
+    def unroll(
+        self, batch: int, context: Tensor | None = None, member: Member | None = None
+    ) -> Unrolling:
+        """The encoder runs once a slice; in a slice, a pixel costs the same wherever it is."""
+        member, frames = member or self.members[0], _frames(member)
+        x = torch.zeros(batch, *self.event_shape, dtype=torch.int64, device=self.device)
+        known = frames * self.dims // self.event_shape[0]
+        if known:
+            uniform = self._uniform(batch)
+            for position in member.ordering.visit[:known].tolist():
+                x.flatten(1)[:, position] = yield uniform
+
+        (t, h, w), (st, sh, sw) = self.subscaling.grid, self.subscaling.factors
+        for number, (a, b, c) in enumerate(self.subscaling.offsets):
+            own = x[:, a::st, :, b::sh, c::sw]
+            encoded = self._encode(x, *self._everywhere(x, number, frames), context)
+            states, digits = self.decoder.unroll(encoded), None
+            for i, j, k in itertools.product(range(t), range(h), range(w)):
+                # None starts it: the first pixel has none before it.
+                state = states.send(digits)  # type: ignore[arg-type]
+                pixel = own[:, i, :, j, k]
+                if a + i * st >= frames:
+                    yield from self.channels.unroll(state, pixel)
+                digits = self.channels.digits(pixel)
+
+    def _uniform(self, batch: int) -> Conditional:
+        levels = self.symbols.levels[0]
+        if levels == 2:
+            return Bernoulli(torch.zeros(batch, device=self.device))
+        return Categorical(torch.zeros(batch, levels, device=self.device))
+
+    # Going on
+
+    @torch.no_grad()
+    def continue_clip(
+        self,
+        x: Array,
+        frames: int,
+        context: Tensor | None = None,
+        *,
+        given: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draws more frames than a clip has, by a window of the trained length T.
+
+        Each window is drawn given the last few frames of what is there, of which T − given are
+        new. So this is a chain of exact conditionals with a memory of ``given`` frames, and not
+        a draw from one distribution over the long clip; nothing older than that is remembered.
+
+        Args:
+            x: integer symbols (batch, known frames, C, H, W), at least as many frames as a
+                window is given.
+            frames: how many to add.
+            context: (batch, context) if the model takes one.
+            given: how many frames each window is given, one of ``priming``; by default the
+                most that x has.
+
+        Returns:
+            (batch, known frames + frames, C, H, W) int64, which begins with x.
+
+        Raises:
+            ValueError: wrong shape, dtype or symbols, or fewer frames than the model was trained
+                to be given.
+        """
+        x = torch.as_tensor(x, device=self.device)
+        frame = self.event_shape[1:]
+        if x.dim() != 5 or x.shape[2:] != frame:
+            raise ValueError(
+                f"clips to continue are (batch, frames, {', '.join(map(str, frame))}), "
+                f"got {tuple(x.shape)}"
+            )
+        usable = [p for p in self._priming if 0 < p <= x.shape[1]]
+        if not usable or (given is not None and given not in usable):
+            raise ValueError(
+                f"a clip is continued from as many frames as the model was trained to be given, "
+                f"{', '.join(map(str, self._priming))}; there are {x.shape[1]}"
+                + ("" if given is None else f" and given is {given}")
+            )
+        given = max(usable) if given is None else given
+        total = x.shape[1] + frames
+        known = torch.zeros(self.event_shape, dtype=torch.bool, device=self.device)
+        known[:given] = True
+        while x.shape[1] < total:
+            window = x.new_zeros(len(x), *self.event_shape)
+            window[:, :given] = x[:, -given:]
+            drawn = self.complete(window, known, context, generator=generator)
+            x = torch.cat([x, drawn[:, given:]], dim=1)
+        return x[:, :total].long()
+
+
+@lru_cache(maxsize=16)
+def _member(shape: tuple[int, ...], factors: tuple[int, ...], frames: int) -> PrimedMember:
+    ordering = Ordering.subscale(shape, factors)
+    first = torch.arange(len(ordering)) < frames * len(ordering) // shape[0]
+    return PrimedMember(ordering.promote(first), frames)
+
+
+def _frames(member: Member | None) -> int:
+    """How many first frames a member is given."""
+    if member is None:
+        return 0
+    assert isinstance(member, PrimedMember)
+    return member.frames
+
+
+def _fitted(block: Sequence[int], grid: Sequence[int]) -> tuple[int, ...]:
+    """A block cut to the size of a slice.
+
+    Raises:
+        ValueError: it does not divide the slice.
+    """
+    fitted = tuple(min(b, n) for b, n in zip(block, grid, strict=True))
+    if any(b < 1 or n % b for b, n in zip(fitted, grid, strict=True)):
+        raise ValueError(
+            f"the block {tuple(block)} does not divide a slice of {grid[0]} frames, {grid[1]} rows "
+            f"and {grid[2]} columns; give blocks that do, or another subscaling"
+        )
+    return fitted
