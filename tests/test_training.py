@@ -387,6 +387,18 @@ def test_an_update_takes_the_mean_over_its_batch():
     assert fitted.steps == 2
 
 
+@pytest.mark.parametrize("parts", [2, 3, 8, 100])
+def test_an_update_in_parts_is_the_same_update(parts):
+    contexts = torch.randn(len(TRAIN), 2)
+    whole, in_parts = made(context=2).double(), made(context=2).double()
+    for model, accumulate in ((whole, 1), (in_parts, parts)):
+        options = {"valid": None, "max_epochs": 2, "accumulate": accumulate}
+        history = train(model, context=contexts, optimiser="sgd", **options).history
+        assert history[0]["step"] == 5
+    for one, other in zip(whole.parameters(), in_parts.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize(
     ("optimiser", "lr"),
     [("adamw", 0.03), ("adam", 0.03), ("rmsprop", 0.01), ("adadelta", 1.0), ("adagrad", 0.1),

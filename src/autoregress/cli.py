@@ -139,7 +139,7 @@ def _jobs() -> Any:
     """A subcommand for every recipe, with its settings as defaults."""
     jobs, job = [], cast(Any, Job)
     for name, recipe in RECIPES.items():
-        examples = Examples(data=tyro.MISSING)
+        examples = Examples(data=tyro.MISSING, **recipe.data)
         default = Job(examples, tyro.MISSING, recipe.model, recipe.training)
         jobs.append(
             Annotated[

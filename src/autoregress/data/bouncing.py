@@ -16,7 +16,7 @@ from autoregress.data.dataset import Data
 from autoregress.data.images import reduce_levels
 
 SPLITS = ("train", "valid", "test")
-FASTEST = 2
+FASTEST = 1
 STEP = 0.1  # of a frame of Moving MNIST, as a share of the way from wall to wall
 
 # From a generator, the number of objects, of frames, and the way (in pixels) from wall to wall to
@@ -118,7 +118,7 @@ def bouncing_digits(
 ) -> MovingImages:
     """scikit-learn's 8 × 8 digits, each moving with a constant velocity and bouncing at the walls.
 
-    Start and velocity are whole numbers, the velocity up to 2 pixels a frame in each direction
+    Start and velocity are whole numbers, the velocity −1, 0 or 1 pixel a frame in each direction
     and not 0 in both, all equally likely; walls reflect. So two frames of one digit, away from the
     walls, say all about those that follow.
 

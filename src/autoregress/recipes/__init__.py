@@ -15,6 +15,9 @@ from autoregress.recipes import (
     pixels_digits,
     pixels_imagenet,
     pixels_mnist,
+    videos,
+    videos_bouncing,
+    videos_published,
 )
 from autoregress.recipes.options import FamilyOptions, MADEOptions, Recipe
 
@@ -40,6 +43,9 @@ RECIPES: dict[str, Recipe[FamilyOptions]] = {
     **pixels_mnist.RECIPES,
     **pixels_cifar10.RECIPES,
     **pixels_imagenet.RECIPES,
+    **videos.RECIPES,
+    **videos_bouncing.RECIPES,
+    **videos_published.RECIPES,
 }
 
 __all__ = ["RECIPES", "FamilyOptions", "MADEOptions", "Recipe"]

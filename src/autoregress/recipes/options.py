@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from autoregress.model import AutoregressiveModel
 from autoregress.networks.made import MADE, Activation
 from autoregress.networks.pixel import PixelModel
 from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
 from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
+from autoregress.networks.video_transformer import VideoTransformer
+from autoregress.networks.video_transformer.model import BLOCKS, Slices
 from autoregress.symbols import Columns
 from autoregress.training import Training
 
@@ -36,6 +38,8 @@ class Recipe(Generic[Options]):
     """The docstring of its file."""
     model: Options
     training: Training
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """How the data is read, where that differs from what the command line does by default."""
 
     @property
     def title(self) -> str:
@@ -124,3 +128,43 @@ class RowLSTMOptions(PixelOptions):
 
 class DiagonalBiLSTMOptions(PixelOptions):
     family = DiagonalBiLSTM
+
+
+@dataclass(frozen=True)
+class VideoTransformerOptions:
+    """The model, an ``autoregress.VideoTransformer`` of clips.
+
+    Args:
+        subscale: Factors, in time, rows and columns, by which a clip is cut into slices.
+        width: Width of the streams and of all hidden layers.
+        embedding: Width of a pixel's embedding.
+        heads: Of attention; several numbers are for one layer after another, over and over.
+        head_width: Of a head's queries, keys and values.
+        encoder_layers: Layers that see what is known of the clip.
+        decoder_layers: Layers that see what is known of a slice.
+        blocks: Of attention, in time, rows and columns, for one layer after another, over and
+            over; they divide a slice.
+        kernel: Of the encoder's convolution, three odd numbers; by default what the factors need.
+        priming: Numbers of first frames that the model is trained to be given, 0 among them; each
+            clip of an update draws one of the list.
+        slices: What an update takes of each clip: one slice at random, or all.
+        checkpointing: Less memory for a third more time.
+    """
+
+    subscale: tuple[int, int, int] = (4, 2, 2)
+    width: int = 512
+    embedding: int = 128
+    heads: tuple[int, ...] = (8,)
+    head_width: int = 128
+    encoder_layers: int = 8
+    decoder_layers: int = 8
+    blocks: tuple[tuple[int, int, int], ...] = BLOCKS
+    kernel: tuple[int, int, int] | None = None
+    priming: tuple[int, ...] = (0,)
+    slices: Slices = "one"
+    checkpointing: bool = False
+
+    def build(
+        self, event_shape: Sequence[int], symbols: int | Sequence[int], columns: Columns | None
+    ) -> VideoTransformer:
+        return VideoTransformer(event_shape, symbols, **asdict(self))

@@ -6,6 +6,7 @@ import math
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -126,14 +127,18 @@ def fit(
 
                     generator.manual_seed(seeds.objective(now.step))
                     seed_torch(seeds.noise(now.step), device)
-                    with _precision(options, device):
-                        nats = model.objective(x, part, step=now.step, generator=generator)
-                    loss = nats.mean()
-                    loss_value = loss.item()
+                    state.optimiser.zero_grad()
+                    loss_value = 0.0
+                    parts = x.chunk(options.accumulate)
+                    contexts = repeat(None) if part is None else part.chunk(options.accumulate)
+                    for rows, given in zip(parts, contexts, strict=False):
+                        with _precision(options, device):
+                            nats = model.objective(rows, given, step=now.step, generator=generator)
+                        loss = nats.sum() / len(x)
+                        loss.backward()
+                        loss_value += loss.item()
                     if not math.isfinite(loss_value):
                         raise FloatingPointError(f"the loss is {loss_value} at step {now.step + 1}")
-                    state.optimiser.zero_grad()
-                    loss.backward()
                     if options.clip is not None:
                         norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip)
                         if not norm.isfinite():

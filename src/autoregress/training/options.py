@@ -23,6 +23,8 @@ class Training:
     Args:
         max_epochs: Passes over the training examples, unless training stops earlier.
         batch_size: Examples of an update; the last batch of an epoch may be smaller.
+        accumulate: Parts in which the examples of an update are taken, one after the other, so
+            that less memory suffices.
         optimiser: The rule by which gradients become updates.
         lr: Learning rate; for adadelta 1 is usual.
         weight_decay: Decoupled for adamw; for the others an L2 penalty.
@@ -48,6 +50,7 @@ class Training:
 
     max_epochs: int = 100
     batch_size: int = 100
+    accumulate: int = 1
     optimiser: Optimiser = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.0
@@ -68,6 +71,7 @@ class Training:
         """Raises ValueError for settings that make no sense."""
         _require(self.max_epochs >= 1, "max_epochs must be at least 1", self.max_epochs)
         _require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
+        _require(self.accumulate >= 1, "accumulate must be at least 1", self.accumulate)
         _require_one_of("optimiser", self.optimiser, get_args(Optimiser))
         _require(0 < self.lr < math.inf, "lr must be above 0", self.lr)
         decays = 0 <= self.weight_decay < math.inf

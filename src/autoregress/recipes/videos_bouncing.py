@@ -1,0 +1,38 @@
+"""Two of scikit-learn's digits bouncing about a square of 16 × 16, for 8 frames.
+
+    autoregress train video-bouncing --data bouncing.npz --run runs/bouncing
+
+The file holds clips such as ``ar.data.bouncing_digits(12_000, digits=2, levels=2).data().x`` as
+train, and 200 of split="valid" and of split="test" as these. Single-frame subscaling: a slice is a
+frame, given all those before it.
+"""
+
+from autoregress.recipes.options import Recipe, VideoTransformerOptions
+from autoregress.training import Training
+
+RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
+    "video-bouncing": Recipe(
+        f"Video Transformer on bouncing digits.\n{__doc__}",
+        VideoTransformerOptions(
+            subscale=(8, 1, 1),
+            kernel=(5, 5, 5),
+            blocks=((1, 8, 8),),
+            width=64,
+            embedding=64,
+            heads=(2,),
+            head_width=32,
+            encoder_layers=2,
+            decoder_layers=1,
+            priming=(0, 4),
+        ),
+        Training(
+            max_epochs=2,
+            batch_size=8,
+            lr=3e-3,
+            schedule="cosine",
+            warmup=100,
+            clip=100.0,
+            ema=0.99,
+        ),
+    ),
+}

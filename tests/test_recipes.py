@@ -1,0 +1,32 @@
+"""Every recipe makes a model of the data that it is for, and says what it is."""
+
+import pytest
+import torch
+
+from autoregress.recipes import RECIPES
+
+# What the recipes are for, by how their names begin or end: the shape of an example, its levels.
+DATA = {
+    "imagenet32": ((3, 32, 32), 256),
+    "imagenet64": ((3, 64, 64), 256),
+    "cifar10": ((3, 32, 32), 256),
+    "mnist": ((1, 28, 28), 2),
+    "digits": ((1, 8, 8), 17),
+    "video-moving-mnist": ((20, 1, 64, 64), 256),
+    "video-bouncing": ((8, 1, 16, 16), 2),
+    "video": ((16, 3, 64, 64), 256),
+    "made": ((100,), 2),
+    "": ((3, 32, 32), 256),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_makes_a_model_of_its_data(name):
+    recipe = RECIPES[name]
+    kinds = [part for part in DATA if name.startswith(part) or part in name]
+    shape, levels = DATA[max(kinds, key=len)]
+    with torch.device("meta"):
+        model = recipe.model.build(shape, levels, None)
+    assert model.event_shape == shape
+    assert recipe.title.endswith(".")
+    assert f"train {name}" in (recipe.about or "") or len(recipe.about or "") > 200
