@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, Self, get_args
@@ -280,12 +280,17 @@ class VideoTransformer(AutoregressiveModel):
             nats = nats - log_prob.masked_fill(known, 0).flatten(1).sum(1, dtype=torch.float64)
         return scale.to(x.device) * nats
 
+    def log_prob(self, x: Array, context: Tensor | None = None) -> Tensor:
+        # A few clips at a time from the top, as many clips' symbols are too many to keep the
+        # surprisal of each.
+        x, context = self._checked(x, context)
+        log_prob = super().log_prob
+        return torch.cat([log_prob(piece, part) for piece, part in self._pieces(x, context)])
+
     def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
         """(batch, *event_shape) float64, slice by slice and a few clips at a time."""
-        pieces = x.split(self.piece)
-        contexts = [None] * len(pieces) if context is None else context.split(self.piece)
         surprisals = []
-        for piece, part in zip(pieces, contexts, strict=True):
+        for piece, part in self._pieces(x, context):
             log_probs = [
                 self._slice_log_prob(
                     piece, *self._everywhere(piece, number, _frames(member)), part
@@ -294,6 +299,11 @@ class VideoTransformer(AutoregressiveModel):
             ]
             surprisals.append(-self.subscaling.weave(torch.stack(log_probs, dim=1)))
         return torch.cat(surprisals)
+
+    def _pieces(self, x: Tensor, context: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """So many clips at a time as make a few thousand pixels of one slice."""
+        for rows in torch.arange(len(x), device=x.device).split(self.piece):
+            yield x[rows], None if context is None else context[rows]
 
     def _slice_log_prob(
         self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None

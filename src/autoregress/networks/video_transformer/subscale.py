@@ -6,12 +6,15 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from autoregress.orderings import slice_shape
+
+Axis = TypeVar("Axis")
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,6 @@ class Subscaling:
         return shifted
 
 
-def _grid(per_axis: Sequence) -> list:
+def _grid(per_axis: Sequence[Axis]) -> list[Axis]:
     """What belongs to frames, rows and columns of what is given for (T, C, H, W)."""
     return [per_axis[0], per_axis[2], per_axis[3]]
