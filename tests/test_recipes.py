@@ -25,7 +25,7 @@ def test_a_recipe_makes_a_model_of_its_data(name):
     recipe = RECIPES[name]
     kinds = [part for part in DATA if name.startswith(part) or part in name]
     shape, levels = DATA[max(kinds, key=len)]
-    with torch.device("meta"):
+    with torch.device("cpu" if name.startswith("made") else "meta"):
         model = recipe.model.build(shape, levels, None)
     assert model.event_shape == shape
     assert recipe.title.endswith(".")

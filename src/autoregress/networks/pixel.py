@@ -44,7 +44,7 @@ class PixelNetwork(nn.Module):
     def __init__(self, sizes: Sizes, levels: int, features: int, head: int) -> None:
         super().__init__()
         self.channels, self.levels = sizes.channels, levels
-        logits = torch.arange(sizes.channels).repeat_interleave(1 if levels == 2 else levels)
+        logits = sizes.groups(sizes.channels).repeat_interleave(1 if levels == 2 else levels)
         groups = [sizes.groups(features), sizes.groups(head), sizes.groups(head), logits]
         self.head = nn.ModuleList(CausalConv(sizes, a, b) for a, b in pairwise(groups))
 

@@ -52,7 +52,8 @@ class Sizes:
 
         Several parts, such as the gates of an LSTM, have the same groups one after the other.
         """
-        return (torch.arange(features) * self.channels // features).repeat(parts)
+        numbers = torch.arange(features, device="cpu")
+        return (numbers * self.channels // features).repeat(parts)
 
     def spans(self, features: int) -> list[slice]:
         """Where the features of each group are."""
@@ -65,7 +66,7 @@ class Sizes:
 
         The first mask is strict (the paper's mask A): channel c counts as of group c + 1.
         """
-        return torch.arange(self.channels + 1)
+        return torch.arange(self.channels + 1, device="cpu")
 
 
 class Steps(Protocol):
@@ -186,16 +187,16 @@ class CausalConv(Causal):
     ) -> None:
         super().__init__()
         self.channels, self.rows, self.reach = sizes.channels, above, reach
-        self.sources: Tensor
-        self.targets: Tensor
-        self.register_buffer("sources", sources, persistent=False)
-        self.register_buffer("targets", targets, persistent=False)
         self.masked = not bool((sources <= targets[:, None]).all())
         n, m = len(targets), len(sources)
         # A tap for every pixel in view; (n, m, rows, columns).
         self.above = nn.Parameter(torch.empty(n, m, above, 2 * reach + 1)) if above else None
         self.own = nn.Parameter(torch.empty(n, m, 1, reach + 1))
         self.bias = nn.Parameter(torch.empty(n))
+        self.sources: Tensor
+        self.targets: Tensor
+        self.register_buffer("sources", sources.to(self.bias.device), persistent=False)
+        self.register_buffer("targets", targets.to(self.bias.device), persistent=False)
         self.conditioning = Conditioning(sizes, n) if conditioned else None
         bound = 1 / math.sqrt(m * (above * (2 * reach + 1) + reach + 1))
         for parameter in (self.above, self.own, self.bias):

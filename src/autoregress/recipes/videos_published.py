@@ -5,8 +5,8 @@
         --device cuda --run runs/kinetics
     autoregress train video-moving-mnist --data moving.npz --device cuda --run runs/moving
 
-All are of 64 × 64 pixels. BAIR: a folder of its films, 16 frames, one of them known. Kinetics-600: a
-folder of its videos, of which the centre is cropped and scaled, 16 frames, five known; also as
+All are of 64 × 64 pixels. BAIR: a folder of its films, 16 frames, one of them known. Kinetics-600:
+a folder of its videos, of which the centre is cropped and scaled, 16 frames, five known; also as
 -large. Moving MNIST: an array train (N, 20, 1, 64, 64), such as
 ``ar.data.moving_mnist(10_000, images=…).data().x``, of which ten frames are known; the published
 figures are of training on clips that are made as they are needed,

@@ -95,7 +95,7 @@ class VideoTransformer(AutoregressiveModel):
     def __init__(
         self,
         event_shape: Sequence[int],
-        symbols: int = 256,
+        symbols: int | Sequence[int] = 256,
         *,
         subscale: Sequence[int] = (4, 2, 2),
         width: int = 512,
