@@ -1,6 +1,6 @@
 """Trains models of scikit-learn's handwritten digits and shows what an exact likelihood is for.
 
-python examples/demo.py        about three minutes on two cores; writes demo/report.html
+python examples/demo.py        about five minutes on two cores; writes demo/report.html
 
 It measures held-out digits, draws new ones, completes half-hidden ones, and finds the pixels that
 do not belong.
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import baselines
+import clips
 import pictures
 import report
 import torch
@@ -121,10 +122,15 @@ def main(
             for name, recipe in subject.others.items()
         ]
         findings.append(examine(subject, model, fit, others, seed=seed))
+    console.print(f"Moving: two digits, {clips.TRAIN:,} clips to train on")
+    few = {} if epochs is None else {"clips": 8 * epochs}
+    moving = clips.examine(out / "runs" / "moving", out / "continued.gif", seed=seed, **few)
     for title, rows in report.TABLES.items():
         console.print(report.terminal(title, rows(findings)))
+    console.print(report.terminal("Held-out clips", report.clip_rows(moving)))
     sections = track(report.SECTIONS.items(), "drawing pictures", console=ERRORS)
     bodies = {heading: body(findings) for heading, body in sections}
+    bodies["Moving digits"] = report.moving(moving)
     if picture is not None:
         picture.write_bytes(
             pictures.png(partial(pictures.summary, found=findings[0]), 15, 6.5, dpi=110)

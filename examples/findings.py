@@ -101,3 +101,24 @@ class Findings:
     hidden: list[Hidden]
     cases: list[list[Case]]
     others: list[Other]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """What there is to show of clips of moving digits.
+
+    Attributes:
+        parameters: of the model.
+        fit: how it was trained.
+        bits: bits/dim of the held-out clips, by what they were coded with.
+        x: (N, T, 1, H, W), those clips.
+        nats: (N, T, 1, H, W) surprisal.
+        animation: a GIF of continued clips.
+    """
+
+    parameters: int
+    fit: ar.Fit
+    bits: dict[str, float]
+    x: Tensor
+    nats: Tensor
+    animation: bytes

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from findings import Case, Findings, Hidden
+from findings import Case, Clips, Findings, Hidden
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -111,6 +111,28 @@ def surprises(figure: FigureBase, found: Findings) -> None:
         axes.text(-1.5, len(tiles) * PITCH, "log p, nats", ha="right", va="top")
     label = "surprise at a pixel, nats"
     figure.colorbar(heat, ax=blocks.tolist(), label=label, aspect=40, extend="max")
+
+
+def frames(figure: FigureBase, found: Clips, count: int = 3) -> None:
+    """Clips and the surprise of their pixels, frame by frame, and what frames cost on average."""
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(5, 3))[0]
+    nats = found.nats[:count, :, 0].numpy()
+    heat = ScalarMappable(Normalize(0, float(np.quantile(nats, 0.995))), HEAT)
+    rows = []
+    for x, surprise in zip(found.x[:count, :, 0].numpy(), nats, strict=True):
+        rows += [coloured(x, INK), np.stack([heat.to_rgba(frame)[..., :3] for frame in surprise])]
+    lines = ((0, 0), (1, 1), (1, 1), (0, 0))
+    strips = [np.concatenate(list(np.pad(r, lines, constant_values=0.87)), 1) for r in rows]
+    axes = left.subplots()
+    axes.imshow(np.concatenate(strips), interpolation="nearest")
+    axes.set_axis_off()
+    label = "surprise at a pixel, nats"
+    left.colorbar(heat, ax=axes, label=label, aspect=40, extend="max", location="bottom")
+    axes = right.subplots()
+    bits = (found.nats.sum((2, 3, 4)).mean(0) / np.log(2)).tolist()
+    axes.bar(range(1, len(bits) + 1), bits, color=BLUE)
+    axes.set(xlabel="frame", ylabel="bits, mean of the held-out clips")
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def outline(axes: Axes, case: Case, left: int) -> None:

@@ -108,11 +108,23 @@ def test_the_report_is_whole_and_needs_nothing_beside_it(run):
     assert "seed 0" in run.page
     assert not re.search(r"https?:|file:|<script|<link|@import", run.page)
     sources = re.findall(r'(?:src|href)="([^"]*)"|url\(', run.page)
-    assert len(sources) == 8  # curves, three pictures of each form of the digits, the families
+    # Curves, three pictures of each form of the digits, the families, two of clips.
+    assert len(sources) == 10
     for source in sources:
         head, data = source.split(",")
-        assert head == "data:image/png;base64"
+        assert head in ("data:image/png;base64", "data:image/gif;base64")
         Image.open(io.BytesIO(base64.b64decode(data, validate=True))).verify()
+
+
+def test_the_animation_moves(run):
+    with Image.open(run.folder / "demo/continued.gif") as animation:
+        assert getattr(animation, "n_frames", 1) > 10
+
+
+def test_clips_are_compared_with_files_of_the_same_clips(run):
+    rows = re.findall(r"│ +(FFV1|xz|Video Transformer)[^│]*│ +([\d.]+) │", run.printed)
+    assert len(rows) == 5
+    assert all(0 < float(bits) < 1.5 for _, bits in rows)
 
 
 def test_the_path_and_the_time_come_last(run):
