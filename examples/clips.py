@@ -29,7 +29,7 @@ def examine(run: Path, gif: Path, *, seed: int, clips: int = TRAIN) -> Clips:
     """Trains the model of the recipe, measures it, and continues clips into an animation."""
     recipe = RECIPES["video-bouncing"]
     train, valid, test = (
-        bouncing_digits(count, digits=2, levels=2, split=split, seed=seed)
+        bouncing_digits(count, levels=2, split=split, seed=seed)
         for count, split in ((clips, "train"), (HELD_OUT, "valid"), (HELD_OUT, "test"))
     )
     torch.manual_seed(seed)
@@ -48,7 +48,7 @@ def examine(run: Path, gif: Path, *, seed: int, clips: int = TRAIN) -> Clips:
     bits = {"Video Transformer": ar.evaluate(model, held_out).bits_per_dim}
     bits |= {name: figure.bits_per_dim for name, figure in coded.items()}
 
-    long = bouncing_digits(CONTINUED, frames=LONG, digits=2, levels=2, split="test", seed=seed + 1)
+    long = bouncing_digits(CONTINUED, frames=LONG, levels=2, split="test", seed=seed + 1)
     true = long.data().x
     generator = torch.Generator().manual_seed(seed)
     drawn = model.continue_clip(true[:, :KNOWN], LONG - KNOWN, given=KNOWN, generator=generator)

@@ -122,7 +122,7 @@ def main(
             for name, recipe in subject.others.items()
         ]
         findings.append(examine(subject, model, fit, others, seed=seed))
-    console.print(f"Moving: two digits, {clips.TRAIN:,} clips to train on")
+    console.print(f"Moving: {clips.TRAIN:,} clips to train on")
     few = {} if epochs is None else {"clips": 8 * epochs}
     moving = clips.examine(out / "runs" / "moving", out / "continued.gif", seed=seed, **few)
     for title, rows in report.TABLES.items():

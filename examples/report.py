@@ -258,7 +258,7 @@ def moving(clips: Clips) -> str:
     return (
         paragraph(
             f"A Video Transformer of {clips.parameters:,} parameters learned in "
-            f"{clips.fit.seconds:.0f} seconds how two digits bounce about a square: clips of 8 "
+            f"{clips.fit.seconds:.0f} seconds how a digit bounces about a square: clips of 8 "
             "frames of 16 × 16 bits, made of training digits, each seen twice. Held out are "
             "200 clips of test digits. All means below code these very clips without loss, each at "
             f"its best settings; the model needs {least / ours:.1f} times fewer bits than the best "
@@ -269,8 +269,8 @@ def moving(clips: Clips) -> str:
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         + picture(
             partial(pictures.frames, found=clips),
-            "Where clips surprise. The first frame has to say which digits there are and where; "
-            "the second, where they go; after that there is little left to say.",
+            "Where clips surprise. The first frame has to say which digit it is and where; the "
+            "second, where it goes; after that there is little left to say.",
             height=4.2,
         )
     )

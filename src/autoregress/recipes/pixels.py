@@ -22,6 +22,7 @@ from autoregress.training import Training
 TRAINING = Training(
     max_epochs=100,
     batch_size=32,
+    lr=3e-3,
     warmup=50,
     clip=100.0,
     ema=0.995,

@@ -16,7 +16,14 @@ from autoregress.recipes.options import (
 from autoregress.training import Training
 
 TRAINING = Training(
-    max_epochs=25, batch_size=32, lr=3e-3, schedule="cosine", warmup=50, clip=50.0, ema=0.99
+    max_epochs=25,
+    batch_size=32,
+    lr=8e-3,
+    weight_decay=1.0,
+    schedule="cosine",
+    warmup=50,
+    clip=50.0,
+    ema=0.99,
 )
 
 RECIPES: dict[str, Recipe[PixelOptions]] = {

@@ -27,7 +27,7 @@ def brief(epochs: int) -> Training:
     return Training(
         max_epochs=epochs,
         batch_size=32,
-        lr=2e-3,
+        lr=6e-3,
         schedule="cosine",
         warmup=500,
         clip=100.0,
@@ -37,7 +37,7 @@ def brief(epochs: int) -> Training:
 
 
 PIXELCNN = PixelCNNOptions(layers=7, features=32, head=32)
-GATED = GatedPixelCNNOptions(layers=8, features=64, head=64)
+GATED = GatedPixelCNNOptions(layers=8, features=32, head=32)
 ROW = RowLSTMOptions(layers=7, features=16, head=32)
 DIAGONAL = DiagonalBiLSTMOptions(layers=7, features=16, head=32)
 
@@ -49,7 +49,7 @@ RECIPES: dict[str, Recipe[PixelOptions]] = {
         f"PixelCNN on binarised MNIST, briefly.\n{__doc__}", PIXELCNN, brief(10)
     ),
     "gated-pixelcnn-mnist-brief": Recipe(
-        f"Gated PixelCNN on binarised MNIST, briefly.\n{__doc__}", GATED, brief(9)
+        f"Gated PixelCNN on binarised MNIST, briefly.\n{__doc__}", GATED, brief(5)
     ),
     "row-lstm-mnist": Recipe(
         f"Row LSTM on binarised MNIST, as in the paper.\n{__doc__}", ROW, PAPER

@@ -1,10 +1,13 @@
-"""Two of scikit-learn's digits bouncing about a square of 16 × 16, for 8 frames.
+"""One of scikit-learn's digits bouncing about a square of 16 × 16, for 8 frames of bits.
 
     autoregress train video-bouncing --data bouncing.npz --run runs/bouncing
 
-The file holds clips such as ``ar.data.bouncing_digits(12_000, digits=2, levels=2).data().x`` as
-train, and 200 of split="valid" and of split="test" as these. Single-frame subscaling: a slice is a
-frame, given all those before it.
+The file holds clips such as ``ar.data.bouncing_digits(12_000, levels=2).data().x`` as train, and
+200 of split="valid" and of split="test" as these. Single-frame subscaling: a slice is a frame,
+given all those before it.
+
+With seed 0: 0.046 bits/dim on the test clips, two and a half minutes on one core. On these clips
+xz needs 0.166 (a file for each; 0.053 if all are one file) and FFV1 0.383 (0.224).
 """
 
 from autoregress.recipes.options import Recipe, VideoTransformerOptions
