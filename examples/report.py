@@ -259,7 +259,7 @@ def moving(clips: Clips) -> str:
         paragraph(
             f"A Video Transformer of {clips.parameters:,} parameters learned in "
             f"{clips.fit.seconds:.0f} seconds how a digit bounces about a square: clips of 8 "
-            "frames of 16 × 16 bits, made of training digits, each seen twice. Held out are "
+            "frames of 16 × 16 bits, made of training digits. Held out are "
             "200 clips of test digits. All means below code these very clips without loss, each at "
             f"its best settings; the model needs {least / ours:.1f} times fewer bits than the best "
             "of them, which may look for repetitions in all clips at once."

@@ -29,7 +29,7 @@ RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
             priming=(0, 4),
         ),
         Training(
-            max_epochs=2,
+            max_epochs=3,
             batch_size=8,
             lr=3e-3,
             schedule="cosine",
