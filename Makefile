@@ -24,10 +24,10 @@ lint: venv
 	$(BIN)/pyright
 
 check: lint
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n 2 -m "not slow"
 
 test: lint
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadscope
 
 clean:
 	rm -rf .venv demo
