@@ -192,8 +192,7 @@ def page(report: dict[str, Any]) -> str:
     """Speed of the Video Transformer, as ratios."""
     return f"""# Speed of the Video Transformer
 
-torch {report["torch"]}, {report["machine"]}, float32, time of the processor in one thread. The
-machine was shared with other work, so the figures are preliminary.
+torch {report["torch"]}, {report["machine"]}, float32, time of the processor in one thread.
 
 {timing.table(report)}
 

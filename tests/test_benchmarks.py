@@ -100,11 +100,13 @@ def test_the_end_of_a_film_is_held_out(tmp_path):
     assert train.max() < 27
 
 
-@pytest.mark.parametrize("name", ["made_tables", "made_speed", "video_speed"])
+@pytest.mark.parametrize(
+    "name", ["made_tables", "made_speed", "pixels_tables", "pixels_speed", "video_speed"]
+)
 def test_pages_are_made_from_their_figures(name):
     results = ROOT / "docs" / "results"
     module = __import__(name)
-    file = {"made_tables": "made"}.get(name, name)
+    file = name.removesuffix("_tables")
     report = json.loads((results / f"{file}.json").read_text())
-    content = report["rows"] if name == "made_tables" else report
+    content = report["rows"] if name.endswith("_tables") else report
     assert (results / f"{file}.md").read_text() == module.page(content)
