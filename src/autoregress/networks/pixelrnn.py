@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,23 +22,8 @@ class RowLSTM(PixelModel):
     convolution, for the whole map at once). A masked 7×7 convolution comes first.
     """
 
-    def _network(
-        self, sizes: Sizes, levels: int, *, layers: int, features: int, **settings: Any
-    ) -> ResidualNetwork:
-        made = [
-            LSTMLayer(
-                CausalConv(
-                    sizes,
-                    sizes.groups(2 * features),
-                    sizes.groups(features, parts=4),
-                    reach=1,
-                    conditioned=True,
-                ),
-                RowCell(sizes, features),
-            )
-            for _ in range(layers)
-        ]
-        return _network(sizes, levels, made, features, settings)
+    def _network(self, sizes: Sizes, levels: int, **settings: Any) -> ResidualNetwork:
+        return _network(sizes, levels, RowCell, maps=1, reach=1, **settings)
 
 
 class DiagonalBiLSTM(PixelModel):
@@ -50,30 +36,32 @@ class DiagonalBiLSTM(PixelModel):
     above, and only the 7×7 shows it to those at most three to its left.
     """
 
-    def _network(
-        self, sizes: Sizes, levels: int, *, layers: int, features: int, **settings: Any
-    ) -> ResidualNetwork:
-        made = [
-            LSTMLayer(
-                CausalConv(
-                    sizes,
-                    sizes.groups(2 * features),
-                    sizes.groups(features, parts=8),
-                    conditioned=True,
-                ),
-                DiagonalCell(sizes, features),
-            )
-            for _ in range(layers)
-        ]
-        return _network(sizes, levels, made, features, settings)
+    def _network(self, sizes: Sizes, levels: int, **settings: Any) -> ResidualNetwork:
+        return _network(sizes, levels, DiagonalCell, maps=2, reach=0, **settings)
 
 
 def _network(
-    sizes: Sizes, levels: int, layers: list[LSTMLayer], features: int, settings: dict[str, Any]
+    sizes: Sizes,
+    levels: int,
+    cell: Callable[[Sizes, int], Cell],
+    *,
+    maps: int,
+    reach: int,
+    layers: int,
+    features: int,
+    **settings: Any,
 ) -> ResidualNetwork:
-    entry = CausalConv(sizes, sizes.inputs, sizes.groups(2 * features), above=3, reach=3)
+    """Layers of a recurrence in so many maps, whose input reaches so far to the left."""
+    source, target = sizes.groups(2 * features), sizes.groups(features, parts=4 * maps)
+    made = [
+        LSTMLayer(
+            CausalConv(sizes, source, target, reach=reach, conditioned=True), cell(sizes, features)
+        )
+        for _ in range(layers)
+    ]
+    entry = CausalConv(sizes, sizes.inputs, source, above=3, reach=3)
     return ResidualNetwork(
-        sizes, levels, layers, entry, features=features, stream=2 * features, **settings
+        sizes, levels, made, entry, features=features, stream=2 * features, **settings
     )
 
 
