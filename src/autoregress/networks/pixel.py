@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import pairwise, product
 from typing import Any, cast
@@ -32,7 +32,7 @@ Layer = Callable[[Tensor, Apply], Tensor]
 PIECE = 2**26
 
 
-class PixelNetwork(nn.Module):
+class PixelNetwork(nn.Module, ABC):
     """Logits of each channel of each pixel, given the pixels and channels before it.
 
     Args:

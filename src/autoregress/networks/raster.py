@@ -10,6 +10,7 @@ group of one pixel after another, each module keeping what it will need again.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -89,16 +90,16 @@ class EntrySteps(Steps, Protocol):
         ...
 
 
-class Causal(nn.Module):
+class Causal(nn.Module, ABC):
     """A module of which outputs of a group see inputs of groups up to theirs, and pixels before."""
 
+    @abstractmethod
     def forward(self, x: Tensor, condition: Condition) -> Any:
         """All outputs from all inputs (N, H, W, features)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def steps(self, batch: int, width: int, condition: Condition) -> Steps:
         """The same, one pixel at a time, from the top left."""
-        raise NotImplementedError
 
 
 # How a network's text calls a module: on whole maps, or at one pixel.
