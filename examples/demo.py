@@ -1,6 +1,6 @@
 """Trains models of scikit-learn's handwritten digits and shows what an exact likelihood is for.
 
-python examples/demo.py        about five minutes on one core; writes demo/report.html
+python examples/demo.py        about six minutes on one core; writes demo/report.html
 
 It measures held-out digits, draws new ones, completes half-hidden ones, and finds the pixels that
 do not belong.
