@@ -224,13 +224,13 @@ def _packed(values: Clips) -> bytes:
 # ------------------------------------------------------------------------------------ sets
 
 
-def robot_clips(file: Path, *, held: int = 4) -> tuple[Clips, Clips]:
-    """shared/data/video/bridge_robot_64.npz: clips of training and of test, (N, 10, 3, 64, 64).
+def robot_clips(file: Path, *, size: int = 64, held: int = 4) -> tuple[Clips, Clips]:
+    """shared/data/video/bridge_robot_64.npz: clips of training and of test, (N, 10, 3, size, size).
 
     All views of the last episodes are the test: the views of one moment must not be parted.
     """
     with np.load(file, allow_pickle=False) as archive:
-        frames = archive["frames"].transpose(0, 1, 2, 5, 3, 4)
+        frames = _scaled(archive["frames"], size).transpose(0, 1, 2, 5, 3, 4)
     train, test = (
         np.ascontiguousarray(part.reshape(-1, *part.shape[2:]))
         for part in (frames[:-held], frames[-held:])
@@ -246,17 +246,24 @@ def natural_clips(
     Clips (N, T, 3, size, size) do not overlap; the last share of them is the test.
     """
     with np.load(file, allow_pickle=False) as archive:
-        film = archive[name]
-    if size != film.shape[1]:
-        lanczos = Image.Resampling.LANCZOS
-        film = np.stack(
-            [np.asarray(Image.fromarray(frame).resize((size, size), lanczos)) for frame in film]
-        )
+        film = _scaled(archive[name], size)
     count = len(film) // frames
     film = film[len(film) - count * frames :].transpose(0, 3, 1, 2)  # its end is the test's
     clips = np.ascontiguousarray(film.reshape(count, frames, *film.shape[1:]))
     last = max(1, round(held * count))
     return clips[:-last], clips[-last:]
+
+
+def _scaled(frames: Clips, size: int) -> Clips:
+    """Frames (…, H, W, 3) by Lanczos to (…, size, size, 3)."""
+    if frames.shape[-2] == size:
+        return frames
+    lanczos = Image.Resampling.LANCZOS
+    small = [
+        np.asarray(Image.fromarray(frame).resize((size, size), lanczos))
+        for frame in frames.reshape(-1, *frames.shape[-3:])
+    ]
+    return np.stack(small).reshape(*frames.shape[:-3], size, size, 3)
 
 
 def table(found: dict[str, Coded]) -> str:
