@@ -62,11 +62,15 @@ def bouncing(training: int, *, frames: int) -> Clips:
 
 
 def robot() -> Clips:
-    """A robot arm: 12 episodes of three views for training, 4 for validation, 4 for the test."""
+    """A robot arm: 12 episodes of three views for training, 4 for validation, 4 for the test.
+
+    Training clips are also seen in a mirror.
+    """
     file = VIDEO / "bridge_robot_64.npz"
     rest, test = map(torch.from_numpy, video_baselines.robot_clips(file, size=SIDE))
     held = 4 * 3
-    return Clips(_often(rest[:-held]), rest[-held:], {"robot arm": test}, 256)
+    train = torch.cat([rest[:-held], rest[:-held].flip(-1)])
+    return Clips(_often(train), rest[-held:], {"robot arm": test}, 256)
 
 
 def natural() -> Clips:
@@ -144,7 +148,7 @@ COMPARED = {
     ),
 }
 
-LONG_STEPS, LONG_BATCH = 8000, 8
+LONG_STEPS, LONG_BATCH = 6000, 8
 LONG = Run(
     partial(bouncing, LONG_STEPS * LONG_BATCH, frames=16),
     replace(
@@ -176,8 +180,8 @@ TWO_CLIPS = replace(FALLING, batch_size=2, lr=2e-3, ema=0.998)
 RUNS = {
     **{f"bouncing-{name}": run for name, run in COMPARED.items()},
     "bouncing-long": LONG,
-    "robot": Run(robot, REAL, replace(TWO_CLIPS, max_epochs=20)),
-    "natural": Run(natural, REAL, replace(TWO_CLIPS, max_epochs=12)),
+    "robot": Run(robot, REAL, replace(TWO_CLIPS, max_epochs=12)),
+    "natural": Run(natural, REAL, replace(TWO_CLIPS, max_epochs=8)),
 }
 
 

@@ -55,6 +55,8 @@ def make(shape, symbols=2, *, given=0, **options) -> VideoTransformer:
     for name, parameter in model.named_parameters():
         if "bias.axes" in name or "channels.logits" in name:
             torch.nn.init.normal_(parameter)
+        elif not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.3)
     return model
 
 

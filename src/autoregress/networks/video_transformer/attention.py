@@ -62,7 +62,9 @@ class Cache:
 class BlockLayer(nn.Module):
     """A residual layer of block-local attention, and one of a position-wise perceptron.
 
-    Both normalise what they read. The perceptron is as wide as the stream, as in the paper.
+    Both normalise what they read. The perceptron is as wide as the stream, as in the paper. What
+    they add to the stream is zero at first, so that layers are taken up as they get useful; that
+    is ours, and learned faster.
 
     Args:
         width: d, of the stream.
@@ -87,10 +89,11 @@ class BlockLayer(nn.Module):
         )
         # Xavier's, for each head's own matrix d × d_a.
         nn.init.normal_(self.qkv.weight, std=math.sqrt(2 / (width + head_width)))
-        for layer in (self.merge, self.perceptron[1], self.perceptron[3]):
-            assert isinstance(layer, nn.Linear)
-            nn.init.xavier_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        first, last = self.perceptron[1], self.perceptron[3]
+        assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
+        nn.init.xavier_normal_(first.weight)
+        for weight in (first.bias, *self.merge.parameters(), *last.parameters()):
+            nn.init.zeros_(weight)
 
     def forward(self, stream: Tensor) -> Tensor:
         """(batch, t, h, w, d) to the same."""
