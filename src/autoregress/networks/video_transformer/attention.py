@@ -90,7 +90,7 @@ class BlockLayer(nn.Module):
         # Xavier's, for each head's own matrix d × d_a.
         nn.init.normal_(self.qkv.weight, std=math.sqrt(2 / (width + head_width)))
         first, last = self.perceptron[1], self.perceptron[3]
-        assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
+        assert isinstance(first, nn.Linear)
         nn.init.xavier_normal_(first.weight)
         for weight in (first.bias, *self.merge.parameters(), *last.parameters()):
             nn.init.zeros_(weight)
