@@ -5,11 +5,11 @@ each an array (n, *event_shape) of the smallest unsigned integers that the symbo
 lies on disk is thus the symbols themselves: they were decoded, scaled and cut once.
 
 Rows are read by position, those of a batch in the order of the file and announced to the system
-beforehand. Neither a tar of such records in the WebDataset layout nor a memory map did better
-(docs/results/shards_speed): read in sequence, a tar costs more for each record than its bytes do
-and needs a buffer to shuffle in, so that the order of examples is no function of seed and step
-alone, cannot begin in the middle and depends on the number of processes; read by position, it is
-these arrays with a header before every row. A map waits for the disk a page at a time.
+beforehand. From the disk this was the fastest way of reading in random order; a memory map, which
+waits for a page at a time, took several times as long (docs/results/shards_speed.md). A tar in the
+WebDataset layout is read in sequence, which for small records is slower and for clips somewhat
+faster, and shuffled in a buffer. The order of examples would then be no function of seed
+and step alone, would depend on the number of processes, and could not be taken up in the middle.
 """
 
 from __future__ import annotations
