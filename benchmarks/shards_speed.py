@@ -151,8 +151,8 @@ process that maps it instead of raising an error. From the cache a map is faster
 an image, or some tens of them a clip, which is little beside an update.
 
 By position a tar is an array with a header before each row. In sequence the headers cost several
-times what images do; of clips, the disk delivers somewhat more in sequence than in random order. But
-then the order of examples is what a buffer makes of the order on disk: no function of seed and
+times what images do; of clips, the disk delivers somewhat more in sequence than in random order.
+But then the order of examples is what a buffer makes of the order on disk: no function of seed and
 step alone, another one for another number of processes, and not to be taken up in the middle.
 
 ```console

@@ -116,6 +116,9 @@ def test_different_levels_and_the_labels_of_a_table(tmp_path):
     write_shards(tmp_path / "b", {"train": Data(x, (2, 3), columns)})
     assert Shards(tmp_path / "b").data().columns == columns
     assert Shards(tmp_path / "a").digest != Shards(tmp_path / "b").digest
+    assert read(tmp_path / "b", symbols=(2, 3), columns=columns).columns == columns
+    with pytest.raises(ValueError, match="other labels"):
+        read(tmp_path / "a", columns=columns)
 
 
 def test_a_split_is_chosen_by_name(tmp_path):
@@ -382,11 +385,10 @@ def test_videos_decoded_by_several_processes_are_the_same(tmp_path):
 
 
 def test_reading_ahead_keeps_the_order_and_raises_in_its_place():
-    for depth, workers in [(0, 1), (1, 1), (3, 2), (50, 4)]:
-        assert list(ahead(lambda n: n * n, range(20), depth=depth, workers=workers)) == [
-            n * n for n in range(20)
-        ]
-        broken = ahead(lambda n: 1 / (n - 7), range(20), depth=depth, workers=workers)
+    for workers in (1, 2, 30):
+        squares = ahead(lambda n: n * n, range(20), workers=workers)
+        assert list(squares) == [n * n for n in range(20)]
+        broken = ahead(lambda n: 1 / (n - 7), range(20), workers=workers)
         assert [next(broken) for _ in range(7)] == [1 / (n - 7) for n in range(7)]
         with pytest.raises(ZeroDivisionError):
             next(broken)
@@ -394,7 +396,7 @@ def test_reading_ahead_keeps_the_order_and_raises_in_its_place():
 
 def test_reading_ahead_is_bounded_and_stops_with_its_consumer():
     asked: list[int] = []
-    results = ahead(asked.append, range(100), depth=3)
+    results = ahead(asked.append, range(100), workers=3)
     assert asked == []
     for n in range(1, 6):
         next(results)
@@ -470,6 +472,24 @@ def test_training_on_shards_is_training_on_what_they_were_made_of(folder, capsys
 
     assert run(*prepare) == 0
     assert "shards is whole" in capsys.readouterr().out
+
+
+def test_a_run_goes_on_with_the_same_examples_prepared_anew(folder, capsys):
+    train = ["train", "made", "--run", "run", "--hidden", 12, "--holdout", 0.2, "--data"]
+    prepare = ["prepare", "--data", "rows.npy", "--split", "train"]
+    assert run(*prepare, "--out", "a") == run(*prepare, "--out", "b") == 0
+    assert run(*train, "a", "--max-epochs", 1) == run(*train, "b", "--max-epochs", 2) == 0
+    assert "48 training and 12 validation" in capsys.readouterr().out
+    lines = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
+    assert run(*train, "rows.npy", "--max-epochs", 2, "--run", "direct") == 0
+    direct = [json.loads(line) for line in Path("direct/log.jsonl").read_text().splitlines()]
+    assert [line["train_nats"] for line in lines] == [line["train_nats"] for line in direct]
+
+    np.save("rows.npy", np.load("rows.npy")[::-1])
+    assert run(*prepare, "--out", "c") == 0
+    capsys.readouterr()
+    assert run(*train, "c", "--max-epochs", 3) == 2
+    assert "holds another run" in capsys.readouterr().err
 
 
 def test_prepared_tests_and_what_does_not_fit(folder, capsys):

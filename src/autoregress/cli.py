@@ -55,7 +55,8 @@ class Examples:
 
     Args:
         data: A .npy, .npz (file.npz:name is one of its arrays) or .csv file, a folder of images
-            or of videos, MNIST's or CIFAR-10's own files, or a folder of shards.
+            or of videos, MNIST's or CIFAR-10's own files, or a folder of shards (folder:name is
+            one split of them).
         valid: Validation examples, for early stopping. By default the array "valid" of the
             .npz or the shards of that name, or else rows, or whole videos, held out of the data.
         holdout: The fraction of rows, or of videos, held out for validation if there are no
@@ -114,11 +115,14 @@ class Examples:
         levels = 256 if self.levels is None else self.levels
         symbols = self.symbols[0] if len(self.symbols) == 1 else self.symbols or None
         if holds_shards(self.data):
-            if (self.stride, self.step) != (1, None):
-                raise ValueError(f"{self.data} holds clips that were cut when they were prepared")
             shards = Shards(self.data, split)
             shards.require(
-                frames=self.frames, size=self.size, grey=self.grey, levels=self.levels or symbols
+                frames=self.frames,
+                size=self.size,
+                grey=self.grey,
+                levels=self.levels or symbols,
+                stride=self.stride,
+                step=self.step,
             )
             return shards
         if holds_videos(self.data, gif=self.frames is not None):
@@ -219,7 +223,6 @@ class Prepare:
     """Decode, scale and cut examples once, into shards of which training reads what it needs.
 
     autoregress prepare --data clips --out shards --frames 16 --size 64 64
-    autoregress train video-small --data shards --run runs/mine
 
     Shards are .npy files with an index. The same command again checks that they are whole. No
     more than a few examples at a time are in memory, except those of .npz and .csv files and of
@@ -291,7 +294,8 @@ class Evaluate:
 
     Args:
         run: A run folder, or one that ar.save wrote.
-        data: Examples as those it was trained on; of an .npz the array "test".
+        data: Examples as those it was trained on; of an .npz the array "test", of shards those
+            of that name (folder:name is another split).
         stride: Of videos: frames from one frame of a clip to the next.
         batch_size: Examples at once; the result does not depend on it.
         device: Where to compute, for example cuda.

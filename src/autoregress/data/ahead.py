@@ -11,25 +11,19 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-def ahead(
-    read: Callable[[T], U], indices: Iterable[T], *, depth: int = 2, workers: int = 1
-) -> Generator[U]:
-    """``read(index)`` of each index, in order; threads have begun with the next ones already.
+def ahead(read: Callable[[T], U], indices: Iterable[T], *, workers: int = 1) -> Generator[U]:
+    """``read(index)`` of each index, in order; threads are at work on as many of the next ones.
 
     Whatever ``read`` raises is raised where its result would have been. Whoever stops early
     should close the iterator (:func:`contextlib.closing`), which waits for no more than what is
     being read right then.
-
-    Args:
-        depth: how many results are made, or in the making, beyond the one asked for.
-        workers: threads.
     """
     pending: deque[Future[U]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="ahead") as pool:
         try:
             for index in indices:
                 pending.append(pool.submit(read, index))
-                if len(pending) > depth:
+                if len(pending) > workers:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

@@ -73,7 +73,16 @@ def read(
     """
     if holds_shards(path):
         shards = Shards(path, split)
-        shards.require(frames=frames, size=size, grey=grey, levels=levels or symbols)
+        shards.require(
+            frames=frames,
+            size=size,
+            grey=grey,
+            levels=levels or symbols,
+            stride=stride,
+            step=step,
+        )
+        if columns not in (None, shards.columns):
+            raise ValueError(f"{path} was prepared with other labels than the model's")
         return shards.data()
     path, key = _address(path)
     try:

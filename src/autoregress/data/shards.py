@@ -19,7 +19,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import chain, islice
@@ -60,6 +60,7 @@ class Shards:
         columns: names and labels, when an example is a row of a table.
         digest: tells these examples, in this order, from others, however they are cut into
             shards; it was made of their content when they were written.
+
     Raises:
         ValueError: no such folder or split, or one that is not whole.
     """
@@ -70,21 +71,17 @@ class Shards:
         try:
             splits = index["splits"]
             self._split = _choose(self._folder, list(splits), key, split)
-            self.event_shape = tuple(index["event_shape"])
-            levels, columns = index["symbols"], index["columns"]
-            self.symbols = levels if isinstance(levels, int) else tuple(levels)
-            self.columns = None
-            if columns is not None:
-                labels = tuple(tuple(column) for column in columns["labels"])
-                self.columns = Columns(tuple(columns["names"]), labels)
+            self._kind = _kind(index)
             self.digest = splits[self._split]["sha256"]
             self._shards = splits[self._split]["shards"]
             counts = [shard["examples"] for shard in self._shards]
             sizes = [shard["bytes"] for shard in self._shards]
         except (KeyError, TypeError) as error:
             raise ValueError(f"{self._folder / INDEX} is damaged: {error!r}") from error
-        self._dtype = _dtype(Symbols(self.event_shape, self.symbols, self.columns))
-        self._row = self._dtype.itemsize * int(np.prod(self.event_shape))
+        self.event_shape, self.columns = self._kind.event_shape, self._kind.columns
+        self.symbols = self._kind.levels[0] if self._kind.uniform else self._kind.levels
+        self._dtype = _dtype(self._kind)
+        self._row = self._dtype.itemsize * self._kind.dims
         self._starts = np.cumsum([0, *counts])
         self._heads = [size - n * self._row for n, size in zip(counts, sizes, strict=True)]
         for n, size in enumerate(sizes):
@@ -150,16 +147,22 @@ class Shards:
         frames: int | None = None,
         size: tuple[int, int] | None = None,
         grey: bool | None = None,
-        levels: int | tuple[int, ...] | None = None,
+        levels: int | Sequence[int] | None = None,
+        stride: int = 1,
+        step: int | None = None,
     ) -> None:
         """Raises ValueError unless the examples are as those of images or videos read so."""
+        if (stride, step) != (1, None):
+            raise ValueError(f"{self._folder} holds clips that were cut when they were prepared")
+        if levels is not None:
+            levels = Symbols(self.event_shape, levels).compact
         shape = self.event_shape
         image = shape[-3:] if len(shape) in (3, 4) else None
         found = {
             "frames": shape[0] if len(shape) == 4 else None,
             "size": image and image[1:],
             "grey": image and image[0] == 1,
-            "levels": self.symbols,
+            "levels": self._kind.compact,
         }
         wanted = {"frames": frames, "size": size, "grey": grey, "levels": levels}
         for name, value in wanted.items():
@@ -297,9 +300,7 @@ def _write_split(
     content = hashlib.sha256(json.dumps(_description(symbols)).encode())
     shards: list[dict[str, Any]] = []
     # All blocks in one go, so that workers do not wait for one another where a shard ends.
-    with closing(
-        ahead(source.__getitem__, chain(*cuts), depth=workers, workers=workers)
-    ) as examples:
+    with closing(ahead(source.__getitem__, chain(*cuts), workers=workers)) as examples:
         for n, cut in enumerate(cuts):
             count = sum(map(len, cut))
             with _path(stem, n).open("wb") as file:
@@ -370,6 +371,15 @@ def _description(symbols: Symbols) -> dict[str, Any]:
         "columns": columns,
     }
     return json.loads(json.dumps(description))
+
+
+def _kind(index: Mapping[str, Any]) -> Symbols:
+    """The symbols that the index describes."""
+    columns = index["columns"]
+    if columns is not None:
+        labels = tuple(tuple(column) for column in columns["labels"])
+        columns = Columns(tuple(columns["names"]), labels)
+    return Symbols(index["event_shape"], index["symbols"], columns)
 
 
 def _dtype(symbols: Symbols) -> np.dtype[Any]:
