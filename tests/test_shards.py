@@ -249,12 +249,12 @@ def test_memory_holds_the_examples_asked_for_and_no_more(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_process_does_not_grow_to_the_size_of_its_shards(tmp_path):
     write_shards(tmp_path, {"train": examples(1, (2**16,), 256)})
-    index = json.loads((tmp_path / "index.json").read_text())
+    index = json.loads((tmp_path / "shards.json").read_text())
     shard = index["splits"]["train"]["shards"][0]
     count = 2**13  # 512 MB, of which the disk holds but a page or two
     head = shard["bytes"] - 2**16
     shard |= {"examples": count, "bytes": head + count * 2**16}
-    (tmp_path / "index.json").write_text(json.dumps(index))
+    (tmp_path / "shards.json").write_text(json.dumps(index))
     os.truncate(tmp_path / "train-00000.npy", shard["bytes"])
     code = f"""
 import resource, torch
@@ -291,7 +291,7 @@ def test_who_dies_while_writing_leaves_nothing_that_is_taken_for_whole(
         Shards(folder, "train")
     write_shards(folder, {"train": data, "valid": valid}, megabytes=TINY)  # fewer and larger ones
     assert torch.equal(Shards(folder, "train").data().x, data.x)
-    written = json.loads((folder / "index.json").read_text())["splits"]
+    written = json.loads((folder / "shards.json").read_text())["splits"]
     files = sum(len(split["shards"]) for split in written.values())
     assert len(list(folder.iterdir())) == files + 1
 
@@ -299,14 +299,14 @@ def test_who_dies_while_writing_leaves_nothing_that_is_taken_for_whole(
 def test_who_dies_after_the_index_was_written_has_lost_nothing(tmp_path):
     data = examples(30, (4,), 3)
     write_shards(tmp_path, {"train": data})
-    (tmp_path / "unfinished").touch()
+    (tmp_path / "shards.unfinished").touch()
     assert torch.equal(Shards(tmp_path).data().x, data.x)
 
 
 def test_damage_is_named(tmp_path):
     data = examples(30, (40,), 3)
     write_shards(tmp_path, {"train": data}, megabytes=500 / 2**20)
-    path, index = tmp_path / "train-00001.npy", tmp_path / "index.json"
+    path, index = tmp_path / "train-00001.npy", tmp_path / "shards.json"
     whole, reader = path.read_bytes(), Shards(tmp_path)
     reader.verify()
 
@@ -325,15 +325,15 @@ def test_damage_is_named(tmp_path):
 
     text = index.read_text()
     for wrong, message in [
-        (text[:100], "index.json is damaged"),
+        (text[:100], "shards.json is damaged"),
         ("{}", "not the index of shards"),
-        (text.replace("event_shape", "shape"), "index.json is damaged.*event_shape"),
+        (text.replace("event_shape", "shape"), "shards.json is damaged.*event_shape"),
         (text.replace("shards 1", "shards 2"), "that this version can read"),
     ]:
         index.write_text(wrong)
         with pytest.raises(ValueError, match=message):
             Shards(tmp_path)
-    with pytest.raises(ValueError, match=r"holds no index\.json"):
+    with pytest.raises(ValueError, match=r"holds no shards\.json"):
         Shards(tmp_path / "none")
 
 
@@ -439,7 +439,7 @@ KINDS = {
     "npz": ["data.npz"],
     "npy": ["rows.npy", "--symbols", 4, "--holdout", 0.2],
     "csv": ["table.csv"],
-    "images": ["images", "--levels", 5, "--size", 4, 4],
+    "images": ["images", "--symbols", 5, "--size", 4, 4],
     "clips": ["clips", "--frames", 3, "--stride", 2, "--step", 1, "--levels", 2, "--size", 5, 5],
 }
 
@@ -527,5 +527,5 @@ def test_what_was_skipped_is_written_down(folder, capsys):
     Path("clips/bad.mkv").write_bytes(b"no film")
     assert run("prepare", "--data", "clips", "--frames", 3, "--out", "shards") == 0
     assert "1 file skipped: bad.mkv" in capsys.readouterr().err
-    ((name, _),) = json.loads(Path("shards/index.json").read_text())["skipped"]
+    ((name, _),) = json.loads(Path("shards/shards.json").read_text())["skipped"]
     assert name == "clips/bad.mkv"

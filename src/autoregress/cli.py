@@ -112,7 +112,7 @@ class Examples:
             stay: images and the array of an .npy stay on disk, as videos and shards always do.
             workers: processes that decode videos.
         """
-        levels = 256 if self.levels is None else self.levels
+        levels = max(self.symbols, default=256) if self.levels is None else self.levels
         symbols = self.symbols[0] if len(self.symbols) == 1 else self.symbols or None
         if holds_shards(self.data):
             shards = Shards(self.data, split)
@@ -120,7 +120,7 @@ class Examples:
                 frames=self.frames,
                 size=self.size,
                 grey=self.grey,
-                levels=self.levels or symbols,
+                levels=symbols if self.levels is None else self.levels,
                 stride=self.stride,
                 step=self.step,
             )

@@ -77,7 +77,7 @@ def read(
             frames=frames,
             size=size,
             grey=grey,
-            levels=levels or symbols,
+            levels=symbols if levels is None else levels,
             stride=stride,
             step=step,
         )

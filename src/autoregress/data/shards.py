@@ -1,8 +1,9 @@
 """Examples of any kind as arrays on disk, of which every process reads the rows it needs.
 
-A folder of shards holds ``index.json`` and .npy files ``train-00000.npy``, ``train-00001.npy``, …,
-each an array (n, *event_shape) of the smallest unsigned integers that the symbols fit into. What
-lies on disk is thus the symbols themselves: they were decoded, scaled and cut once.
+A folder of shards holds an index, ``shards.json``, and for each split .npy files such as
+``train-00000.npy``, ``train-00001.npy``, …: arrays (n, *event_shape) of the smallest unsigned
+integers that the symbols fit into. What lies on disk is thus the symbols themselves: they were
+decoded, scaled and cut once.
 
 Rows are read by position, those of a batch in the order of the file and announced to the system
 beforehand. From the disk this was the fastest way of reading in random order; a memory map, which
@@ -37,9 +38,9 @@ from autoregress.data.dataset import Data, Source
 from autoregress.storage import make_folder, unreadable, write_json
 from autoregress.symbols import Columns, Symbols
 
-INDEX = "index.json"
+INDEX = "shards.json"
 # There from the first shard on until the index is: who finds no index knows what happened.
-UNFINISHED = "unfinished"
+UNFINISHED = "shards.unfinished"
 FORMAT = "autoregress shards 1"
 MEGABYTES = 256
 BLOCK = 2**23  # bytes that are read, and hashed, at once
@@ -110,15 +111,14 @@ class Shards:
         content = np.empty((len(rows), self._row), np.uint8)
         order = rows.argsort(kind="stable")
         shards = np.searchsorted(self._starts, rows[order], side="right") - 1
-        for places in np.split(order, np.flatnonzero(np.diff(shards)) + 1):
-            if len(places):
-                self._read(rows[places], content, places.tolist())
+        for shard in np.unique(shards).tolist():
+            places = order[shards == shard]
+            self._read(shard, rows[places], content, places.tolist())
         x = content.view(self._dtype).reshape(len(rows), *self.event_shape)
         return torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.int64))
 
-    def _read(self, rows: np.ndarray, content: np.ndarray, places: list[int]) -> None:
+    def _read(self, shard: int, rows: np.ndarray, content: np.ndarray, places: list[int]) -> None:
         """Puts rows of one shard, in ascending order, into their places."""
-        shard = int(np.searchsorted(self._starts, rows[0], side="right")) - 1
         offsets = (self._heads[shard] + (rows - self._starts[shard]) * self._row).tolist()
         path = self._path(shard)
         # Opened anew for each batch: thousands of shards need not be open at once, and any thread
@@ -218,7 +218,7 @@ def check_prepared(folder: Path, made_of: Mapping[str, Any]) -> dict[str, int]:
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """What ``index.json`` says of a folder of shards.
+    """What ``shards.json`` says of a folder of shards.
 
     Raises:
         ValueError: missing, damaged, or of something else.
@@ -267,7 +267,9 @@ def write_shards(
     check_free(folder)
     _begin(folder)
     written: dict[str, Any] = {}
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
+    console = Console(stderr=True)
+    silent = quiet or not console.is_terminal
+    with Progress(console=console, transient=True, disable=silent) as progress:
         task = progress.add_task("Writing shards", total=sum(map(len, splits.values())))
         for name, source in splits.items():
             written[name] = _write_split(
