@@ -9,8 +9,8 @@ Rows are read by position, those of a batch in the order of the file and announc
 beforehand. From the disk this was the fastest way of reading in random order; a memory map, which
 waits for a page at a time, took several times as long (docs/results/shards_speed.md). A tar in the
 WebDataset layout is read in sequence, which for small records is slower and for clips somewhat
-faster, and shuffled in a buffer. The order of examples would then be no function of seed
-and step alone, would depend on the number of processes, and could not be taken up in the middle.
+faster, and shuffled in a buffer. The order of examples would then be no function of seed and step
+alone, would depend on the number of processes, and could not be taken up in the middle.
 """
 
 from __future__ import annotations
