@@ -382,7 +382,8 @@ def test_a_reader_who_has_had_enough_is_not_told_of_it():
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "train", "evaluate", "sample", "complete", "score", "info", "train made"]
+    "verb",
+    ["", "train", "prepare", "evaluate", "sample", "complete", "score", "info", "train made"],
 )
 def test_help_is_there(verb, capsys):
     assert run(*verb.split(), "--help") == 0

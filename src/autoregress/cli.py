@@ -7,12 +7,12 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, cast
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, cast
 
 import torch
 import tyro
@@ -27,9 +27,19 @@ from tyro.conf import (
 
 from autoregress import __version__
 from autoregress import data as datasets
-from autoregress.data import Data, VideoFolder
+from autoregress.data import Data, Shards, VideoFolder, write_shards
 from autoregress.data.arrays import holds_split
+from autoregress.data.dataset import Source, held_out
 from autoregress.data.images import SUFFIXES as IMAGES
+from autoregress.data.images import ImageFolder
+from autoregress.data.published import is_published
+from autoregress.data.shards import (
+    INDEX,
+    check_free,
+    check_prepared,
+    holds_part,
+    holds_shards,
+)
 from autoregress.data.videos import DEFAULT_FRAMES, holds_videos
 from autoregress.evaluation import evaluate
 from autoregress.recipes import RECIPES
@@ -45,9 +55,10 @@ class Examples:
 
     Args:
         data: A .npy, .npz (file.npz:name is one of its arrays) or .csv file, a folder of images
-            or of videos, or MNIST's or CIFAR-10's own files.
+            or of videos, MNIST's or CIFAR-10's own files, or a folder of shards (folder:name is
+            one split of them).
         valid: Validation examples, for early stopping. By default the array "valid" of the
-            .npz, or else rows, or whole videos, held out of the data.
+            .npz or the shards of that name, or else rows, or whole videos, held out of the data.
         holdout: The fraction of rows, or of videos, held out for validation if there are no
             others.
         symbols: Number of levels of all dimensions, or of each; by default one more than the
@@ -80,16 +91,40 @@ class Examples:
     step: int | None = None
     cache: Path | None = None
 
-    def read(self, seed: int) -> tuple[Data | VideoFolder, Data | VideoFolder]:
-        """The training and the validation examples."""
-        train = self._train()
-        valid = self.valid or (self.data if holds_split(self.data, "valid") else None)
-        if valid is None:
+    def read(self, seed: int, *, stay: bool = False, workers: int = 1) -> tuple[Source, Source]:
+        """The training and the validation examples; the rest as :meth:`of` says."""
+        train = self.of("train", stay=stay, workers=workers)
+        beside = holds_split(self.data, "valid") or holds_part(self.data, "valid")
+        if valid := self.valid or (self.data if beside else None):
+            kind = Symbols(train.event_shape, train.symbols, train.columns)
+            options = {"stride": self.stride, "cache": self.cache, "workers": workers}
+            return train, _open(valid, kind, split="valid", stay=stay, **options)
+        if isinstance(train, VideoFolder) or (isinstance(train, Data) and not stay):
             return train.split(self.holdout, seed)
-        kind = Symbols(train.event_shape, train.symbols, train.columns)
-        return train, _open(valid, kind, split="valid", stride=self.stride, cache=self.cache)
+        return held_out(train, self.holdout, seed)
 
-    def _train(self) -> Data | VideoFolder:
+    def of(
+        self, split: str, *, stay: bool = False, workers: int = 1
+    ) -> Data | VideoFolder | ImageFolder | Shards:
+        """The examples of a split, or all if the data has no splits.
+
+        Args:
+            stay: images and the array of an .npy stay on disk, as videos and shards always do.
+            workers: processes that decode videos.
+        """
+        levels = max(self.symbols, default=256) if self.levels is None else self.levels
+        symbols = self.symbols[0] if len(self.symbols) == 1 else self.symbols or None
+        if holds_shards(self.data):
+            shards = Shards(self.data, split)
+            shards.require(
+                frames=self.frames,
+                size=self.size,
+                grey=self.grey,
+                levels=symbols if self.levels is None else self.levels,
+                stride=self.stride,
+                step=self.step,
+            )
+            return shards
         if holds_videos(self.data, gif=self.frames is not None):
             clips = VideoFolder(
                 self.data,
@@ -98,16 +133,18 @@ class Examples:
                 stride=self.stride,
                 step=self.step,
                 grey=self.grey,
-                levels=256 if self.levels is None else self.levels,
+                levels=levels,
                 cache=self.cache,
+                workers=workers,
                 quiet=False,
             )
             return _reported(clips)
-        symbols = self.symbols[0] if len(self.symbols) == 1 else self.symbols or None
+        if stay and self.frames is None and _holds_images(self.data):
+            return ImageFolder(self.data, size=self.size, grey=self.grey, levels=levels)
         tables = [p for p in (self.valid, *self.labels_from) if p and p.suffix == ".csv"]
         return datasets.read(
             self.data,
-            split="train",
+            split=split,
             symbols=symbols,
             labels_from=tables if self.data.suffix == ".csv" else self.labels_from,
             max_categories=self.max_categories,
@@ -117,6 +154,7 @@ class Examples:
             frames=self.frames,
             stride=self.stride,
             step=self.step,
+            mapped=stay,
         )
 
 
@@ -181,6 +219,74 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Prepare:
+    """Decode, scale and cut examples once, into shards of which training reads what it needs.
+
+    autoregress prepare --data clips --out shards --frames 16 --size 64 64
+
+    Shards are .npy files with an index. The same command again checks that they are whole. No
+    more than a few examples at a time are in memory, except those of .npz and .csv files and of
+    MNIST's and CIFAR-10's own.
+
+    Args:
+        out: The folder of shards: of examples to train on and of those to validate on.
+        split: Write all examples as this one split instead, and hold none out.
+        workers: How many decode videos or images at the same time.
+        megabytes: About the size of a shard.
+        seed: Of which examples are held out; training has the same default.
+    """
+
+    examples: OmitArgPrefixes[Examples]
+    out: Path
+    split: Literal["train", "valid", "test"] | None = None
+    workers: int = 1
+    megabytes: int = 256
+    seed: int = 0
+
+    def __call__(self) -> None:
+        made_of = self._made_of()
+        if (self.out / INDEX).exists():
+            counts = check_prepared(self.out, made_of)
+            print(f"{self.out} is whole: {_counted(counts)}")
+            return
+        check_free(self.out)
+        splits = self._splits()
+        skipped = [
+            (str(path), reason)
+            for source in splits.values()
+            for path, reason in getattr(source, "skipped", [])
+        ]
+        notes = {"made_of": made_of, "skipped": sorted(set(skipped))}
+        write_shards(
+            self.out,
+            splits,
+            megabytes=self.megabytes,
+            workers=self.workers,
+            notes=notes,
+            quiet=False,
+        )
+        counts = {name: len(source) for name, source in splits.items()}
+        shape = next(iter(splits.values())).event_shape
+        print(f"{_counted(counts)} examples of shape {shape} in {self.out}")
+
+    def _splits(self) -> dict[str, Source]:
+        if self.split is not None:
+            return {self.split: self.examples.of(self.split, stay=True, workers=self.workers)}
+        train, valid = self.examples.read(self.seed, stay=True, workers=self.workers)
+        return {"train": train, "valid": valid}
+
+    def _made_of(self) -> dict[str, Any]:
+        """All that the shards depend on, as JSON gives it back."""
+        options = asdict(self.examples) | {
+            "split": self.split,
+            "megabytes": self.megabytes,
+            "seed": self.seed,
+        }
+        del options["cache"]
+        return json.loads(json.dumps(options, default=str))
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Exact held-out likelihood, in nats and bits per dimension.
 
@@ -188,7 +294,8 @@ class Evaluate:
 
     Args:
         run: A run folder, or one that ar.save wrote.
-        data: Examples as those it was trained on; of an .npz the array "test".
+        data: Examples as those it was trained on; of an .npz the array "test", of shards those
+            of that name (folder:name is another split).
         stride: Of videos: frames from one frame of a clip to the next.
         batch_size: Examples at once; the result does not depend on it.
         device: Where to compute, for example cuda.
@@ -423,6 +530,7 @@ class Info:
 
 Verb = (
     Annotated[Train, subcommand("train")]
+    | Annotated[Prepare, subcommand("prepare")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Sample, subcommand("sample")]
     | Annotated[Complete, subcommand("complete")]
@@ -432,16 +540,49 @@ Verb = (
 
 
 def _open(
-    path: Path, symbols: Symbols, *, split: str | None, stride: int, cache: Path | None = None
-) -> Data | VideoFolder:
-    """Examples of the kind that a model takes; clips stay on disk until they are needed."""
+    path: Path,
+    symbols: Symbols,
+    *,
+    split: str | None,
+    stay: bool = False,
+    **options: Any,
+) -> Source:
+    """Examples of the kind that a model takes; clips and shards stay on disk until they are needed.
+
+    Args:
+        stay: so do images.
+        **options: of clips.
+    """
+    if holds_shards(path):
+        return _shards(path, symbols, split)
     if _holds_clips(path, symbols):
-        return _clips(path, symbols, stride=stride, cache=cache)
+        return _clips(path, symbols, **options)
+    shape = symbols.event_shape
+    if stay and len(shape) == 3 and _holds_images(path):
+        levels = max(symbols.levels)
+        return ImageFolder(path, size=shape[1:], grey=shape[0] == 1, levels=levels)
     return _read(path, symbols, split=split)
+
+
+def _shards(path: Path, symbols: Symbols, split: str | None) -> Shards:
+    shards = Shards(path, split)
+    own = Symbols(shards.event_shape, shards.symbols, shards.columns)
+    if own.event_shape != symbols.event_shape:
+        raise ValueError(
+            f"{path} holds examples {own.event_shape}; this model takes {symbols.event_shape}"
+        )
+    if (own.levels, own.columns) != (symbols.levels, symbols.columns):
+        raise ValueError(
+            f"{path} was prepared with symbols {_shortened(own.compact)}; this model takes "
+            f"{_shortened(symbols.compact)}"
+        )
+    return shards
 
 
 def _read(path: Path, symbols: Symbols, **options: Any) -> Data:
     """Examples of the kind that a model takes, in memory."""
+    if holds_shards(path):
+        return _shards(path, symbols, options.get("split")).data()
     shape, compact = symbols.event_shape, symbols.compact
     if len(shape) == 3:
         options["size"] = shape[1:]
@@ -454,6 +595,10 @@ def _read(path: Path, symbols: Symbols, **options: Any) -> Data:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return examples
+
+
+def _holds_images(path: Path) -> bool:
+    return (path.is_dir() or path.suffix.lower() in IMAGES) and not is_published(path)
 
 
 def _holds_clips(path: Path, symbols: Symbols) -> bool:
@@ -479,6 +624,10 @@ def _reported(clips: VideoFolder) -> VideoFolder:
     if clips.skipped:
         print(clips.complaint, file=sys.stderr)
     return clips
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return " and ".join(f"{count:,} {name}" for name, count in counts.items())
 
 
 def _named(files: Sequence[Path]) -> str:

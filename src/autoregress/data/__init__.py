@@ -6,11 +6,13 @@ from autoregress.data.dataset import Data
 from autoregress.data.files import check_writable, read, write
 from autoregress.data.images import picture
 from autoregress.data.published import read_cifar10, read_mnist
+from autoregress.data.shards import Shards, write_shards
 from autoregress.data.videos import VideoFolder
 
 __all__ = [
     "Data",
     "MovingImages",
+    "Shards",
     "VideoFolder",
     "bouncing_digits",
     "check_writable",
@@ -22,4 +24,5 @@ __all__ = [
     "read_cifar10",
     "read_mnist",
     "write",
+    "write_shards",
 ]

@@ -30,6 +30,7 @@ def read_arrays(
     columns: Columns | None = None,
     partial: bool = False,
     size: tuple[int, int] | None = None,
+    mapped: bool = False,
 ) -> Data:
     """The examples of an .npy or .npz file; a 1-D array is N rows of one column.
 
@@ -44,11 +45,15 @@ def read_arrays(
     Bits and uint8 are uint8; all else is int64. Without ``symbols`` or ``columns`` the levels
     are the largest symbol and those below it, at least two.
 
+    Args:
+        mapped: the array of an .npy stays on disk and is mapped into memory, so that it may be
+            larger; as long as it is in use, the file must stay what it is.
+
     Raises:
         ValueError: damaged, empty, not whole numbers ≥ 0, not within ``symbols``, or no way to
             tell which array is meant.
     """
-    array, known = _load(path, key, split)
+    array, known = _load(path, key, split, mapped)
     if array.dtype.kind not in "buif":
         raise ValueError(f"{path} holds values of type {array.dtype}; symbols are integers")
     if array.ndim == 0:
@@ -130,7 +135,12 @@ def _reading(path: Path) -> Iterator[None]:
         raise ValueError(f"{path} is damaged, or no .npy or .npz file at all") from error
 
 
-def _load(path: Path, key: str | None, split: str | None) -> tuple[np.ndarray, np.ndarray | None]:
+def _load(
+    path: Path, key: str | None, split: str | None, mapped: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    if mapped and path.suffix.lower() == ".npy":
+        with _reading(path):  # copied on write: torch knows no tensors that cannot be written to
+            return np.load(path, mmap_mode="c", allow_pickle=False), None
     with path.open("rb") as file:  # opened here, because np.load leaves a damaged file open
         with _reading(path):
             loaded = np.load(file, allow_pickle=False)

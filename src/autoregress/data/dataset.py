@@ -1,13 +1,35 @@
-"""Examples in memory: integer symbols, and what they stand for."""
+"""Examples: integer symbols, and what they stand for."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from autoregress.evaluation import Examples
 from autoregress.symbols import Columns, Symbols
+
+
+class Source(Examples, Protocol):
+    """Examples that know their symbols: in memory, on disk, or made as they are asked for."""
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        ...
+
+    @property
+    def symbols(self) -> int | tuple[int, ...]:
+        """The number of levels of every dimension, or one number for each."""
+        ...
+
+    @property
+    def columns(self) -> Columns | None:
+        """Names and labels, when an example is a row of a table."""
+        ...
 
 
 # eq=False: == of two tensors is a tensor, of which a generated __eq__ could make nothing.
@@ -59,15 +81,71 @@ class Data:
         Raises:
             ValueError: one of the parts would be empty.
         """
-        held = round(fraction * len(self)) if 0 < fraction < 1 else 0
-        if not 0 < held < len(self):
-            raise ValueError(
-                f"holding out a fraction of {fraction} of {len(self)} rows leaves one part empty; "
-                "either part needs a row"
-            )
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        return self._rows(order[held:].sort().values), self._rows(order[:held].sort().values)
+        kept, held = _parts(len(self), fraction, seed)
+        return self._rows(kept), self._rows(held)
 
     def _rows(self, index: Tensor) -> Data:
         known = None if self.known is None else self.known[index]
         return replace(self, x=self.x[index], known=known)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some of a set of examples, read from there when they are asked for.
+
+    Args:
+        examples: the set.
+        index: (N,) int64, which of them.
+    """
+
+    examples: Source
+    index: Tensor
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.examples.event_shape
+
+    @property
+    def symbols(self) -> int | tuple[int, ...]:
+        """The number of levels of every dimension, or one number for each."""
+        return self.examples.symbols
+
+    @property
+    def columns(self) -> Columns | None:
+        """Names and labels, when an example is a row of a table."""
+        return self.examples.columns
+
+    @property
+    def digest(self) -> str:
+        """Tells these examples from others, as far as those of the set tell themselves."""
+        of_set = getattr(self.examples, "digest", "")
+        return hashlib.sha256(of_set.encode() + self.index.numpy().tobytes()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """The examples of an index (batch,) of integers: (batch, *event_shape)."""
+        return self.examples[self.index[index]]
+
+
+def held_out(examples: Source, fraction: float, seed: int) -> tuple[Rows, Rows]:
+    """The same two parts as of :meth:`Data.split`, without a copy of what is in them.
+
+    Raises:
+        ValueError: one of the parts would be empty.
+    """
+    kept, held = _parts(len(examples), fraction, seed)
+    return Rows(examples, kept), Rows(examples, held)
+
+
+def _parts(count: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    held = round(fraction * count) if 0 < fraction < 1 else 0
+    if not 0 < held < count:
+        raise ValueError(
+            f"holding out a fraction of {fraction} of {count} rows leaves one part empty; "
+            "either part needs a row"
+        )
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    return order[held:].sort().values, order[:held].sort().values

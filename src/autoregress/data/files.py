@@ -13,14 +13,18 @@ from autoregress.data.animations import write_gif, write_mkv, write_mp4
 from autoregress.data.arrays import read_arrays, write_npy, write_npz
 from autoregress.data.dataset import Data
 from autoregress.data.images import SUFFIXES as IMAGES
-from autoregress.data.images import picture, read_images
+from autoregress.data.images import ImageFolder, picture
 from autoregress.data.published import is_published, read_published
+from autoregress.data.shards import Shards, holds_shards
 from autoregress.data.tables import read_csv, write_csv
 from autoregress.data.videos import DEFAULT_FRAMES, VideoFolder, holds_videos
 from autoregress.symbols import Columns, Symbols
 
 TABLES = (".npy", ".npz", ".csv")
-READS = ".npy, .npz, .csv, images, videos and folders of them, MNIST's and CIFAR-10's own files"
+READS = (
+    ".npy, .npz, .csv, images, videos and folders of them, MNIST's and CIFAR-10's own files, and "
+    "prepared shards"
+)
 WRITES = (*TABLES, ".png", ".gif", ".mp4", ".mkv")
 
 
@@ -39,30 +43,47 @@ def read(
     frames: int | None = None,
     stride: int = 1,
     step: int | None = None,
+    mapped: bool = False,
 ) -> Data:
     """Reads a file or a folder of examples as symbols, into memory.
 
     Args:
         path: an .npy, .npz or .csv file, ``file.npz:name`` being one array; an image or a folder
-            of images; a video or a folder of videos; or a folder with the files that MNIST or the
-            binary version of CIFAR-10 is published in.
+            of images; a video or a folder of videos; a folder with the files that MNIST or the
+            binary version of CIFAR-10 is published in; or prepared shards, ``folder:name`` being
+            one split of them.
         split: "train", "valid" or "test": which array of an .npz, or which part of a published
-            set.
+            set or of shards.
         symbols: the numbers of levels, where they are known already, as a trained model's are.
         columns: a trained model's names and labels.
         partial: the data is to be completed: what is missing is unknown instead of refused.
         max_categories, labels_from: for tables, see :func:`~autoregress.data.tables.read_csv`.
         size, grey, levels: for images and videos, see
-            :func:`~autoregress.data.images.read_images`; without levels those of ``symbols``,
+            :class:`~autoregress.data.images.ImageFolder`; without levels those of ``symbols``,
             or 256; with a size, an array's examples are images too, as
             :func:`~autoregress.data.arrays.read_arrays` says.
         frames, stride, step: for videos, see :class:`~autoregress.data.videos.VideoFolder`, which
             reads no more of them into memory than is needed. With frames a .gif is a video,
             otherwise an image.
+        mapped: leave the array of an .npy on disk, see
+            :func:`~autoregress.data.arrays.read_arrays`.
 
     Raises:
         ValueError: one sentence that names the file and what is wrong with it.
     """
+    if holds_shards(path):
+        shards = Shards(path, split)
+        shards.require(
+            frames=frames,
+            size=size,
+            grey=grey,
+            levels=symbols if levels is None else levels,
+            stride=stride,
+            step=step,
+        )
+        if columns not in (None, shards.columns):
+            raise ValueError(f"{path} was prepared with other labels than the model's")
+        return shards.data()
     path, key = _address(path)
     try:
         if not path.exists():
@@ -83,7 +104,7 @@ def read(
         if is_published(path):
             return read_published(path, split=split, size=size, grey=grey, levels=of_256)
         if path.is_dir() or suffix in IMAGES:
-            return read_images(path, size=size, grey=grey, levels=of_256)
+            return ImageFolder(path, size=size, grey=grey, levels=of_256).data()
         if suffix not in TABLES:
             raise ValueError(f"{path}: what can be read are {READS}")
         if (grey, levels) != (None, None):
@@ -109,6 +130,7 @@ def read(
             columns=columns,
             partial=partial,
             size=size,
+            mapped=mapped,
         )
     except OSError as error:
         name = error.filename or path

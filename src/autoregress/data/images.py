@@ -25,52 +25,72 @@ MID_GREY = 128
 WIDEST = 1000
 
 
-def read_images(
-    path: Path,
-    *,
-    size: tuple[int, int] | None = None,
-    grey: bool | None = None,
-    levels: int = 256,
-) -> Data:
-    """The images below a folder, in the order of their paths, or one file: x uint8 (N, C, H, W).
+class ImageFolder:
+    """The images below a folder, in the order of their paths, or one file, read as they are needed.
 
     Transparency is laid over white; of an animation the first frame counts. A value v of 0…255
     becomes the symbol ⌊v · levels / 256⌋.
 
     Args:
+        path: a folder, or a file.
         size: (H, W) to which every image is brought: its centre is cropped to that aspect and
             resampled (Lanczos). None: all must have one size already.
         grey: C = 1 instead of 3. None: grey if every image is.
         levels: 2 to 256.
 
+    Attributes:
+        event_shape: (C, H, W).
+        symbols: the number of levels.
+
     Raises:
         ValueError: no images, a damaged one, more than 8 bits, or several sizes; it names them.
     """
-    check_size(size, levels)
-    paths = [path] if path.is_file() else files_below(path, SUFFIXES)
-    if not paths:
-        raise ValueError(f"{path} holds no images ({' '.join(sorted(SUFFIXES))})")
 
-    modes, sizes = set[str](), list[tuple[int, int]]()
-    for name in paths:
-        with _opened(name) as image:
-            modes.add(image.mode)
-            sizes.append((image.height, image.width))
-    for name, other in zip(paths, sizes, strict=True):
-        if size is None and other != sizes[0]:
-            raise ValueError(
-                f"{path}: images of several sizes (height, width): {paths[0]} is {sizes[0]}, "
-                f"{name} is {other}; bring them to one with --size"
-            )
-    if grey is None:
-        grey = modes <= {"1", "L"}
-    height, width = size or sizes[0]
+    columns = None  # as tables have
 
-    x = np.empty((len(paths), 1 if grey else 3, height, width), np.uint8)
-    for n, name in enumerate(paths):
-        with _opened(name) as image:
-            x[n] = pixels(image, grey=grey, size=size)
-    return Data(torch.from_numpy(reduce_levels(x, levels)), levels)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size: tuple[int, int] | None = None,
+        grey: bool | None = None,
+        levels: int = 256,
+    ) -> None:
+        check_size(size, levels)
+        self._paths = [path] if path.is_file() else files_below(path, SUFFIXES)
+        if not self._paths:
+            raise ValueError(f"{path} holds no images ({' '.join(sorted(SUFFIXES))})")
+        modes, sizes = set[str](), list[tuple[int, int]]()
+        for name in self._paths:
+            with _opened(name) as image:
+                modes.add(image.mode)
+                sizes.append((image.height, image.width))
+        for name, other in zip(self._paths, sizes, strict=True):
+            if size is None and other != sizes[0]:
+                raise ValueError(
+                    f"{path}: images of several sizes (height, width): {self._paths[0]} is "
+                    f"{sizes[0]}, {name} is {other}; bring them to one with --size"
+                )
+        if grey is None:
+            grey = modes <= {"1", "L"}
+        self.event_shape = (1 if grey else 3, *(size or sizes[0]))
+        self.symbols = levels
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """The images of an index (batch,) of integers: uint8 (batch, C, H, W)."""
+        x = np.empty((len(index), *self.event_shape), np.uint8)
+        for values, i in zip(x, index.tolist(), strict=True):
+            with _opened(self._paths[i]) as image:
+                values[:] = pixels(image, grey=len(values) == 1, size=self._size)
+        return torch.from_numpy(reduce_levels(x, self.symbols))
+
+    def data(self) -> Data:
+        """All images, in memory."""
+        return Data(self[torch.arange(len(self))], self.symbols)
 
 
 def check_size(size: tuple[int, int] | None, levels: int) -> None:
@@ -91,7 +111,7 @@ def files_below(folder: Path, suffixes: Set[str]) -> list[Path]:
 
 
 def pixels(image: Image.Image, *, grey: bool, size: tuple[int, int] | None = None) -> np.ndarray:
-    """An image as (C, H, W) uint8, brought to a size as :func:`read_images` says."""
+    """An image as (C, H, W) uint8, brought to a size as :class:`ImageFolder` says."""
     flat = _opaque(image).convert("L" if grey else "RGB")
     if size not in (None, (flat.height, flat.width)):
         flat = ImageOps.fit(flat, (size[1], size[0]), Image.Resampling.LANCZOS)

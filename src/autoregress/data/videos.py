@@ -7,8 +7,11 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Self
 
@@ -59,6 +62,8 @@ class VideoFolder:
         levels: 2 to 256.
         cache: the folder of the decoded arrays; by default ``autoregress/clips`` in
             ``$XDG_CACHE_HOME``, or in ``~/.cache``. It may be deleted whenever it is not in use.
+        workers: how many files are decoded at once, each by a process of its own if there are
+            several; clips and their order do not depend on it.
         quiet: show no progress on standard error.
 
     Attributes:
@@ -84,6 +89,7 @@ class VideoFolder:
         grey: bool | None = None,
         levels: int = 256,
         cache: str | Path | None = None,
+        workers: int = 1,
         quiet: bool = True,
     ) -> None:
         step = frames * stride if step is None else step
@@ -112,11 +118,10 @@ class VideoFolder:
         self.files: list[Path] = []
         self._arrays: list[Path] = []
         starts: list[np.ndarray] = []
-        for file in _progress(paths, quiet):
-            try:
-                array = _decoded(file, size, grey, folder)
-            except ValueError as error:
-                self.skipped.append((file, str(error)))
+        decode = partial(_decoded, size=size, grey=grey, cache=folder)
+        for file, array in _each(decode, paths, workers, quiet):
+            if isinstance(array, ValueError):
+                self.skipped.append((file, str(array)))
                 continue
             length = len(_mapped(array))
             if length < self._span:
@@ -257,6 +262,26 @@ def _cache_folder(cache: str | Path | None) -> Path:
 
 def _mapped(array: Path) -> np.ndarray:
     return np.load(array, mmap_mode="r", allow_pickle=False)
+
+
+def _each(
+    function: Callable[[Path], Path], paths: list[Path], workers: int, quiet: bool
+) -> Iterator[tuple[Path, Path | ValueError]]:
+    """Each path, and what a function makes of it, or the error that it raises."""
+    attempt = partial(_attempt, function)
+    if workers == 1:
+        yield from zip(_progress(paths, quiet), map(attempt, paths), strict=True)
+        return
+    # Processes and not threads, of which PyAV cannot tell whose the decoder's complaints are.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield from zip(_progress(paths, quiet), pool.map(attempt, paths), strict=True)
+
+
+def _attempt(function: Callable[[Path], Path], path: Path) -> Path | ValueError:
+    try:
+        return function(path)
+    except ValueError as error:
+        return error
 
 
 def _progress(paths: list[Path], quiet: bool) -> Iterable[Path]:
