@@ -122,13 +122,13 @@ SMALL = VideoTransformerOptions(
 FALLING = ar.Training(max_epochs=1, lr=3e-3, schedule="cosine", warmup=100, clip=100.0, ema=0.99)
 
 
-def compared(subscale: tuple[int, int, int], **sizes: Any) -> Run:
+def compared(subscale: tuple[int, int, int], lr: float = 3e-3, **sizes: Any) -> Run:
     """So many updates of so many pixels each, of slices of as many clips as that takes."""
     batch = PIXELS * math.prod(subscale) // (8 * 16 * 16)
     model = replace(SMALL, subscale=subscale, **sizes)
     facts = {"subscale": subscale, "width": model.width, "layers": _layers(model)}
     data = partial(bouncing, batch * STEPS, frames=8)
-    return Run(data, model, replace(FALLING, batch_size=batch), facts)
+    return Run(data, model, replace(FALLING, batch_size=batch, lr=lr), facts)
 
 
 def _layers(model: VideoTransformerOptions) -> str:
@@ -140,11 +140,9 @@ COMPARED = {
     "spatial": compared((1, 2, 2)),
     "temporal": compared((8, 1, 1)),
     "spatiotemporal": compared((8, 2, 2)),
-    "temporal-small": compared(
-        (8, 1, 1), width=32, embedding=32, heads=(1,), encoder_layers=1, decoder_layers=1
-    ),
+    "temporal-small": compared((8, 1, 1), width=32, embedding=32, heads=(1,), encoder_layers=1),
     "temporal-large": compared(
-        (8, 1, 1), width=128, embedding=128, heads=(4,), encoder_layers=2, decoder_layers=2
+        (8, 1, 1), 1.5e-3, width=128, embedding=128, heads=(4,), decoder_layers=2
     ),
 }
 
