@@ -19,6 +19,7 @@ LAYERS = [
     "storage",
     "data",
     "training",
+    "planning",
     "recipes",
     "cli",
     "__main__",

@@ -8,11 +8,11 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, cast
+from typing import TYPE_CHECKING, Annotated, Any, Generic
 
 import torch
 import tyro
@@ -32,8 +32,9 @@ from autoregress.data.arrays import holds_split
 from autoregress.data.images import SUFFIXES as IMAGES
 from autoregress.data.videos import DEFAULT_FRAMES, holds_videos
 from autoregress.evaluation import evaluate
+from autoregress.planning import Sharding, plan
 from autoregress.recipes import RECIPES
-from autoregress.recipes.options import FamilyOptions, Options
+from autoregress.recipes.options import FamilyOptions, Options, Recipe
 from autoregress.storage import load
 from autoregress.symbols import Symbols
 from autoregress.training import Training, fit
@@ -135,25 +136,29 @@ class Job(Generic[Options]):
     training: OmitArgPrefixes[Training]
 
 
-def _jobs() -> Any:
+def _by_recipe(kind: Any, default: Callable[[Recipe[FamilyOptions]], Any]) -> Any:
     """A subcommand for every recipe, with its settings as defaults."""
-    jobs, job = [], cast(Any, Job)
-    for name, recipe in RECIPES.items():
-        examples = Examples(data=tyro.MISSING, **recipe.data)
-        default = Job(examples, tyro.MISSING, recipe.model, recipe.training)
-        jobs.append(
+    return reduce(
+        or_,
+        [
             Annotated[
-                job[type(recipe.model)],
-                subcommand(name, default=default, description=recipe.title),
+                kind[type(recipe.model)],
+                subcommand(name, default=default(recipe), description=recipe.title),
             ]
-        )
-    return reduce(or_, jobs)
+            for name, recipe in RECIPES.items()
+        ],
+    )
+
+
+def _job(recipe: Recipe[Options]) -> Job[Options]:
+    examples = Examples(data=tyro.MISSING, **recipe.data)
+    return Job(examples, tyro.MISSING, recipe.model, recipe.training)
 
 
 if TYPE_CHECKING:
     AnyJob = Job[FamilyOptions]
 else:
-    AnyJob = _jobs()
+    AnyJob = _by_recipe(Job, _job)
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,81 @@ class Train:
         result = fit(model, train, valid=valid, run=job.run, training=job.training)
         print(f"best after epoch {result.best_epoch}: {result.valid} on the validation examples")
         print(f"next: autoregress evaluate {job.run} --data TEST")
+
+
+@dataclass(frozen=True)
+class Sheet(Generic[Options]):
+    """What is planned, with the options of train.
+
+    Args:
+        shape: Of an example; by default as the recipe's data, or the family's paper, has it.
+        symbols: Number of levels of its dimensions.
+        devices: How many take equal parts of an update.
+        batch: The same as --batch-size.
+        sharding: What each of several devices has of the weights, their gradients and the
+            optimiser's state: none of it is shared out (each has all), or it is in full.
+        peak: Operations a second of a device at best; by default those of an H100, 989e12 in
+            bfloat16 and 67e12 in float32.
+        share: Of that peak, what is reached.
+        steps: Updates to give the time of; by default as many as the paper's run has, where that
+            is known.
+    """
+
+    model: OmitArgPrefixes[Options]
+    training: OmitArgPrefixes[Training]
+    shape: tuple[int, ...]
+    symbols: int
+    devices: int = 1
+    batch: int | None = None
+    sharding: Sharding = "none"
+    peak: float | None = None
+    share: float = 0.4
+    steps: int | None = None
+
+
+def _sheet(recipe: Recipe[Options]) -> Sheet[Options]:
+    shape, symbols = recipe.model.usual
+    return Sheet(
+        recipe.model,
+        recipe.training,
+        recipe.shape or shape,
+        recipe.symbols or symbols,
+        steps=recipe.steps,
+    )
+
+
+if TYPE_CHECKING:
+    AnySheet = Sheet[FamilyOptions]
+else:
+    AnySheet = _by_recipe(Sheet, _sheet)
+
+
+@dataclass(frozen=True)
+class PlanTraining:
+    """What training takes of memory and time, worked out without data and without a GPU.
+
+    autoregress plan video-large --devices 128 --batch 64
+
+    Memory is that of tensors, and time that of matrix products and convolutions; see docs/scale.md.
+    """
+
+    recipe: OmitArgPrefixes[OmitSubcommandPrefixes[AnySheet]]
+
+    def __call__(self) -> None:
+        sheet, training = self.recipe, self.recipe.training
+        if sheet.batch is not None:
+            training = replace(training, batch_size=sheet.batch)
+        planned = plan(
+            lambda: sheet.model.build(sheet.shape, sheet.symbols, None),
+            training,
+            devices=sheet.devices,
+            sharding=sheet.sharding,
+            peak=sheet.peak,
+            share=sheet.share,
+        )
+        print(planned)
+        if sheet.steps is not None:
+            print(f"{sheet.steps:,} updates  {_duration(sheet.steps * planned.seconds)}")
 
 
 @dataclass(frozen=True)
@@ -423,6 +503,7 @@ class Info:
 
 Verb = (
     Annotated[Train, subcommand("train")]
+    | Annotated[PlanTraining, subcommand("plan")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Sample, subcommand("sample")]
     | Annotated[Complete, subcommand("complete")]
@@ -487,6 +568,13 @@ def _named(files: Sequence[Path]) -> str:
 
 def _generator(device: str, seed: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in {"days": 86400, "hours": 3600, "minutes": 60}.items():
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.3g} seconds"
 
 
 def _dimension(symbols: Symbols, dim: int) -> str:
