@@ -216,14 +216,8 @@ class Sheet(Generic[Options]):
 
 
 def _sheet(recipe: Recipe[Options]) -> Sheet[Options]:
-    shape, symbols = recipe.model.usual
-    return Sheet(
-        recipe.model,
-        recipe.training,
-        recipe.shape or shape,
-        recipe.symbols or symbols,
-        steps=recipe.steps,
-    )
+    shape, symbols = recipe.example
+    return Sheet(recipe.model, recipe.training, shape, symbols, steps=recipe.steps)
 
 
 if TYPE_CHECKING:

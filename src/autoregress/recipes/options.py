@@ -51,6 +51,12 @@ class Recipe(Generic[Options]):
     """Updates of the paper's run, as far as they are known."""
 
     @property
+    def example(self) -> tuple[tuple[int, ...], int]:
+        """Shape and levels of one."""
+        shape, symbols = self.model.usual
+        return self.shape or shape, self.symbols or symbols
+
+    @property
     def title(self) -> str:
         """Its first line."""
         return (self.about or "").partition("\n")[0]

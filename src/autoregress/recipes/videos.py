@@ -34,6 +34,8 @@ PAPER = Training(
     precision="bfloat16",
     max_epochs=1000,
 )
+# From memory, and not certain.
+BASE_STEPS, LARGE_STEPS = 300_000, 1_000_000
 LARGE = {"width": 2048, "heads": (8,) * 4 + (16,) * 4}
 
 RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
@@ -62,10 +64,12 @@ RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
         f"The paper's base Video Transformer on clips of your own.\n{__doc__}",
         VideoTransformerOptions(priming=(0, 1, 5)),
         PAPER,
+        steps=BASE_STEPS,
     ),
     "video-large": Recipe(
         f"The paper's large Video Transformer on clips of your own.\n{__doc__}",
         VideoTransformerOptions(priming=(0, 1, 5), **LARGE),
         PAPER,
+        steps=LARGE_STEPS,
     ),
 }
