@@ -251,7 +251,7 @@ class PlanTraining:
         )
         print(planned)
         if sheet.steps is not None:
-            print(f"{sheet.steps:,} updates  {_duration(sheet.steps * planned.seconds)}")
+            print(f"{'':12} {_duration(sheet.steps * planned.seconds)}, {sheet.steps:,} updates")
 
 
 @dataclass(frozen=True)

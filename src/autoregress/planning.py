@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -81,13 +80,20 @@ class Plan:
         return sum(getattr(self, name) for name in MEMORY)
 
     def __str__(self) -> str:
+        unit, size = ("GiB", 2**30) if self.memory >= 2**30 else ("MiB", 2**20)
+        share = f"{self.examples:,} a device, {self.part:,} of them at a time"
+        if idle := self.devices - math.ceil(self.batch / self.examples):
+            share += f"; {idle} devices have none of their own"
         lines = {
             "parameters": f"{self.parameters:,}",
-            "an update": f"{self.batch:,} examples",
-            "of a device": f"{self.examples:,}, in memory at once {self.part:,}",
-            **{name: f"{getattr(self, name) / 2**30:8.2f} GiB" for name in (*MEMORY, "memory")},
-            "arithmetic": f"{self.flop:.2e} operations an update",
-            "time": f"{self.seconds:.3g} s an update",
+            "an update": f"{self.batch:,} examples, {share}",
+            **{
+                name: f"{getattr(self, name) / size:8.2f} {unit}"
+                for name in (*MEMORY, "memory")
+                if getattr(self, name)
+            },
+            "operations": f"{self.flop:.2e} an update, of a device",
+            "time": f"{self.seconds:.3g} s an update, at {self.flop / self.seconds:.2e} a second",
         }
         return "\n".join(f"{name:12} {value}" for name, value in lines.items())
 
@@ -181,7 +187,7 @@ def _update(
     paper: Paper, model: AutoregressiveModel, training: Training, part: int
 ) -> tuple[float, float]:
     """What some examples take: bytes beside the weights and their gradients, and operations."""
-    with paper, _Fused() if training.device != "cpu" else nullcontext():
+    with paper, _fused_attention() if training.device != "cpu" else nullcontext():
         x = torch.zeros(part, *model.event_shape, dtype=torch.uint8)
         context = torch.zeros(part, model.context) if model.context else None
         for p in model.parameters():
@@ -268,16 +274,22 @@ class Paper(TorchDispatchMode):
         self.peak = max(self.peak, self.bytes)
 
 
-class _Fused(TorchFunctionMode):
-    """In which attention is the operation that a GPU has for it."""
+@contextmanager
+def _fused_attention() -> Iterator[None]:
+    """In which attention is the one operation that a GPU has for it when there is a learned bias.
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is not F.scaled_dot_product_attention:
-            return func(*args, **kwargs)
-        q, k, v = args
-        bias = kwargs["attn_mask"].expand(*q.shape[:-1], k.shape[-2])
+    A mode for torch's functions would not do, as torch leaves those during a backward pass, in
+    which checkpointing computes the attention again.
+    """
+    plain = F.scaled_dot_product_attention
+
+    def fused(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor) -> Tensor:
+        bias = attn_mask.expand(*q.shape[:-1], k.shape[-2])
         attention = torch.ops.aten._scaled_dot_product_efficient_attention
         return attention(q, k, v, bias, compute_log_sumexp=True)[0]
+
+    F.scaled_dot_product_attention = fused  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        F.scaled_dot_product_attention = plain
