@@ -1,9 +1,9 @@
 """What a plan says is what training takes: counted by hand, measured, and sharded."""
 
 import os
+import re
 import subprocess
 import sys
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 
 import autoregress as ar
 from autoregress import planning
+from autoregress.cli import main
 from autoregress.recipes import RECIPES
 
 HERE = Path(__file__).parent
@@ -165,46 +166,29 @@ def test_memory_is_what_training_takes():
 
 
 @pytest.mark.slow
-def test_shards_of_the_large_transformer_are_as_large_as_planned():
-    done = subprocess.run(
-        [sys.executable, "-c", SHARDED], capture_output=True, text=True, check=True
-    )
+def test_the_large_transformer_takes_as_much_as_planned_when_it_is_sharded():
+    process = [sys.executable, str(HERE / "sharded_process.py")]
+    done = subprocess.run(process, capture_output=True, text=True, check=True)
+    weights, optimiser, update = map(int, done.stdout.split())
     recipe = RECIPES["video-large"]
     plan = ar.plan(
         lambda: recipe.model.build((16, 3, 64, 64), 256, None),
-        recipe.training,
+        replace(recipe.training, batch_size=256, accumulate=2),
         devices=128,
         sharding="full",
     )
-    assert done.stdout.split() == [str(plan.weights), str(plan.optimiser)]
+    assert (plan.weights, plan.optimiser) == (weights, optimiser)
+    beside = plan.gradients + plan.gathered + plan.activations
+    assert update < beside < 1.15 * update
 
 
-SHARDED = textwrap.dedent(
-    """
-    import torch
-    from torch import distributed
-    from torch.distributed.fsdp import fully_shard
-    from torch.testing._internal.distributed.fake_pg import FakeStore
-
-    import autoregress as ar
-    from autoregress.recipes import RECIPES
-    from autoregress.training.optimisation import make_optimiser
-
-    distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=128)
-    mesh = distributed.init_device_mesh("cpu", (128,))
-    recipe = RECIPES["video-large"]
-    with torch.device("meta"):
-        model = recipe.model.build((16, 3, 64, 64), 256, None)
-    for unit in (*model.encoder.layers, *model.decoder.layers, model):
-        fully_shard(unit, mesh=mesh)
-
-    optimiser = make_optimiser(model.parameters(), recipe.training)
-    for p in model.parameters():
-        p.grad = torch.zeros_like(p)
-    optimiser.step()
-    weights = list(model.parameters())
-    moments = [v for p in weights for v in optimiser.state[p].values() if v.shape == p.shape]
-    for tensors in (weights, moments):
-        print(sum(each.to_local().nbytes for each in tensors))
-    """
-)
+@pytest.mark.slow
+def test_the_page_shows_what_the_command_prints(capsys):
+    page = (HERE.parent / "docs" / "scale.md").read_text()
+    shown = re.findall(
+        r"```console\n(autoregress plan [^\n]*)\n```\n\n```\n(.*?)```", page, re.DOTALL
+    )
+    assert shown
+    for command, output in shown:
+        main(command.split()[1:])
+        assert capsys.readouterr().out == output

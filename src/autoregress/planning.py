@@ -49,8 +49,7 @@ class Plan:
         examples: those of them that a device takes.
         part: those that it takes at once.
         weights: the device's.
-        gradients: of these; with the buckets in which several devices exchange them, which take
-            as much again.
+        gradients: of these, with what it takes to add up and exchange them.
         optimiser: what it remembers of the weights.
         average: their moving average.
         gathered: of weights that the devices share out, what is put together at a time.
@@ -148,8 +147,14 @@ def plan(
         model = build().train()
         moments = _moments(next(model.parameters()), training)
     parameters = list(model.parameters())
-    pieces = devices if sharding == "full" else 1
-    weights = sum(_piece(p, pieces) for p in parameters)
+    sharded = sharding == "full" and devices > 1
+    whole = sum(p.nbytes for p in parameters)
+    weights = sum(_piece(p, devices) for p in parameters) if sharded else whole
+    # Gradients are whole until the last part is done, if weights are shared out; if they are not,
+    # they are there twice, the second time in the buckets in which they are exchanged.
+    gradients = whole * (2 if devices > 1 else 1)
+    if sharded:
+        gradients = weights if part == examples else whole
     most = max(2, MOST_NUMBERS // model.dims)
     if part <= most:
         activations, flop = _update(paper, model, training, part)
@@ -165,10 +170,10 @@ def plan(
         examples=examples,
         part=part,
         weights=weights,
-        gradients=weights * (2 if devices > pieces else 1),
+        gradients=gradients,
         optimiser=moments * weights,
         average=weights if training.ema else 0,
-        gathered=_gathered(model) if pieces > 1 else 0,
+        gathered=_gathered(model) if sharded else 0,
         activations=round(activations),
         flop=flop,
         seconds=flop / (peak * share),
@@ -187,7 +192,7 @@ def _update(
     paper: Paper, model: AutoregressiveModel, training: Training, part: int
 ) -> tuple[float, float]:
     """What some examples take: bytes beside the weights and their gradients, and operations."""
-    with paper, _fused_attention() if training.device != "cpu" else nullcontext():
+    with paper, fused_attention() if training.device != "cpu" else nullcontext():
         x = torch.zeros(part, *model.event_shape, dtype=torch.uint8)
         context = torch.zeros(part, model.context) if model.context else None
         for p in model.parameters():
@@ -201,7 +206,7 @@ def _update(
 
 
 def _piece(parameter: Tensor, pieces: int) -> int:
-    """Bytes of the largest of the pieces into which rows are shared out."""
+    """Bytes of the largest of the pieces into which the rows are shared out."""
     rows = len(parameter)
     return math.ceil(rows / pieces) * parameter.nbytes // rows
 
@@ -275,7 +280,7 @@ class Paper(TorchDispatchMode):
 
 
 @contextmanager
-def _fused_attention() -> Iterator[None]:
+def fused_attention() -> Iterator[None]:
     """In which attention is the one operation that a GPU has for it when there is a learned bias.
 
     A mode for torch's functions would not do, as torch leaves those during a backward pass, in
