@@ -11,8 +11,8 @@ video-base and video-large are the paper's models, of 46 and 373 million paramet
 optimiser: RMSProp at a constant rate of 2e-5 with decay 0.95 and momentum 0.9, 64 clips an update
 and of each a slice. Averaged weights and bfloat16 are ours.
 
-Worked out by ``autoregress plan`` for clips of 16 × 3 × 64 × 64: weights, gradients, the optimiser's
-two moments and the average take 20 bytes a parameter, 0.9 GB for base and 7.5 GB for large. A
+Worked out by ``autoregress plan`` for clips of 16 × 3 × 64 × 64: weights, gradients, two moments
+of the optimiser and the average take 20 bytes a parameter, 0.9 GB for base and 7.5 GB for large. A
 clip's slice takes 1.0 GiB more in training base in bfloat16 and 2.8 GiB for large, in float32
 without fused attention about twice as much; --accumulate takes the clips of an update in parts, and
 --checkpointing keeps of each layer only what enters it. An update is 8e13 operations for base and
