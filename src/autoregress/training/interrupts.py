@@ -7,34 +7,48 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 class Interrupts:
     """A context in which Ctrl-C raises KeyboardInterrupt, except where it is held back.
 
     Only Python's own handling is changed so, and only in the main thread.
+
+    Args:
+        agreed: it never raises, but is ``pending`` until the processes agree to stop, as they
+            could not write a checkpoint from different places. So is SIGTERM, which torchrun
+            sends to all when one has ended, and a cluster when the time is up.
+
+    Attributes:
+        pending: there was an interruption, which has not been raised.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, agreed: bool = False) -> None:
+        self.pending = False
         self._held = False
-        self._pending = False
-        self._installed = False
+        self._agreed = agreed
+        self._installed: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._handle)
-            self._installed = True
+        kinds: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler}
+        if self._agreed:
+            kinds[signal.SIGTERM] = signal.SIG_DFL
+        if threading.current_thread() is threading.main_thread():
+            for kind, own in kinds.items():
+                if signal.getsignal(kind) is own:
+                    signal.signal(kind, self._handle)
+                    self._installed[kind] = own
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for kind, own in self._installed.items():
+            signal.signal(kind, own)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if not self._held:
+        if not self._held and not self._agreed:
             raise KeyboardInterrupt
-        self._pending = True
+        self.pending = True
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -44,6 +58,6 @@ class Interrupts:
             yield
         finally:
             self._held = False
-        if self._pending:
-            self._pending = False
+        if self.pending and not self._agreed:
+            self.pending = False
             raise KeyboardInterrupt
