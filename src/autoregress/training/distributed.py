@@ -31,6 +31,8 @@ class Objective(nn.Module):
     def __init__(self, model: AutoregressiveModel) -> None:
         super().__init__()
         self.model = model
+        # DDP looks for weights that have no part in an update, and complains if it finds none.
+        self.unused = nn.Parameter(torch.zeros((), device=model.device))
 
     def forward(self, *args: Any, **options: Any) -> Tensor:
         return self.model.objective(*args, **options)
@@ -62,13 +64,12 @@ def exchanging(objective: nn.Module, now: bool) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without warnings of what is meant: that DDP looks for weights that have no part in an update
-    and finds none, that it leaves buffers alone by an option that will have another name, and that
-    it would be wrong to change in place what a sharded block returns.
+    """Without torch's warnings that it would be wrong to change in place what a sharded block
+    returns, which no model does, and that an option of DDP's will have another name.
     """
     with warnings.catch_warnings():
-        for message in ("find_unused_parameters=True", "`broadcast_buffers`", "FSDP2-wrapped mod"):
-            warnings.filterwarnings("ignore", message)
+        warnings.filterwarnings("ignore", "FSDP2-wrapped module")
+        warnings.filterwarnings("ignore", "`broadcast_buffers`")
         yield
 
 

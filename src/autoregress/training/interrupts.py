@@ -7,18 +7,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 
 class Interrupts:
     """A context in which Ctrl-C raises KeyboardInterrupt, except where it is held back.
 
-    Only Python's own handling is changed so, and only in the main thread.
+    So does SIGTERM, if it is handled as Ctrl-C. Only Python's own handling is changed, and only
+    in the main thread.
 
     Args:
         agreed: it never raises, but is ``pending`` until the processes agree to stop, as they
-            could not write a checkpoint from different places. So is SIGTERM, which torchrun
-            sends to all when one has ended, and a cluster when the time is up.
+            could not write a checkpoint from different places.
 
     Attributes:
         pending: there was an interruption, which has not been raised.
@@ -28,22 +27,19 @@ class Interrupts:
         self.pending = False
         self._held = False
         self._agreed = agreed
-        self._installed: dict[signal.Signals, Any] = {}
+        self._installed: list[signal.Signals] = []
 
     def __enter__(self) -> Interrupts:
-        kinds: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler}
-        if self._agreed:
-            kinds[signal.SIGTERM] = signal.SIG_DFL
         if threading.current_thread() is threading.main_thread():
-            for kind, own in kinds.items():
-                if signal.getsignal(kind) is own:
+            for kind in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(kind) is signal.default_int_handler:
                     signal.signal(kind, self._handle)
-                    self._installed[kind] = own
+                    self._installed.append(kind)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for kind, own in self._installed.items():
-            signal.signal(kind, own)
+        for kind in self._installed:
+            signal.signal(kind, signal.default_int_handler)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if not self._held and not self._agreed:
