@@ -23,9 +23,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
+from autoregress.cli import Train, main
 from autoregress.processes import Processes
 from autoregress.storage import load
+from autoregress.training import Training
 
+SLURM = Path(__file__).parent.parent / "examples" / "slurm" / "train.sbatch"
 JOB = Path(__file__).with_name("distributed_process.py")
 # Nothing is bound but to this machine, and every process has one thread.
 ENVIRONMENT = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
@@ -44,6 +47,41 @@ def test_shares_are_equal_and_every_example_counts_once(count, size):
 def test_what_is_random_does_not_depend_on_the_parts_of_an_update(family):
     whole, parts = (train(family, max_epochs=1, accumulate=n) for n in (1, 4))
     assert parts == pytest.approx(whole, rel=1e-11)
+
+
+def test_the_cluster_script_starts_a_run_on_every_node(tmp_path, monkeypatch):
+    commands = {
+        "scontrol": 'echo "$@" >> asked; echo one; echo two',
+        "srun": 'printf "%s\\n" "$@" > started; [ ! -e late ] || '
+        "{ kill -USR1 $PPID; exec sleep 60; }; exit 3",
+    }
+    for name, does in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{does}\n")
+        (tmp_path / name).chmod(0o700)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "activate").touch()
+    given = {"NNODES": "2", "GPUS_ON_NODE": "8", "JOB_ID": "7", "JOB_NODELIST": "two-of-them"}
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    environment |= {f"SLURM_{name}": value for name, value in given.items()}
+
+    def submit() -> int:
+        command = ["bash", str(SLURM)]
+        return subprocess.run(command, cwd=tmp_path, env=environment, timeout=30).returncode
+
+    assert submit() == 3
+    assert (tmp_path / "asked").read_text() == "show hostnames two-of-them\n"
+    launcher, arguments = (tmp_path / "started").read_text().split("autoregress\n")
+    assert launcher.split()[-1] == "--"
+    assert "one:29500" in launcher.split()
+
+    started: list[Training] = []
+    monkeypatch.setattr(Train, "__call__", lambda self: started.append(self.recipe.training))
+    main(arguments.split())
+    assert (started[0].sharding, started[0].device) == ("full", "cuda")
+
+    (tmp_path / "late").touch()
+    submit()
+    assert "requeue 7" in (tmp_path / "asked").read_text()
 
 
 # ------------------------------------------------------------------------ several processes

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 Result = TypeVar("Result")
+
+# What the first process may take for something that the others wait for.
+LONG = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Processes:
 
     rank: int = 0
     size: int = 1
-    store: dist.Store | None = None
+    store: dist.Store | None = None  # type: ignore[attr-defined]
 
     @property
     def first(self) -> bool:
@@ -89,10 +95,18 @@ class Processes:
         return made[0]  # type: ignore[return-value]
 
     def after_first(self, make: Callable[[], Result]) -> Result:
-        """What each process makes, the first one before the others: it may leave them a cache."""
-        result = make() if self.first else None
-        self.sums(0)  # wait for it
-        return result if result is not None else make()
+        """What each process makes, the first one before the others: it may leave them a cache.
+
+        It may take longer than torch waits in a collective. To be called once.
+        """
+        done = "autoregress/first"
+        if self.store is not None and not self.first:
+            self.store.wait([done], LONG)
+        try:
+            return make()
+        finally:
+            if self.store is not None and self.first:
+                self.store.set(done, "")
 
     def may_speak(self) -> bool:
         """Whether this process is to say why the run ends: only the first to ask is."""
@@ -106,16 +120,20 @@ class Processes:
 
 def join() -> Processes:
     """The processes that torchrun started, which wait for each other here; else this one alone."""
-    if dist.is_initialized():
+    several = dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return _joined() if several else Processes()
+
+
+@cache
+def _joined() -> Processes:
+    if dist.is_initialized():  # by the caller
         return Processes(dist.get_rank(), dist.get_world_size())
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Processes()
     backend = "gloo"
     if torch.cuda.is_available():
         # From here on "cuda" is a device of this process's own.
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
         backend = "cpu:gloo,cuda:nccl"
-    store, rank, size = next(dist.rendezvous("env://"))
+    store, rank, size = next(rendezvous("env://"))
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     return Processes(rank, size, store)
 

@@ -20,11 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
-from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.hf_storage import (
+    HuggingFaceStorageReader,
+    HuggingFaceStorageWriter,
+)
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -118,7 +121,7 @@ class State:
         writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
         try:
             with _alone():
-                dcp.save(self._tensors(), storage_writer=writer, no_dist=processes.size == 1)
+                save(self._tensors(), storage_writer=writer, no_dist=processes.size == 1)
         except CheckpointException as error:
             reason, _ = next(iter(error.failures.values()))
             raise ValueError(f"{folder} cannot be written: {reason}") from None
@@ -148,7 +151,7 @@ class State:
         reader = HuggingFaceStorageReader(str(folder))
         tensors = self._room(reader.read_metadata().state_dict_metadata)
         with _alone():
-            dcp.load(tensors, storage_reader=reader, no_dist=processes.size == 1)
+            load(tensors, storage_reader=reader, no_dist=processes.size == 1)
         self._set(tensors)
         self.position = Position(**content["position"])
         if self.position.best is not None:
@@ -165,7 +168,7 @@ class State:
                     tensors[f"optimiser.{name}.{key}"] = value
         return tensors
 
-    def _room(self, saved: Mapping[str, TensorStorageMetadata]) -> dict[str, Tensor]:
+    def _room(self, saved: Mapping[str, Any]) -> dict[str, Tensor]:
         """Room for saved tensors, or for this process's parts of them."""
         layouts = self._tensors()
         # Before its first update an optimiser has not laid out its state, which is as the weights.

@@ -80,7 +80,7 @@ def start_alike(model: nn.Module, processes: Processes) -> None:
             dist.broadcast(tensor.detach(), src=0)
 
 
-def shard(model: AutoregressiveModel, device: torch.device, processes: Processes) -> None:
+def shard(model: nn.Module, device: torch.device, processes: Processes) -> None:
     """Leaves each process, on the device, its part of every weight.
 
     Units that are put together are the model's larger parts that there are several of: those of
