@@ -181,6 +181,8 @@ def test_the_first_process_alone_speaks(job):
     first, other = found(job, 2)["said"]
     assert "best after epoch" in first
     assert other == ""
+    assert (job / "whole" / "logs" / "rank-1.log").read_text().endswith(" from step 0\n")
+    assert len(list((job / "whole" / "logs").iterdir())) == 1
 
 
 @pytest.mark.slow

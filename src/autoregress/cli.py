@@ -174,7 +174,7 @@ class Train:
 
     def __call__(self) -> None:
         job = self.recipe
-        # The first process decodes videos, and the others then find them in the cache.
+        # The first of several processes decodes videos, and the others find them in the cache.
         train, valid = join().after_first(lambda: job.examples.read(job.training.seed))
         torch.manual_seed(job.training.seed)
         model = job.model.build(train.event_shape, train.symbols, train.columns)
@@ -210,7 +210,9 @@ class Evaluate:
 
     def __call__(self) -> None:
         model = load(self.run).to(self.device)
-        examples = _open(self.data, model.symbols, split="test", stride=self.stride)
+        examples = join().after_first(
+            lambda: _open(self.data, model.symbols, split="test", stride=self.stride)
+        )
         print(evaluate(model, examples, batch_size=self.batch_size))
 
 

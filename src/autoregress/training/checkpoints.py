@@ -221,7 +221,8 @@ def _next_folder(run: Path) -> Path:
     """An empty folder other than the one that ``last.json`` speaks of, if there is one."""
     taken = _read_last(run)["folder"] if (run / LAST).exists() else None
     folder = run / next(name for name in FOLDERS if name != taken)
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     make_folder(folder)
     return folder
 

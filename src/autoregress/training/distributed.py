@@ -94,7 +94,7 @@ def shard(model: nn.Module, device: torch.device, processes: Processes) -> None:
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     # From the inside out, as a unit is of what its own units leave over.
     for block in reversed([block for blocks in lists for block in blocks]):
-        if any(block.children()) and any(True for _ in block.parameters()):
+        if list(block.children()) and list(block.parameters()):
             fully_shard(block, **settings)
     fully_shard(model, **settings)
     for method in ("objective", "log_prob"):

@@ -1,13 +1,16 @@
 """The folder of a run: what it was asked for, and what it has come to.
 
 ``config.json`` and ``model.safetensors`` (the best weights) are those of a saved model;
-``last.json`` and a folder beside it are where the run stands, ``log.jsonl`` how it got there.
+``last.json`` and a folder beside it are where the run stands, ``log.jsonl`` how it got there. Of
+several processes each but the first has a log of what it has to say, ``logs/rank-1.log``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +86,12 @@ class RunFolder:
                     f"{path} holds another run: {'; '.join(differences)}. Give another run folder, "
                     "or the settings and data of that run to go on with it"
                 )
-        elif names:
+        if "last.pt" in names:
+            raise ValueError(
+                f"{path} holds a run of an earlier version, which cannot be gone on with; give "
+                "another run folder, or delete its last.pt to train anew"
+            )
+        if names and CONFIG not in names:
             raise ValueError(
                 f"{path} is not empty (it holds {names[0]}) and not a run; give another run folder"
             )
@@ -123,6 +131,22 @@ class RunFolder:
         weights, path = state.weights(), self.path / WEIGHTS
         self._processes.from_first(lambda: write_weights(path, weights, self._model))
         return weights
+
+    @contextmanager
+    def own_log(self) -> Iterator[None]:
+        """In which what other processes than the first print goes to logs, and how they end."""
+        if self._processes.first:
+            yield
+            return
+        path = self.path / "logs" / f"rank-{self._processes.rank}.log"
+        make_folder(path.parent)
+        with path.open("a", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
+            print(f"{datetime.now():%Y-%m-%d %H:%M:%S} from step {self.step}")
+            try:
+                yield
+            except BaseException as error:
+                print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {type(error).__name__}: {error}")
+                raise
 
     def log(self, record: dict[str, Any]) -> None:
         """Adds a line to the log."""
