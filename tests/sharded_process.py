@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import torch
 from torch import distributed
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-import autoregress as ar
 from autoregress.planning import Paper, fused_attention
+from autoregress.processes import Processes
 from autoregress.recipes import RECIPES
+from autoregress.training.distributed import shard
 from autoregress.training.optimisation import make_optimiser
 
 DEVICES, PARTS = 128, 2
@@ -23,22 +23,18 @@ DEVICES, PARTS = 128, 2
 
 def main() -> None:
     distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=DEVICES)
-    mesh = init_device_mesh("cpu", (DEVICES,))
     recipe, update = RECIPES["video-large"], 0
     with Paper() as paper, fused_attention():
         model = recipe.model.build((16, 3, 64, 64), 256, None)
-        assert isinstance(model, ar.VideoTransformer)
-        for layer in (*model.encoder.layers, *model.decoder.layers):
-            fully_shard(layer, mesh=mesh)
-        whole = fully_shard(model, mesh=mesh, reshard_after_forward=True)
-        register_fsdp_forward_method(model, "objective")
+        shard(model, torch.device("cpu"), Processes(0, DEVICES))
+        assert isinstance(model, FSDPModule)
 
         optimiser = make_optimiser(model.parameters(), recipe.training)
         x = torch.zeros(1, 16, 3, 64, 64, dtype=torch.uint8)
         for _ in range(2):  # the second time all is there that lasts
             before, paper.peak = paper.bytes, paper.bytes
             for part in range(PARTS):
-                whole.set_requires_gradient_sync(part == PARTS - 1)
+                model.set_requires_gradient_sync(part == PARTS - 1)
                 with torch.autocast("cpu", torch.bfloat16):
                     loss = model.objective(x, generator=torch.Generator()).sum()
                 loss.backward()

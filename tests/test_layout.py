@@ -14,6 +14,7 @@ LAYERS = [
     "traversal",
     "model",
     "networks",
+    "processes",
     "evaluation",
     "checks",
     "storage",

@@ -173,9 +173,8 @@ def test_the_large_transformer_takes_as_much_as_planned_when_it_is_sharded():
     recipe = RECIPES["video-large"]
     plan = ar.plan(
         lambda: recipe.model.build((16, 3, 64, 64), 256, None),
-        replace(recipe.training, batch_size=256, accumulate=2),
+        replace(recipe.training, batch_size=256, accumulate=2, sharding="full"),
         devices=128,
-        sharding="full",
     )
     assert (plan.weights, plan.optimiser) == (weights, optimiser)
     beside = plan.gradients + plan.gathered + plan.activations

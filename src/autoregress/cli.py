@@ -1,4 +1,7 @@
-"""The command line: verbs over the library, each of which says what went wrong in a sentence."""
+"""The command line: verbs over the library, each of which says what went wrong in a sentence.
+
+Of several processes that torchrun started one speaks for all; the others are silent.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ import csv
 import json
 import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
@@ -32,7 +37,8 @@ from autoregress.data.arrays import holds_split
 from autoregress.data.images import SUFFIXES as IMAGES
 from autoregress.data.videos import DEFAULT_FRAMES, holds_videos
 from autoregress.evaluation import evaluate
-from autoregress.planning import Sharding, plan
+from autoregress.planning import plan
+from autoregress.processes import Processes, is_lost, join
 from autoregress.recipes import RECIPES
 from autoregress.recipes.options import FamilyOptions, Options, Recipe
 from autoregress.storage import load
@@ -166,13 +172,15 @@ class Train:
     """Train a model; the same command resumes an interrupted run.
 
     autoregress train made --data data.npz --run runs/mine
+    torchrun --nproc-per-node 2 -m autoregress train made --data data.npz --run runs/mine
     """
 
     recipe: OmitArgPrefixes[OmitSubcommandPrefixes[AnyJob]]
 
     def __call__(self) -> None:
         job = self.recipe
-        train, valid = job.examples.read(job.training.seed)
+        # The first of several processes decodes videos, and the others find them in the cache.
+        train, valid = join().after_first(lambda: job.examples.read(job.training.seed))
         torch.manual_seed(job.training.seed)
         model = job.model.build(train.event_shape, train.symbols, train.columns)
         parameters = sum(p.numel() for p in model.parameters())
@@ -194,8 +202,6 @@ class Sheet(Generic[Options]):
         symbols: Number of levels of its dimensions.
         devices: How many take equal parts of an update.
         batch: The same as --batch-size.
-        sharding: What each of several devices has of the weights, their gradients and the
-            optimiser's state: none of it is shared out (each has all), or it is in full.
         peak: Operations a second of a device at best; by default those of an H100, 989e12 in
             bfloat16 and 67e12 in float32.
         share: Of that peak, what is reached.
@@ -209,7 +215,6 @@ class Sheet(Generic[Options]):
     symbols: int
     devices: int = 1
     batch: int | None = None
-    sharding: Sharding = "none"
     peak: float | None = None
     share: float = 0.4
     steps: int | None = None
@@ -245,7 +250,6 @@ class PlanTraining:
             lambda: sheet.model.build(sheet.shape, sheet.symbols, None),
             training,
             devices=sheet.devices,
-            sharding=sheet.sharding,
             peak=sheet.peak,
             share=sheet.share,
         )
@@ -276,7 +280,9 @@ class Evaluate:
 
     def __call__(self) -> None:
         model = load(self.run).to(self.device)
-        examples = _open(self.data, model.symbols, split="test", stride=self.stride)
+        examples = join().after_first(
+            lambda: _open(self.data, model.symbols, split="test", stride=self.stride)
+        )
         print(evaluate(model, examples, batch_size=self.batch_size))
 
 
@@ -585,28 +591,53 @@ def _shortened(value: Any, most: int = 12) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs a verb. Exit status 2 for a user's mistake, 1 for a failed run, 130 for Ctrl-C."""
+    processes = Processes(rank=int(os.environ.get("RANK", "0")))
     try:
-        verb: Callable[[], None] = tyro.cli(
-            HelptextFromCommentsOff[Verb],  # type: ignore[arg-type]  # a union is a form of type
-            prog="autoregress",
-            description=f"{sys.modules['autoregress'].__doc__} Version {__version__}.",
-            args=argv,
-        )
-        verb()
+        with _silent(unless=processes.first):
+            verb: Callable[[], None] = tyro.cli(
+                HelptextFromCommentsOff[Verb],  # type: ignore[arg-type]  # a union is a form of type
+                prog="autoregress",
+                description=f"{sys.modules['autoregress'].__doc__} Version {__version__}.",
+                args=argv,
+            )
+        processes = join()
+        if processes.size > 1:
+            # Sent by torchrun when one of them has ended, or by a cluster when the time is up.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with _silent(unless=processes.first):
+            if processes.first or isinstance(verb, Train | Evaluate):
+                verb()
     except KeyboardInterrupt:
-        sys.exit(_say("interrupted; the same command resumes a training run", 130))
+        status, message = 130, "interrupted; the same command resumes a training run"
     except BrokenPipeError:  # whoever was reading, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except FloatingPointError as error:
-        sys.exit(_say(str(error), 1))
+        status, message = 1, str(error)
     except (ValueError, OSError) as error:
-        sys.exit(_say(str(error), 2))
+        status, message = 2, str(error)
+    except RuntimeError as error:
+        if not is_lost(error):
+            raise
+        status = 1
+        message = "another process of the run has ended; the same command resumes a training run"
+    else:
+        return
+    if processes.size > 1:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is on its way out
+    if processes.may_speak():
+        print(f"autoregress: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
-def _say(message: str, status: int) -> int:
-    print(f"autoregress: {message}", file=sys.stderr)
-    return status
+@contextmanager
+def _silent(*, unless: bool) -> Iterator[None]:
+    """In which nothing that Python prints is to be seen."""
+    if unless:
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,6 @@ from autoregress.model import AutoregressiveModel
 from autoregress.training import Training
 from autoregress.training.optimisation import make_optimiser
 from autoregress.training.options import Precision
-
-Sharding = Literal["none", "full"]
 
 # Floating-point operations a second of an H100: of its matrix units, and of the others.
 PEAK: dict[Precision, float] = {"bfloat16": 989e12, "float32": 67e12}
@@ -105,7 +103,6 @@ def plan(
     training: Training | None = None,
     *,
     devices: int = 1,
-    sharding: Sharding = "none",
     peak: float | None = None,
     share: float = 0.4,
 ) -> Plan:
@@ -119,11 +116,10 @@ def plan(
 
     Args:
         build: makes the model; it is called so that the model, too, is on paper.
-        training: the options. Batches, precision, optimiser and average count, and the device: on
-            all but "cpu" attention is one fused operation, which keeps no table of weights.
+        training: the options. Batches, precision, optimiser, average and sharding count, and the
+            device: on all but "cpu" attention is one fused operation, which keeps no table of
+            weights.
         devices: they take equal parts of each batch.
-        sharding: whether each has all of weights, gradients and optimiser, "none", or they share
-            them out, "full".
         peak: floating-point operations a second of a device at best; by default those of an H100,
             989e12 in bfloat16 and 67e12 in float32.
         share: of that peak, what is reached.
@@ -147,7 +143,7 @@ def plan(
         model = build().train()
         moments = _moments(next(model.parameters()), training)
     parameters = list(model.parameters())
-    sharded = sharding == "full" and devices > 1
+    sharded = training.sharding == "full" and devices > 1
     whole = sum(p.nbytes for p in parameters)
     weights = sum(_piece(p, devices) for p in parameters) if sharded else whole
     # Gradients are whole until the last part is done, if weights are shared out; if they are not,
