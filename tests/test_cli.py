@@ -286,6 +286,8 @@ MISTAKES = {
         ["train", "made", "--data", "data.npz", "--run", "new", "--hidden", 0],
         "at least one unit",
     ),
+    "a plan for no device": (["plan", "made", "--devices", 0], "devices must be at least 1"),
+    "a plan for another shape": (["plan", "pixelcnn", "--shape", 9], r"has a shape \(C, H, W\)"),
     "a folder of something else": (
         ["train", "made", "--data", "data.npz", "--run", "images"],
         "not a run",
@@ -375,6 +377,25 @@ def test_ctrl_c_leaves_a_run_that_goes_on(folder):
     assert len(Path("run/log.jsonl").read_text().splitlines()) == epochs + 2
 
 
+def test_a_plan_takes_the_options_of_train_and_the_shape_of_the_data(capsys):
+    command = ["plan", "made", "--shape", 6, "--symbols", 3, "--hidden", 12, "--direct"]
+    command += ["--ema", 0, "--devices", 4]
+    assert run(*command, "--batch", 40, "--steps", 7) == 0
+    said = capsys.readouterr().out
+    model = ar.MADE(6, 3, hidden=(12,), direct=True)
+    assert f"{sum(p.numel() for p in model.parameters()):,}\n" in said
+    assert "40 examples, 10 a device" in said
+    assert "average" not in said
+    assert said.endswith("seconds, 7 updates\n")
+    assert run(*command, "--batch-size", 40, "--steps", 7) == 0
+    assert capsys.readouterr().out == said
+
+
+def test_a_plan_knows_the_data_of_its_recipe(capsys):
+    assert run("plan", "made-dna", "--hidden", 20) == 0
+    assert f"{2 * 180 * 20 + 180 + 20:,}\n" in capsys.readouterr().out
+
+
 def test_a_reader_who_has_had_enough_is_not_told_of_it():
     command = f"{sys.executable} -m autoregress train --help | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
@@ -383,7 +404,11 @@ def test_a_reader_who_has_had_enough_is_not_told_of_it():
 
 @pytest.mark.parametrize(
     "verb",
-    ["", "train", "prepare", "evaluate", "sample", "complete", "score", "info", "train made"],
+    [
+        "",
+        *("train", "prepare", "evaluate", "sample", "complete", "score", "info", "plan"),
+        *("train made", "plan made"),
+    ],
 )
 def test_help_is_there(verb, capsys):
     assert run(*verb.split(), "--help") == 0

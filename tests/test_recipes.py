@@ -15,8 +15,17 @@ DATA = {
     "video-moving-mnist": ((20, 1, 64, 64), 256),
     "video-bouncing": ((8, 1, 16, 16), 2),
     "video": ((16, 3, 64, 64), 256),
-    "made": ((100,), 2),
+    "made-adult": ((123,), 2),
+    "made-connect4": ((126,), 2),
+    "made-dna": ((180,), 2),
     "made-mnist": ((784,), 2),
+    "made-mushrooms": ((112,), 2),
+    "made-nips": ((500,), 2),
+    "made-ocr-letters": ((128,), 2),
+    "made-rcv1": ((150,), 2),
+    "made-web": ((300,), 2),
+    "made-digits": ((1, 8, 8), 2),
+    "made": ((784,), 2),
     "": ((3, 32, 32), 256),
 }
 
@@ -26,6 +35,7 @@ def test_a_recipe_makes_a_model_of_its_data(name):
     recipe = RECIPES[name]
     kinds = [part for part in DATA if name.startswith(part) or part in name]
     shape, levels = DATA[max(kinds, key=len)]
+    assert recipe.example == (shape, levels)
     with torch.device("cpu" if name.startswith("made") else "meta"):
         model = recipe.model.build(shape, levels, None)
     assert model.event_shape == shape

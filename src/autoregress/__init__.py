@@ -11,6 +11,7 @@ from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
 from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
 from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.orderings import Ordering
+from autoregress.planning import Plan, plan
 from autoregress.storage import load, save
 from autoregress.symbols import Columns
 from autoregress.training import Fit, Training, fit
@@ -26,6 +27,7 @@ __all__ = [
     "Member",
     "Ordering",
     "PixelCNN",
+    "Plan",
     "RowLSTM",
     "Score",
     "Training",
@@ -37,5 +39,6 @@ __all__ = [
     "evaluate",
     "fit",
     "load",
+    "plan",
     "save",
 ]

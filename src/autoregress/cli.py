@@ -1,4 +1,7 @@
-"""The command line: verbs over the library, each of which says what went wrong in a sentence."""
+"""The command line: verbs over the library, each of which says what went wrong in a sentence.
+
+Of several processes that torchrun started one speaks for all; the others are silent.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,15 @@ import csv
 import json
 import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal
 
 import torch
 import tyro
@@ -42,8 +47,10 @@ from autoregress.data.shards import (
 )
 from autoregress.data.videos import DEFAULT_FRAMES, holds_videos
 from autoregress.evaluation import evaluate
+from autoregress.planning import plan
+from autoregress.processes import Processes, is_lost, join
 from autoregress.recipes import RECIPES
-from autoregress.recipes.options import FamilyOptions, Options
+from autoregress.recipes.options import FamilyOptions, Options, Recipe
 from autoregress.storage import load
 from autoregress.symbols import Symbols
 from autoregress.training import Training, fit
@@ -173,25 +180,29 @@ class Job(Generic[Options]):
     training: OmitArgPrefixes[Training]
 
 
-def _jobs() -> Any:
+def _by_recipe(kind: Any, default: Callable[[Recipe[FamilyOptions]], Any]) -> Any:
     """A subcommand for every recipe, with its settings as defaults."""
-    jobs, job = [], cast(Any, Job)
-    for name, recipe in RECIPES.items():
-        examples = Examples(data=tyro.MISSING, **recipe.data)
-        default = Job(examples, tyro.MISSING, recipe.model, recipe.training)
-        jobs.append(
+    return reduce(
+        or_,
+        [
             Annotated[
-                job[type(recipe.model)],
-                subcommand(name, default=default, description=recipe.title),
+                kind[type(recipe.model)],
+                subcommand(name, default=default(recipe), description=recipe.title),
             ]
-        )
-    return reduce(or_, jobs)
+            for name, recipe in RECIPES.items()
+        ],
+    )
+
+
+def _job(recipe: Recipe[Options]) -> Job[Options]:
+    examples = Examples(data=tyro.MISSING, **recipe.data)
+    return Job(examples, tyro.MISSING, recipe.model, recipe.training)
 
 
 if TYPE_CHECKING:
     AnyJob = Job[FamilyOptions]
 else:
-    AnyJob = _jobs()
+    AnyJob = _by_recipe(Job, _job)
 
 
 @dataclass(frozen=True)
@@ -199,13 +210,15 @@ class Train:
     """Train a model; the same command resumes an interrupted run.
 
     autoregress train made --data data.npz --run runs/mine
+    torchrun --nproc-per-node 2 -m autoregress train made --data data.npz --run runs/mine
     """
 
     recipe: OmitArgPrefixes[OmitSubcommandPrefixes[AnyJob]]
 
     def __call__(self) -> None:
         job = self.recipe
-        train, valid = job.examples.read(job.training.seed)
+        # The first of several processes decodes videos, and the others find them in the cache.
+        train, valid = join().after_first(lambda: job.examples.read(job.training.seed))
         torch.manual_seed(job.training.seed)
         model = job.model.build(train.event_shape, train.symbols, train.columns)
         parameters = sum(p.numel() for p in model.parameters())
@@ -287,6 +300,71 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Sheet(Generic[Options]):
+    """What is planned, with the options of train.
+
+    Args:
+        shape: Of an example; by default as the recipe's data, or the family's paper, has it.
+        symbols: Number of levels of its dimensions.
+        devices: How many take equal parts of an update.
+        batch: The same as --batch-size.
+        peak: Operations a second of a device at best; by default those of an H100, 989e12 in
+            bfloat16 and 67e12 in float32.
+        share: Of that peak, what is reached.
+        steps: Updates to give the time of; by default as many as the paper's run has, where that
+            is known.
+    """
+
+    model: OmitArgPrefixes[Options]
+    training: OmitArgPrefixes[Training]
+    shape: tuple[int, ...]
+    symbols: int
+    devices: int = 1
+    batch: int | None = None
+    peak: float | None = None
+    share: float = 0.4
+    steps: int | None = None
+
+
+def _sheet(recipe: Recipe[Options]) -> Sheet[Options]:
+    shape, symbols = recipe.example
+    return Sheet(recipe.model, recipe.training, shape, symbols, steps=recipe.steps)
+
+
+if TYPE_CHECKING:
+    AnySheet = Sheet[FamilyOptions]
+else:
+    AnySheet = _by_recipe(Sheet, _sheet)
+
+
+@dataclass(frozen=True)
+class PlanTraining:
+    """What training takes of memory and time, worked out without data and without a GPU.
+
+    autoregress plan video-large --devices 128 --batch 64
+
+    Memory is that of tensors, and time that of matrix products and convolutions; see docs/scale.md.
+    """
+
+    recipe: OmitArgPrefixes[OmitSubcommandPrefixes[AnySheet]]
+
+    def __call__(self) -> None:
+        sheet, training = self.recipe, self.recipe.training
+        if sheet.batch is not None:
+            training = replace(training, batch_size=sheet.batch)
+        planned = plan(
+            lambda: sheet.model.build(sheet.shape, sheet.symbols, None),
+            training,
+            devices=sheet.devices,
+            peak=sheet.peak,
+            share=sheet.share,
+        )
+        print(planned)
+        if sheet.steps is not None:
+            print(f"{'':12} {_duration(sheet.steps * planned.seconds)}, {sheet.steps:,} updates")
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Exact held-out likelihood, in nats and bits per dimension.
 
@@ -309,7 +387,9 @@ class Evaluate:
 
     def __call__(self) -> None:
         model = load(self.run).to(self.device)
-        examples = _open(self.data, model.symbols, split="test", stride=self.stride)
+        examples = join().after_first(
+            lambda: _open(self.data, model.symbols, split="test", stride=self.stride)
+        )
         print(evaluate(model, examples, batch_size=self.batch_size))
 
 
@@ -531,6 +611,7 @@ class Info:
 Verb = (
     Annotated[Train, subcommand("train")]
     | Annotated[Prepare, subcommand("prepare")]
+    | Annotated[PlanTraining, subcommand("plan")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Sample, subcommand("sample")]
     | Annotated[Complete, subcommand("complete")]
@@ -638,6 +719,13 @@ def _generator(device: str, seed: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
+def _duration(seconds: float) -> str:
+    for unit, length in {"days": 86400, "hours": 3600, "minutes": 60}.items():
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.3g} seconds"
+
+
 def _dimension(symbols: Symbols, dim: int) -> str:
     return symbols.columns.names[dim] if symbols.columns else str(dim)
 
@@ -652,28 +740,53 @@ def _shortened(value: Any, most: int = 12) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs a verb. Exit status 2 for a user's mistake, 1 for a failed run, 130 for Ctrl-C."""
+    processes = Processes(rank=int(os.environ.get("RANK", "0")))
     try:
-        verb: Callable[[], None] = tyro.cli(
-            HelptextFromCommentsOff[Verb],  # type: ignore[arg-type]  # a union is a form of type
-            prog="autoregress",
-            description=f"{sys.modules['autoregress'].__doc__} Version {__version__}.",
-            args=argv,
-        )
-        verb()
+        with _silent(unless=processes.first):
+            verb: Callable[[], None] = tyro.cli(
+                HelptextFromCommentsOff[Verb],  # type: ignore[arg-type]  # a union is a form of type
+                prog="autoregress",
+                description=f"{sys.modules['autoregress'].__doc__} Version {__version__}.",
+                args=argv,
+            )
+        processes = join()
+        if processes.size > 1:
+            # Sent by torchrun when one of them has ended, or by a cluster when the time is up.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with _silent(unless=processes.first):
+            if processes.first or isinstance(verb, Train | Evaluate):
+                verb()
     except KeyboardInterrupt:
-        sys.exit(_say("interrupted; the same command resumes a training run", 130))
+        status, message = 130, "interrupted; the same command resumes a training run"
     except BrokenPipeError:  # whoever was reading, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except FloatingPointError as error:
-        sys.exit(_say(str(error), 1))
+        status, message = 1, str(error)
     except (ValueError, OSError) as error:
-        sys.exit(_say(str(error), 2))
+        status, message = 2, str(error)
+    except RuntimeError as error:
+        if not is_lost(error):
+            raise
+        status = 1
+        message = "another process of the run has ended; the same command resumes a training run"
+    else:
+        return
+    if processes.size > 1:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is on its way out
+    if processes.may_speak():
+        print(f"autoregress: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
-def _say(message: str, status: int) -> int:
-    print(f"autoregress: {message}", file=sys.stderr)
-    return status
+@contextmanager
+def _silent(*, unless: bool) -> Iterator[None]:
+    """In which nothing that Python prints is to be seen."""
+    if unless:
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 if __name__ == "__main__":

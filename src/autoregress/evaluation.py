@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from autoregress.model import AutoregressiveModel
+from autoregress.processes import join
 
 
 class Examples(Protocol):
@@ -62,14 +63,16 @@ def evaluate(
 ) -> Score:
     """Measures every example once.
 
-    The sums are exact, so that the score depends on ``batch_size`` by no more than the network's
-    own rounding does.
+    The sums are exact, so that the score depends on ``batch_size``, and on the number of
+    processes, by no more than the network's own rounding does. Of several processes that torchrun
+    started, all call it with the same arguments; each measures a part of every batch, and all are
+    given the same score.
 
     Args:
         data: a tensor, an array or anything else with a length that takes an index (batch,) of
             integers and gives integer symbols (batch, *event_shape).
         context: (examples, context) if the model takes one.
-        batch_size: examples that are measured at once.
+        batch_size: examples that are measured at once, by all processes together.
 
     Raises:
         ValueError: no examples, or wrong shapes, dtypes or symbols.
@@ -83,12 +86,18 @@ def evaluate(
         raise ValueError(f"context has {len(context)} rows for {len(data)} examples")
     if isinstance(data, Tensor):
         model.symbols.check(data)  # here, as a row's number in a batch would mean nothing
-    nats: list[float] = []
+    processes = join()
+    batches = torch.arange(len(data)).split(batch_size)
+    own = []
     with measuring(model):
-        for index in torch.arange(len(data)).split(batch_size):
+        for batch in batches:
+            index = batch[processes.share(len(batch))[0]]
             part = None if context is None else context[index]
-            nats += (-model.log_prob(data[index], part)).tolist()
-    return _score(nats, model.dims)
+            own.append(-model.log_prob(data[index], part).cpu())
+    # Of each batch the parts of all processes side by side, without what was given again.
+    parts = processes.gather(torch.cat(own)).split([len(part) for part in own], dim=1)
+    nats = [part.flatten()[: len(batch)] for part, batch in zip(parts, batches, strict=True)]
+    return _score(torch.cat(nats).tolist(), model.dims)
 
 
 def _score(nats: list[float], dims: int) -> Score:

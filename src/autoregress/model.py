@@ -94,11 +94,23 @@ class AutoregressiveModel(nn.Module, ABC):
         *,
         step: int = 0,
         generator: torch.Generator | None = None,
+        places: Tensor | None = None,
+        total: int | None = None,
     ) -> Tensor:
         """What training minimises: nats of each example, (batch,), float64.
 
-        −log p here; a family may return a cheaper or noisier stand-in, as a function of the
-        number of the update and of a generator.
+        −log p here; a family may return a cheaper or noisier stand-in. What is random in it is
+        drawn for the whole update, by a generator that is as it was at the update's start, and an
+        example takes what falls to its place: so it does not matter in how many parts, or by how
+        many processes, the examples of an update are taken.
+
+        Args:
+            x: integer symbols (batch, *event_shape), all or some of the examples of an update.
+            context: (batch, context) if the model takes one.
+            step: the number of the update, from 0.
+            generator: on the CPU; torch's own by default.
+            places: (batch,) of these examples among all of the update; by default 0, 1, ….
+            total: the number of examples of the update; by default there are no others.
         """
         return -self.log_prob(x, context)
 

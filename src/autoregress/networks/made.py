@@ -286,11 +286,14 @@ class MADE(AutoregressiveModel):
         *,
         step: int = 0,
         generator: torch.Generator | None = None,
+        places: Tensor | None = None,
+        total: int | None = None,
     ) -> Tensor:
         """−log p of the one member whose turn it is, with dropout: (batch,) nats, float64.
 
         Update ``step`` takes the next of the lists, or a fresh ordering or connectivity where
-        the model was made with "any" (order- and connectivity-agnostic training).
+        the model was made with "any" (order- and connectivity-agnostic training). It is the same
+        for all examples of the update, wherever their places are.
         """
         member: MaskedMember = self._member(step)
         if self._fresh_orderings:

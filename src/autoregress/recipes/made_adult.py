@@ -13,10 +13,11 @@ from autoregress.recipes.made_paper import recipe
 from autoregress.recipes.options import MADEOptions, Recipe
 from autoregress.training import Training
 
-PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1))
+PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1), 123)
 
 BEST = Recipe(
     __doc__,
     MADEOptions(hidden=(1000,), orderings=4, direct=True, conditioning=True, dropout=0.4),
     Training(ema=0.995, max_epochs=400),
+    shape=(123,),
 )

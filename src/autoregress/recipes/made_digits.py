@@ -17,4 +17,5 @@ RECIPE = Recipe(
         hidden=(1024,), orderings="any", direct=True, conditioning=True, norm=True, dropout=0.3
     ),
     Training(max_epochs=300, patience=80, lr=2e-3, schedule="cosine", weight_decay=0.1, ema=0.99),
+    shape=(1, 8, 8),
 )

@@ -15,10 +15,12 @@ PAPER = Recipe(
     __doc__,
     MADEOptions(hidden=(8000, 8000), orderings=32, connectivities=32, direct=True),
     Training(optimiser="adagrad", lr=0.01, eps=1e-6, patience=30, max_epochs=1000),
+    shape=(784,),
 )
 
 BEST = Recipe(
     __doc__,
     MADEOptions(hidden=(4000,), direct=True, dropout=0.4),
-    Training(lr=5e-4, ema=0.999, max_epochs=80, schedule="linear", precision="bfloat16"),
+    Training(lr=5e-4, ema=0.999, max_epochs=40, schedule="linear", precision="bfloat16"),
+    shape=(784,),
 )

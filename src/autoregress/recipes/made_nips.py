@@ -13,10 +13,11 @@ from autoregress.recipes.made_paper import recipe
 from autoregress.recipes.options import MADEOptions, Recipe
 from autoregress.training import Training
 
-PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=32, connectivities=32))
+PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=32, connectivities=32), 500)
 
 BEST = Recipe(
     __doc__,
     MADEOptions(hidden=(2000,), orderings=8, direct=True, conditioning=True, dropout=0.5),
     Training(ema=0.995, max_epochs=400),
+    shape=(500,),
 )

@@ -13,10 +13,11 @@ from autoregress.recipes.made_paper import recipe
 from autoregress.recipes.options import MADEOptions, Recipe
 from autoregress.training import Training
 
-PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1))
+PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1), 128)
 
 BEST = Recipe(
     __doc__,
     MADEOptions(hidden=(1500,), direct=True, dropout=0.3),
     Training(lr=5e-4, ema=0.999, max_epochs=100),
+    shape=(128,),
 )

@@ -8,4 +8,4 @@ Its training rows could not be had: there is no figure. The paper's is 46.74 ± 
 from autoregress.recipes.made_paper import recipe
 from autoregress.recipes.options import MADEOptions
 
-PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=32, connectivities=32))
+PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=32, connectivities=32), 150)

@@ -20,6 +20,9 @@ from autoregress.training import Training
 class FamilyOptions(Protocol):
     """The options of one family of models."""
 
+    usual: ClassVar[tuple[tuple[int, ...], int]]
+    """Shape and levels of an example, as in the family's papers."""
+
     def build(
         self, event_shape: Sequence[int], symbols: int | Sequence[int], columns: Columns | None
     ) -> AutoregressiveModel:
@@ -40,6 +43,18 @@ class Recipe(Generic[Options]):
     training: Training
     data: Mapping[str, Any] = field(default_factory=dict)
     """How the data is read, where that differs from what the command line does by default."""
+    shape: tuple[int, ...] | None = None
+    """Of an example, where that differs from what is usual for the family."""
+    symbols: int | None = None
+    """Levels of its dimensions, likewise."""
+    steps: int | None = None
+    """Updates of the paper's run, as far as they are known."""
+
+    @property
+    def example(self) -> tuple[tuple[int, ...], int]:
+        """Shape and levels of one."""
+        shape, symbols = self.model.usual
+        return self.shape or shape, self.symbols or symbols
 
     @property
     def title(self) -> str:
@@ -78,6 +93,8 @@ class MADEOptions:
     norm: bool = False
     dropout: float = 0.0
 
+    usual: ClassVar[tuple[tuple[int, ...], int]] = ((784,), 2)
+
     def build(
         self, event_shape: Sequence[int], symbols: int | Sequence[int], columns: Columns | None
     ) -> MADE:
@@ -106,6 +123,7 @@ class PixelOptions:
     skip: bool = True
     scales: tuple[int, ...] = ()
 
+    usual: ClassVar[tuple[tuple[int, ...], int]] = ((3, 32, 32), 256)
     family: ClassVar[type[PixelModel]]
 
     def build(
@@ -163,6 +181,8 @@ class VideoTransformerOptions:
     priming: tuple[int, ...] = (0,)
     slices: Slices = "one"
     checkpointing: bool = False
+
+    usual: ClassVar[tuple[tuple[int, ...], int]] = ((16, 3, 64, 64), 256)
 
     def build(
         self, event_shape: Sequence[int], symbols: int | Sequence[int], columns: Columns | None

@@ -31,20 +31,28 @@ RECIPES: dict[str, Recipe[PixelOptions]] = {
         f"PixelCNN on scikit-learn's digits.\n{__doc__}",
         PixelCNNOptions(layers=4, features=24),
         TRAINING,
+        shape=(1, 8, 8),
+        symbols=17,
     ),
     "gated-pixelcnn-digits": Recipe(
         f"Gated PixelCNN on scikit-learn's digits.\n{__doc__}",
         GatedPixelCNNOptions(layers=4, features=32),
         TRAINING,
+        shape=(1, 8, 8),
+        symbols=17,
     ),
     "row-lstm-digits": Recipe(
         f"Row LSTM on scikit-learn's digits.\n{__doc__}",
         RowLSTMOptions(layers=3, features=24),
         TRAINING,
+        shape=(1, 8, 8),
+        symbols=17,
     ),
     "diagonal-bilstm-digits": Recipe(
         f"Diagonal BiLSTM on scikit-learn's digits.\n{__doc__}",
         DiagonalBiLSTMOptions(layers=2, features=24),
         TRAINING,
+        shape=(1, 8, 8),
+        symbols=17,
     ),
 }

@@ -22,5 +22,6 @@ RECIPES: dict[str, Recipe[PixelOptions]] = {
         f"Row LSTM on ImageNet at 64×64, as in the paper.\n{__doc__}",
         RowLSTMOptions(layers=4, features=512, head=1024, residual=False),
         Training(optimiser="rmsprop", lr=3e-4, batch_size=32, max_epochs=20, precision="bfloat16"),
+        shape=(3, 64, 64),
     ),
 }

@@ -42,31 +42,30 @@ GATED = GatedPixelCNNOptions(layers=8, features=32, head=32)
 ROW = RowLSTMOptions(layers=7, features=16, head=32)
 DIAGONAL = DiagonalBiLSTMOptions(layers=7, features=16, head=32)
 
+
+def recipe(about: str, model: PixelOptions, training: Training) -> Recipe[PixelOptions]:
+    return Recipe(f"{about}\n{__doc__}", model, training, shape=(1, 28, 28), symbols=2)
+
+
 RECIPES: dict[str, Recipe[PixelOptions]] = {
-    "pixelcnn-mnist": Recipe(
-        f"PixelCNN on binarised MNIST, as in the paper.\n{__doc__}", PIXELCNN, PAPER
+    "pixelcnn-mnist": recipe("PixelCNN on binarised MNIST, as in the paper.", PIXELCNN, PAPER),
+    "pixelcnn-mnist-brief": recipe(
+        "PixelCNN on binarised MNIST, briefly.", PIXELCNN, falling(8, 6e-3)
     ),
-    "pixelcnn-mnist-brief": Recipe(
-        f"PixelCNN on binarised MNIST, briefly.\n{__doc__}", PIXELCNN, falling(8, 6e-3)
-    ),
-    "gated-pixelcnn-mnist": Recipe(
-        f"Gated PixelCNN on binarised MNIST, in two hours and a half.\n{__doc__}",
+    "gated-pixelcnn-mnist": recipe(
+        "Gated PixelCNN on binarised MNIST, in two hours and a half.",
         GatedPixelCNNOptions(layers=8, features=64, head=64),
         falling(10, 2e-3, batch_size=16),
     ),
-    "gated-pixelcnn-mnist-brief": Recipe(
-        f"Gated PixelCNN on binarised MNIST, briefly.\n{__doc__}", GATED, falling(5, 6e-3)
+    "gated-pixelcnn-mnist-brief": recipe(
+        "Gated PixelCNN on binarised MNIST, briefly.", GATED, falling(5, 6e-3)
     ),
-    "row-lstm-mnist": Recipe(
-        f"Row LSTM on binarised MNIST, as in the paper.\n{__doc__}", ROW, PAPER
+    "row-lstm-mnist": recipe("Row LSTM on binarised MNIST, as in the paper.", ROW, PAPER),
+    "row-lstm-mnist-brief": recipe("Row LSTM on binarised MNIST, briefly.", ROW, falling(6, 6e-3)),
+    "diagonal-bilstm-mnist": recipe(
+        "Diagonal BiLSTM on binarised MNIST, as in the paper.", DIAGONAL, PAPER
     ),
-    "row-lstm-mnist-brief": Recipe(
-        f"Row LSTM on binarised MNIST, briefly.\n{__doc__}", ROW, falling(6, 6e-3)
-    ),
-    "diagonal-bilstm-mnist": Recipe(
-        f"Diagonal BiLSTM on binarised MNIST, as in the paper.\n{__doc__}", DIAGONAL, PAPER
-    ),
-    "diagonal-bilstm-mnist-brief": Recipe(
-        f"Diagonal BiLSTM on binarised MNIST, briefly.\n{__doc__}", DIAGONAL, falling(4, 6e-3)
+    "diagonal-bilstm-mnist-brief": recipe(
+        "Diagonal BiLSTM on binarised MNIST, briefly.", DIAGONAL, falling(4, 6e-3)
     ),
 }

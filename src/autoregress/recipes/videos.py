@@ -13,13 +13,13 @@ video-base and video-large are the paper's models, of 46 and 373 million paramet
 optimiser: RMSProp at a constant rate of 2e-5 with decay 0.95 and momentum 0.9, 64 clips an update
 and of each a slice. Averaged weights and bfloat16 are ours.
 
-Worked out for clips of 16 × 3 × 64 × 64: weights, gradients, the optimiser's two moments and the
-average take 20 bytes a parameter, 0.9 GB for base and 7.5 GB for large. A clip's slice of 4096
-pixels takes 3.2 GiB more in training base in float32, measured, about half in bfloat16, and
-four times that for large, which is as much wider; --accumulate takes the clips of an update in
-parts, and --checkpointing keeps of each layer only what enters it. An update is about 6 operations
-for each parameter, pixel of a slice and clip: 7e13 for base, 6e14 for large; at 3e14 a second, a
-quarter of a second and two. Neither has been run: there is no figure.
+Worked out by ``autoregress plan`` for clips of 16 × 3 × 64 × 64: weights, gradients, two moments
+of the optimiser and the average take 20 bytes a parameter, 0.9 GB for base and 7.5 GB for large. A
+clip's slice takes 1.0 GiB more in training base in bfloat16 and 2.8 GiB for large, in float32
+without fused attention about twice as much; --accumulate takes the clips of an update in parts, and
+--checkpointing keeps of each layer only what enters it. An update is 8e13 operations for base and
+6e14 for large; at 4e14 a second, a fifth of a second and one and a half. Neither has been run:
+there is no figure. See docs/scale.md.
 """
 
 from autoregress.recipes.options import Recipe, VideoTransformerOptions
@@ -36,6 +36,8 @@ PAPER = Training(
     precision="bfloat16",
     max_epochs=1000,
 )
+# From memory, and not certain.
+BASE_STEPS, LARGE_STEPS = 300_000, 1_000_000
 LARGE = {"width": 2048, "heads": (8,) * 4 + (16,) * 4}
 
 RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
@@ -63,10 +65,12 @@ RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
         f"The paper's base Video Transformer on clips of your own.\n{__doc__}",
         VideoTransformerOptions(priming=(0, 1, 5)),
         PAPER,
+        steps=BASE_STEPS,
     ),
     "video-large": Recipe(
         f"The paper's large Video Transformer on clips of your own.\n{__doc__}",
         VideoTransformerOptions(priming=(0, 1, 5), **LARGE),
         PAPER,
+        steps=LARGE_STEPS,
     ),
 }

@@ -37,5 +37,7 @@ RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
             clip=100.0,
             ema=0.99,
         ),
+        shape=(8, 1, 16, 16),
+        symbols=2,
     ),
 }

@@ -19,7 +19,7 @@ recipes have been tried on generated clips of these shapes only, and there is no
 """
 
 from autoregress.recipes.options import Recipe, VideoTransformerOptions
-from autoregress.recipes.videos import LARGE, PAPER
+from autoregress.recipes.videos import BASE_STEPS, LARGE, LARGE_STEPS, PAPER
 
 CLIPS = {"frames": 16, "size": (64, 64)}
 
@@ -29,22 +29,27 @@ RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
         VideoTransformerOptions(priming=(0, 1, 1, 1)),
         PAPER,
         CLIPS,
+        steps=BASE_STEPS,
     ),
     "video-kinetics600": Recipe(
         f"Video Transformer on Kinetics-600.\n{__doc__}",
         VideoTransformerOptions(priming=(0, 5, 5, 5)),
         PAPER,
         CLIPS,
+        steps=BASE_STEPS,
     ),
     "video-kinetics600-large": Recipe(
         f"The large Video Transformer on Kinetics-600.\n{__doc__}",
         VideoTransformerOptions(priming=(0, 5, 5, 5), **LARGE),
         PAPER,
         CLIPS,
+        steps=LARGE_STEPS,
     ),
     "video-moving-mnist": Recipe(
         f"Video Transformer on Moving MNIST.\n{__doc__}",
         VideoTransformerOptions(subscale=(5, 2, 2), priming=(0, 10, 10, 10)),
         PAPER,
+        shape=(20, 1, 64, 64),
+        steps=BASE_STEPS,
     ),
 }

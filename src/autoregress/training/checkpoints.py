@@ -1,20 +1,45 @@
-"""Where a run stands, and ``last.pt``, which lets it go on from there to the same last bit."""
+"""Where a run stands, and the checkpoint that lets it go on from there to the same last bit.
+
+``last.json`` says how far the run is, in which folder beside it the tensors are, and what their
+files' checksums are. The folder is written first, each process its part of it by
+``torch.distributed.checkpoint``, and ``last.json`` in one stroke once all of it is on the disk.
+The tensors are whole for whoever reads them: another number of processes, or another sharding,
+takes other parts. The files are safetensors; nothing is ever unpickled.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import io
+import json
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import (
+    HuggingFaceStorageReader,
+    HuggingFaceStorageWriter,
+)
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel
 
 from autoregress.evaluation import Score
 from autoregress.model import AutoregressiveModel
-from autoregress.storage import unreadable, write_file
+from autoregress.processes import Processes
+from autoregress.storage import make_folder, sync_folder, unreadable, write_file
+from autoregress.training.distributed import own_part, whole
+
+LAST = "last.json"
+# The folders of the tensors, which checkpoints take turns in.
+FOLDERS = ("last-0", "last-1")
 
 
 @dataclass
@@ -62,6 +87,7 @@ class State:
     model: AutoregressiveModel
     average: AveragedModel | None
     optimiser: torch.optim.Optimizer
+    processes: Processes = field(default_factory=Processes)
     position: Position = field(default_factory=Position)
 
     @property
@@ -72,70 +98,173 @@ class State:
         return measured
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy, on the CPU, of the weights that are measured and kept."""
+        """A copy, on the CPU, of the weights that are measured and kept; whole in any case."""
         state = self.measured.state_dict()
-        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+        return {name: whole(tensor.detach()).to("cpu", copy=True) for name, tensor in state.items()}
 
     def require_finite(self) -> None:
-        """Raises FloatingPointError if a weight is not a finite number."""
-        for name, weight in self.model.named_parameters():
-            if not weight.isfinite().all():
+        """Raises FloatingPointError, everywhere, if a weight is not a finite number."""
+        weights = dict(self.model.named_parameters())
+        wrong = [float(not own_part(weight).isfinite().all()) for weight in weights.values()]
+        for name, count in zip(weights, self.processes.sums(*wrong), strict=True):
+            if count:
                 raise FloatingPointError(f"{name} is not finite after step {self.position.step}")
 
-    def write(self, path: Path) -> None:
-        """Writes ``last.pt``; raises ValueError if it cannot be written.
-
-        torch's own reader looks at no checksum. So the SHA-256 of the archive goes into the
-        comment that a zip file may end with, where it is in nobody's way.
-        """
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "average": None if self.average is None else self.average.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "position": asdict(self.position),
-            },
-            buffer,
-        )
-        comment = _comment(buffer.getbuffer())
-        buffer.seek(-len(NO_COMMENT), io.SEEK_END)
-        buffer.write(comment)
-        write_file(path, buffer.getbuffer())
-
-    def read(self, path: Path) -> None:
-        """Takes over what :meth:`write` wrote.
+    def write(self, run: Path) -> None:
+        """Writes a checkpoint into a run folder; each process what it has of it.
 
         Raises:
-            ValueError: the file is damaged.
+            ValueError: it cannot be written.
         """
+        processes = self.processes
+        folder = processes.from_first(lambda: _next_folder(run))
+        writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
         try:
-            content = bytearray(path.read_bytes())
-        except OSError as error:
-            raise unreadable(path, error) from error
-        length = len(_comment(content))
-        comment = bytes(content[-length:])
-        content[-length:] = NO_COMMENT
-        if comment != _comment(content):
-            raise ValueError(
-                f"{path} is damaged, so that this run cannot go on; its best weights, if any, are "
-                "still in model.safetensors. Delete the file to train anew"
-            )
-        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        self.model.load_state_dict(saved["model"])
-        if self.average is not None:
-            self.average.load_state_dict(saved["average"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-        self.position = Position(**saved["position"])
+            with _alone():
+                save(self._tensors(), storage_writer=writer, no_dist=processes.size == 1)
+        except CheckpointException as error:
+            reason, _ = next(iter(error.failures.values()))
+            raise ValueError(f"{folder} cannot be written: {reason}") from None
+        # Its own files: those of another computer it may not see at once.
+        own = folder.glob(f"shard-{processes.rank + 1:05}-*")
+        digests = processes.from_all({path.name: _file_digest(path) for path in own})
+        content = {
+            "folder": folder.name,
+            "files": {name: digest for files in digests for name, digest in files.items()},
+            "position": asdict(self.position),
+        }
+        processes.from_first(lambda: _write_last(run, content))
+
+    def read(self, run: Path) -> None:
+        """Takes over what :meth:`write` wrote, if as another number of processes.
+
+        Raises:
+            ValueError: the checkpoint is damaged.
+        """
+        processes = self.processes
+        content = processes.from_first(lambda: _read_last(run))
+        folder, files = run / content["folder"], content["files"]
+        own = sorted(files)[processes.rank :: processes.size]
+        wrong = [name for name in own if files[name] != _file_digest(folder / name)]
+        if processes.sums(len(wrong)) != [0]:
+            raise _damaged(folder)
+        reader = HuggingFaceStorageReader(str(folder))
+        tensors = self._room(reader.read_metadata().state_dict_metadata)
+        with _alone():
+            load(tensors, storage_reader=reader, no_dist=processes.size == 1)
+        self._set(tensors)
+        self.position = Position(**content["position"])
         if self.position.best is not None:
-            self.position.best = Score(**saved["position"]["best"])
+            self.position.best = Score(**content["position"]["best"])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All tensors that a run depends on, by name; those of the optimiser by their weight's."""
+        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": t for name, t in self.average.state_dict().items()}
+        for name, weight in self.model.named_parameters():
+            for key, value in self.optimiser.state.get(weight, {}).items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimiser.{name}.{key}"] = value
+        return tensors
+
+    def _room(self, saved: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Room for saved tensors, or for this process's parts of them."""
+        layouts = self._tensors()
+        # Before its first update an optimiser has not laid out its state, which is as the weights.
+        weights = {f"optimiser.{name}": weight for name, weight in self.model.named_parameters()}
+        room = {}
+        for name, kind in saved.items():
+            layout = layouts.get(name, weights.get(name.rpartition(".")[0]))
+            if isinstance(layout, DTensor) and layout.shape == kind.size:
+                like = layout.detach()
+                room[name] = torch.empty_like(like, dtype=kind.properties.dtype)
+            else:
+                room[name] = torch.empty(kind.size, dtype=kind.properties.dtype)
+        return room
+
+    def _set(self, tensors: Mapping[str, Tensor]) -> None:
+        self.model.load_state_dict(_below("model", tensors))
+        if self.average is not None:
+            self.average.load_state_dict(_below("average", tensors))
+        numbers = {name: n for n, (name, _) in enumerate(self.model.named_parameters())}
+        state: dict[int, dict[str, Tensor]] = {}
+        for path, tensor in _below("optimiser", tensors).items():
+            name, _, key = path.rpartition(".")
+            state.setdefault(numbers[name], {})[key] = tensor
+        # Groups hold options alone, and a learning rate that each update sets.
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
-# How a zip file without a comment ends: with the length of none.
-NO_COMMENT = b"\0\0"
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin so, without the prefix."""
+    return {
+        name.removeprefix(f"{prefix}."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(f"{prefix}.")
+    }
 
 
-def _comment(archive: bytearray | memoryview) -> bytes:
-    """The end of a zip file with a comment in place of NO_COMMENT: its length, and a digest."""
-    digest = hashlib.sha256(archive).digest()
-    return len(digest).to_bytes(len(NO_COMMENT), "little") + digest
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Without torch's warning that a process that is alone is taken to be meant so."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")
+        yield
+
+
+# Files
+
+
+def _next_folder(run: Path) -> Path:
+    """An empty folder other than the one that ``last.json`` speaks of, if there is one."""
+    taken = _read_last(run)["folder"] if (run / LAST).exists() else None
+    folder = run / next(name for name in FOLDERS if name != taken)
+    if folder.exists():
+        shutil.rmtree(folder)
+    make_folder(folder)
+    return folder
+
+
+def _write_last(run: Path, content: dict[str, Any]) -> None:
+    """Makes a checkpoint the last one, and removes the one before it."""
+    sync_folder(run / content["folder"])
+    text = json.dumps({"sha256": _digest(content), **content})
+    write_file(run / LAST, text.encode())
+    for name in FOLDERS:
+        if name != content["folder"]:
+            shutil.rmtree(run / name, ignore_errors=True)
+
+
+def _read_last(run: Path) -> dict[str, Any]:
+    path = run / LAST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("sha256") == _digest(content):
+            return content
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, LookupError, AttributeError, TypeError):
+        pass
+    raise _damaged(path)
+
+
+def _damaged(path: Path) -> ValueError:
+    return ValueError(
+        f"{path} is damaged, so that this run cannot go on; its best weights, if any, are "
+        f"still in model.safetensors. Delete {LAST} to train anew"
+    )
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str | None:
+    """None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

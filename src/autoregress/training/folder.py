@@ -1,18 +1,24 @@
 """The folder of a run: what it was asked for, and what it has come to.
 
 ``config.json`` and ``model.safetensors`` (the best weights) are those of a saved model;
-``last.pt`` is where the run stands, ``log.jsonl`` how it got there.
+``last.json`` and a folder beside it are where the run stands, ``log.jsonl`` how it got there. Of
+several processes each but the first has a log of what it has to say, ``logs/rank-1.log``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 import autoregress
 from autoregress.model import AutoregressiveModel
+from autoregress.processes import Processes
 from autoregress.storage import (
     CONFIG,
     WEIGHTS,
@@ -23,18 +29,17 @@ from autoregress.storage import (
     write_json,
     write_weights,
 )
-from autoregress.training.checkpoints import State
+from autoregress.training.checkpoints import LAST, State
 from autoregress.training.log import Log
 from autoregress.training.options import Training
 
-LAST = "last.pt"
 LOG = "log.jsonl"
-# Options that say how far a run goes, or where, but not along which path.
-FREE = ("max_epochs", "patience", "device", "checkpoint_minutes")
+# Options that say how far a run goes, where, or in how many pieces, but not along which path.
+FREE = ("max_epochs", "patience", "accumulate", "device", "sharding", "checkpoint_minutes")
 
 
 class RunFolder:
-    """A folder that holds a run, or is to hold one.
+    """A folder that holds a run, or is to hold one; to all of its processes alike.
 
     Args:
         data: fingerprints of the examples, by name.
@@ -53,9 +58,11 @@ class RunFolder:
         model: AutoregressiveModel,
         options: Training,
         data: Mapping[str, Mapping[str, Any] | None],
+        processes: Processes,
     ) -> None:
         self.path = path
         self.step = 0
+        self._processes = processes
         self._model = model_config(model)
         config = {
             "autoregress": autoregress.__version__,
@@ -64,6 +71,10 @@ class RunFolder:
             "training": asdict(options),
             "data": data,
         }
+        processes.from_first(lambda: self._set_up(config))
+
+    def _set_up(self, config: dict[str, Any]) -> None:
+        path = self.path
         make_folder(path)
         names = sorted({item.name for item in path.iterdir()} - {CONFIG + ".tmp"})
         if CONFIG in names:
@@ -75,7 +86,12 @@ class RunFolder:
                     f"{path} holds another run: {'; '.join(differences)}. Give another run folder, "
                     "or the settings and data of that run to go on with it"
                 )
-        elif names:
+        if "last.pt" in names:
+            raise ValueError(
+                f"{path} holds a run of an earlier version, which cannot be gone on with; give "
+                "another run folder, or delete its last.pt to train anew"
+            )
+        if names and CONFIG not in names:
             raise ValueError(
                 f"{path} is not empty (it holds {names[0]}) and not a run; give another run folder"
             )
@@ -83,19 +99,18 @@ class RunFolder:
 
     def resume(self, state: State) -> dict[str, Any] | None:
         """Goes on from the last checkpoint, or writes the first; returns the best weights."""
-        best = None
-        if (self.path / LAST).exists():
-            state.read(self.path / LAST)
+        first, best = self._processes.from_first, None
+        if first(lambda: (self.path / LAST).exists()):
+            state.read(self.path)
             self.step = state.position.step
             if state.position.at_best:
-                best = state.weights()
                 # The run may have been killed before it could write them.
-                write_weights(self.path / WEIGHTS, best, self._model)
+                best = self._write_weights(state)
             elif state.position.best_epoch:
                 best = read_weights(self.path / WEIGHTS, self._model)
         else:
             self.checkpoint(state)
-        self._log = Log(self.path / LOG, state.position.history)
+        self._log = first(lambda: Log(self.path / LOG, state.position.history))
         return best
 
     def checkpoint(self, state: State) -> None:
@@ -107,14 +122,36 @@ class RunFolder:
             FloatingPointError: the weights are no longer finite; nothing is written.
         """
         state.require_finite()
-        state.write(self.path / LAST)
+        state.write(self.path)
         self.step = state.position.step
         if state.position.at_best:
-            write_weights(self.path / WEIGHTS, state.measured.state_dict(), self._model)
+            self._write_weights(state)
+
+    def _write_weights(self, state: State) -> dict[str, Tensor]:
+        weights, path = state.weights(), self.path / WEIGHTS
+        self._processes.from_first(lambda: write_weights(path, weights, self._model))
+        return weights
+
+    @contextmanager
+    def own_log(self) -> Iterator[None]:
+        """In which what other processes than the first print goes to logs, and how they end."""
+        if self._processes.first:
+            yield
+            return
+        path = self.path / "logs" / f"rank-{self._processes.rank}.log"
+        make_folder(path.parent)
+        with path.open("a", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
+            print(f"{datetime.now():%Y-%m-%d %H:%M:%S} from step {self.step}")
+            try:
+                yield
+            except BaseException as error:
+                print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {type(error).__name__}: {error}")
+                raise
 
     def log(self, record: dict[str, Any]) -> None:
         """Adds a line to the log."""
-        self._log.append(record)
+        if self._processes.first:
+            self._log.append(record)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from autoregress.evaluation import Examples, Score, as_examples, evaluate
 from autoregress.model import AutoregressiveModel
+from autoregress.processes import join
 from autoregress.training.checkpoints import Position, State
+from autoregress.training.distributed import (
+    clip_gradient,
+    exchanging,
+    parallel_objective,
+    shard,
+    start_alike,
+)
 from autoregress.training.examples import check_examples, content, fingerprint
 from autoregress.training.folder import RunFolder
 from autoregress.training.interrupts import Interrupts
@@ -66,6 +74,11 @@ def fit(
     call goes on where a run folder was left, even by a kill, and on a CPU (with as many threads)
     arrives at the same weights to the last bit. If nothing is left to do, it returns at once.
 
+    Of several processes that torchrun started, all make the same call. Each takes its part of
+    every update, so that but for rounding, and for dropout's noise, the result does not depend on
+    how many they are; any other number of them can go on with the run. The first alone writes the
+    log and shows progress.
+
     Args:
         train: a tensor, an array or anything else with a length that takes an index (batch,) of
             integers and gives integer symbols (batch, *event_shape).
@@ -85,9 +98,12 @@ def fit(
         KeyboardInterrupt: Ctrl-C, after a checkpoint was written. As after a
             FloatingPointError, the model has the best weights so far, if an epoch was finished.
     """
-    options = Training.changed(training, changes)
+    options, processes = Training.changed(training, changes), join()
     train, valid = as_examples(train), None if valid is None else as_examples(valid)
-    _move(model, options.device)
+    device = _device(model, options.device)
+    sharded = options.sharding == "full" and processes.size > 1
+    if not sharded:
+        model.to(device)
     context = check_examples(model, train, context, "training")
     if valid is not None:
         valid_context = check_examples(model, valid, valid_context, "validation")
@@ -97,70 +113,95 @@ def fit(
             "train": fingerprint(train, context),
             "valid": None if valid is None else fingerprint(valid, valid_context),
         }
-        folder = RunFolder(Path(run), model, options, data)
+        folder = RunFolder(Path(run), model, options, data, processes)
 
-    device, seeds, generator = model.device, Seeds(options.seed), torch.Generator()
-    average = make_average(model, options.ema)
-    state = State(model, average, make_optimiser(model.parameters(), options))
+    seeds, generator = Seeds(options.seed, processes.rank), torch.Generator()
+    start_alike(model, processes)
+    learner = copy.deepcopy(model) if sharded else model
+    average = make_average(learner, options.ema)
+    if sharded:
+        for each in (learner, *([average.module] if average is not None else [])):
+            shard(each, device, processes)
+    objective = parallel_objective(learner, processes)
+    optimiser = make_optimiser(learner.parameters(), options)
+    state = State(learner, average, optimiser, processes)
     best_weights = None if folder is None else folder.resume(state)
     now = state.position
     total = math.ceil(len(train) / options.batch_size) * options.max_epochs
     saved_at = time.monotonic()
 
     with (
+        nullcontext() if folder is None else folder.own_log(),
         torch.random.fork_rng(**_generators(device)),
-        Interrupts() as interrupts,
-        Report(options.max_epochs, total, now.step, quiet=quiet) as report,
+        Interrupts(agreed=processes.size > 1) as interrupts,
+        Report(options.max_epochs, total, now.step, quiet=quiet or not processes.first) as report,
     ):
         try:
             while now.epoch < options.max_epochs and not _is_stale(now, options.patience):
-                model.train()
+                learner.train()
                 generator.manual_seed(seeds.order(now.epoch))
                 order = torch.randperm(len(train), generator=generator)
 
                 for index in order.split(options.batch_size)[now.batch :]:
                     started = time.perf_counter()
-                    x = train[index].to(device)
+                    places, counted = processes.share(len(index))
+                    x = train[index[places]]
                     if content(train) is None:
                         model.symbols.check(x)
-                    part = None if context is None else context[index]
+                    # What an example counts in the mean over the update's.
+                    weight = (torch.arange(len(x)) < counted).double() / len(index)
 
-                    generator.manual_seed(seeds.objective(now.step))
                     seed_torch(seeds.noise(now.step), device)
-                    state.optimiser.zero_grad()
+                    optimiser.zero_grad()
                     loss_value = 0.0
-                    parts = x.chunk(options.accumulate)
-                    contexts = repeat(None) if part is None else part.chunk(options.accumulate)
-                    for rows, given in zip(parts, contexts, strict=False):
-                        with _precision(options, device):
-                            nats = model.objective(rows, given, step=now.step, generator=generator)
-                        loss = nats.sum() / len(x)
-                        loss.backward()
+                    parts = torch.arange(len(x)).chunk(options.accumulate)
+                    for part in parts:
+                        own = places[part]
+                        given = None if context is None else context[index[own]].to(device)
+                        generator.manual_seed(seeds.objective(now.step))
+                        with exchanging(objective, part is parts[-1]):
+                            with _precision(options, device):
+                                nats = objective(
+                                    x[part].to(device),
+                                    given,
+                                    step=now.step,
+                                    generator=generator,
+                                    places=own,
+                                    total=len(index),
+                                )
+                            loss = (nats * weight[part].to(device)).sum()
+                            # Gradients are averaged over the processes, and losses added up.
+                            (loss * processes.size).backward()
                         loss_value += loss.item()
+                    due = time.monotonic() - saved_at > 60 * options.checkpoint_minutes
+                    loss_value, interrupted, due = processes.sums(
+                        loss_value, interrupts.pending, due and processes.first, device=device
+                    )
                     if not math.isfinite(loss_value):
                         raise FloatingPointError(f"the loss is {loss_value} at step {now.step + 1}")
                     if options.clip is not None:
-                        norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip)
-                        if not norm.isfinite():
+                        norm = clip_gradient(learner.parameters(), options.clip)
+                        if not math.isfinite(norm):
                             raise FloatingPointError(
-                                f"the gradient's norm is {norm.item()} at step {now.step + 1}"
+                                f"the gradient's norm is {norm} at step {now.step + 1}"
                             )
-                    factor = lr_factor(options.schedule, now.step, total, options.warmup)
-                    for group in state.optimiser.param_groups:
-                        group["lr"] = options.lr * factor
+                    for group in optimiser.param_groups:
+                        group["lr"] = _lr(options, now.step, total)
 
                     with interrupts.held():
-                        state.optimiser.step()
+                        optimiser.step()
                         if average is not None:
-                            average.update_parameters(model)
+                            average.update_parameters(learner)
                         now.step += 1
                         now.batch += 1
-                        now.nats += loss_value * len(x)
+                        now.nats += loss_value * len(index)
                         now.seconds += time.perf_counter() - started
 
                     seen = min(now.batch * options.batch_size, len(train))
                     report.update(now.epoch + 1, now.step, now.nats / seen, seen / now.seconds)
-                    if folder and time.monotonic() - saved_at > 60 * options.checkpoint_minutes:
+                    if interrupted:
+                        raise KeyboardInterrupt
+                    if folder and due:
                         folder.checkpoint(state)
                         saved_at = time.monotonic()
 
@@ -175,7 +216,7 @@ def fit(
                     "train_nats": now.nats / len(train),
                     "valid_nats": None if score is None else score.nats,
                     "valid_bits_per_dim": None if score is None else score.bits_per_dim,
-                    "lr": state.optimiser.param_groups[0]["lr"],
+                    "lr": _lr(options, now.step - 1, total),
                     "seconds": now.seconds + time.perf_counter() - started,
                     "examples_per_second": len(train) / now.seconds,
                 }
@@ -222,16 +263,20 @@ def _advice(folder: RunFolder | None) -> str:
     )
 
 
+def _lr(options: Training, step: int, total: int) -> float:
+    return options.lr * lr_factor(options.schedule, step, total, options.warmup)
+
+
 def _is_stale(now: Position, patience: int) -> bool:
     """Whether the validation nats have not got better for as many epochs as one has patience."""
     return 0 < patience <= now.epoch - now.best_epoch
 
 
-def _move(model: AutoregressiveModel, device: str | None) -> None:
+def _device(model: AutoregressiveModel, device: str | None) -> torch.device:
     if device is None:
-        return
+        return model.device
     try:
-        model.to(device)
+        return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:  # torch's words for what is not there
         raise ValueError(f"device {device!r} cannot be used: {error}") from error
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 Optimiser = Literal["adamw", "adam", "rmsprop", "adadelta", "adagrad", "sgd"]
 Schedule = Literal["constant", "cosine", "linear"]
 Precision = Literal["float32", "bfloat16"]
+Sharding = Literal["none", "full"]
 
 # Which optimisers have a setting that not all have, and torch's name for it where it differs.
 WITH_MOMENTUM = ("rmsprop", "sgd")
@@ -22,9 +23,10 @@ class Training:
 
     Args:
         max_epochs: Passes over the training examples, unless training stops earlier.
-        batch_size: Examples of an update; the last batch of an epoch may be smaller.
-        accumulate: Parts in which the examples of an update are taken, one after the other, so
-            that less memory suffices.
+        batch_size: Examples of an update, of all processes together; the last batch of an epoch
+            may be smaller.
+        accumulate: Parts in which a process takes its examples of an update, one after the other,
+            so that less memory suffices.
         optimiser: The rule by which gradients become updates.
         lr: Learning rate; for adadelta 1 is usual.
         weight_decay: Decoupled for adamw; for the others an L2 penalty.
@@ -43,6 +45,8 @@ class Training:
             any case.
         seed: Of everything random in training: the order of examples, dropout, fresh orderings.
         device: Where to compute, for example cuda; by default where the model is.
+        sharding: What each of several processes has of the weights, their gradients and the
+            optimiser's state: none of it is shared out (each has all), or it is in full.
 
     Raises:
         ValueError: settings that make no sense.
@@ -66,6 +70,7 @@ class Training:
     checkpoint_minutes: float = 10.0
     seed: int = 0
     device: str | None = None
+    sharding: Sharding = "none"
 
     def __post_init__(self) -> None:
         """Raises ValueError for settings that make no sense."""
@@ -93,6 +98,7 @@ class Training:
             _require(0 < self.clip < math.inf, "clip must be above 0", self.clip)
         _require(0 <= self.ema < 1, "ema must be from 0 to below 1", self.ema)
         _require_one_of("precision", self.precision, get_args(Precision))
+        _require_one_of("sharding", self.sharding, get_args(Sharding))
         _require(self.patience >= 0, "patience must be at least 0 epochs", self.patience)
         minutes = self.checkpoint_minutes
         _require(0 < minutes < math.inf, "checkpoint_minutes must be above 0", minutes)

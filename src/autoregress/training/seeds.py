@@ -13,14 +13,17 @@ import torch
 class Seeds:
     """Distinct seeds for the order of each epoch, and for the noise of each update.
 
+    All processes of a run have the same, but for the noise.
+
     torch's generator for the CPU uses but 32 bits of a seed. The n-th seed is start + n · stride
     modulo 2³² for an odd stride, so that no two of a run are the same (up to 10⁹ updates).
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, rank: int = 0) -> None:
         digest = hashlib.sha256(str(seed).encode()).digest()
         self._start = int.from_bytes(digest[:4], "little")
         self._stride = int.from_bytes(digest[4:8], "little") | 1
+        self._rank = rank
 
     def _nth(self, n: int) -> int:
         return (self._start + n * self._stride) % 2**32
@@ -35,7 +38,8 @@ class Seeds:
 
     def noise(self, step: int) -> int:
         """For torch's own generators during an update, of which dropout draws."""
-        return self._nth(3 * step + 2)
+        seed = self._nth(3 * step + 2)
+        return Seeds(seed)._nth(self._rank) if self._rank else seed
 
 
 def seed_torch(seed: int, device: torch.device) -> None:

@@ -248,6 +248,8 @@ class VideoTransformer(AutoregressiveModel):
         *,
         step: int = 0,
         generator: torch.Generator | None = None,
+        places: Tensor | None = None,
+        total: int | None = None,
     ) -> Tensor:
         """An unbiased estimate of −log p from one slice of each clip, (batch,) nats, float64.
 
@@ -258,18 +260,20 @@ class VideoTransformer(AutoregressiveModel):
 
         With ``slices="all"`` every slice is taken, and nothing is drawn but the known frames.
         """
-        total, slices = self.event_shape[0], len(self.subscaling.offsets)
+        length, slices = self.event_shape[0], len(self.subscaling.offsets)
+        total = len(x) if total is None else total
+        own = slice(None) if places is None else places
         choices = torch.tensor(self._priming)
-        frames = choices[torch.randint(len(choices), (len(x),), generator=generator)]
-        scale = total / (total - frames).double()
+        frames = choices[torch.randint(len(choices), (total,), generator=generator)][own]
+        scale = length / (length - frames).double()
         if self._slices == "all":
             drawn = [torch.full_like(frames, number) for number in range(slices)]
         else:
             # The last frame of slice (a, b, c) is T - st + a: in those of smaller a than this
             # first one every frame is known.
             st, sh, sw = self.subscaling.factors
-            first = (frames - (total - st)).clamp(min=0) * sh * sw
-            uniform = torch.rand(len(x), generator=generator, dtype=torch.float64)
+            first = (frames - (length - st)).clamp(min=0) * sh * sw
+            uniform = torch.rand(total, generator=generator, dtype=torch.float64)[own]
             drawn = [first + (uniform * (slices - first)).long()]
             scale = scale * (slices - first)
         frames = frames.to(x.device)

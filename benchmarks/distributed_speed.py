@@ -1,0 +1,112 @@
+"""Training by two processes against one, at the same number of examples in an update.
+
+    python benchmarks/distributed_speed.py --write docs/results
+
+Each process has one thread, and there is a core for each. The processes are started once for each
+model and number; after one unmeasured run each trains the same model on the same examples several
+times. A figure is the ratio of the medians of the examples they got through in a second, which
+`ar.fit` itself measures: without its start, measuring and checkpoints.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import timing
+import torch
+from torch import Tensor
+from torch.multiprocessing.spawn import spawn
+
+import autoregress as ar
+
+BATCH = {"MADE": 256, "Video Transformer": 8}
+
+
+def made() -> tuple[ar.AutoregressiveModel, Tensor]:
+    """That of the MADE paper's MNIST runs, and three updates' examples."""
+    return ar.MADE(784, hidden=(8000,)), torch.randint(2, (3 * BATCH["MADE"], 784))
+
+
+def video() -> tuple[ar.AutoregressiveModel, Tensor]:
+    """4 + 4 layers of width 128 on clips of 16 × 32 × 32 in colour, and two updates' examples."""
+    shape = (16, 3, 32, 32)
+    blocks = [(4, 8, 4), (4, 4, 8)]
+    model = ar.VideoTransformer(
+        shape, width=128, encoder_layers=4, decoder_layers=4, blocks=blocks, head_width=32
+    )
+    return model, torch.randint(256, (2 * BATCH["Video Transformer"], *shape), dtype=torch.uint8)
+
+
+MODELS: dict[str, Callable[[], tuple[ar.AutoregressiveModel, Tensor]]] = {
+    "MADE": made,
+    "Video Transformer": video,
+}
+
+
+def process(
+    rank: int, size: int, port: int, name: str, sharding: str, rounds: int, rates: Any
+) -> None:
+    """One of ``size`` processes; the first puts its examples a second into a queue."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model, x = MODELS[name]()
+    options: dict[str, Any] = {"batch_size": BATCH[name], "sharding": sharding, "quiet": True}
+    for turn in range(rounds + 1):
+        fitted = ar.fit(model, x, max_epochs=1, **options)
+        if turn and rank == 0:
+            rates.put(fitted.history[0]["examples_per_second"])
+
+
+def rate(size: int, name: str, sharding: str, rounds: int) -> float:
+    """Examples a second, of all processes together."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    rates = multiprocessing.get_context("spawn").SimpleQueue()
+    arguments = (size, port, name, sharding, rounds, rates)
+    spawn(process, arguments, nprocs=size)
+    return statistics.median(rates.get() for _ in range(rounds))
+
+
+def measure(rounds: int) -> timing.Rows:
+    rows = timing.Rows()
+    for name in MODELS:
+        alone = rate(1, name, "none", rounds)
+        for sharding, how in (("none", "weights whole (DDP)"), ("full", "in parts (FSDP2)")):
+            two = rate(2, name, sharding, rounds)
+            rows.add(f"{name}, {how}: two processes / one", two / alone)
+    return rows
+
+
+def page(report: dict[str, Any]) -> str:
+    """Speed of training by two processes, as ratios."""
+    return f"""# Speed of two processes
+
+Examples a second of an update by two processes, over those of one, at the same number of examples
+in an update: 2 would be as fast as can be. Medians of {report["rounds"]} epochs. A core and one
+thread for each process, gloo, float32; torch {report["torch"]}, {report["machine"]}.
+
+{timing.table(report)}
+
+The MADE is the MADE paper's for MNIST, 784–8000–784, {BATCH["MADE"]} examples an update; the Video
+Transformer has 4 + 4 layers of width 128, {BATCH["Video Transformer"]} clips of 16×32×32 RGB an
+update. What two processes do not gain goes into the gradients' exchange, which grows with the
+weights and not with the examples, and into what is done by both: of the update itself, each has
+all to do when the weights are whole, and half when they are in parts.
+
+```console
+python benchmarks/distributed_speed.py --write .
+```
+"""
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    timing.main("distributed_speed", measure, page, rounds=3)

@@ -1,0 +1,296 @@
+"""What training takes on given devices, worked out on paper: nothing of any size is ever made.
+
+The model is built and one update of it is run on tensors that have a shape and no content. On the
+way operations are counted and memory is followed.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from autoregress.model import AutoregressiveModel
+from autoregress.training import Training
+from autoregress.training.optimisation import make_optimiser
+from autoregress.training.options import Precision
+
+# Floating-point operations a second of an H100: of its matrix units, and of the others.
+PEAK: dict[Precision, float] = {"bfloat16": 989e12, "float32": 67e12}
+
+# Numbers of a batch that is run as it is; larger ones are extrapolated from its like.
+MOST_NUMBERS = 2**20
+
+# What torch's table of formulas lacks.
+ALSO = {torch.ops.aten.addmm_: torch.ops.aten.addmm}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an update takes of each device. Memory is in bytes.
+
+    Attributes:
+        parameters: of the model.
+        devices: how many there are.
+        batch: examples of an update.
+        examples: those of them that a device takes.
+        part: those that it takes at once.
+        weights: the device's.
+        gradients: of these, with what it takes to add up and exchange them.
+        optimiser: what it remembers of the weights.
+        average: their moving average.
+        gathered: of weights that the devices share out, what is put together at a time.
+        activations: the most that an update takes beside all this.
+        flop: floating-point operations of a device: those of matrix products and convolutions,
+            forwards and backwards, with what checkpointing computes again.
+        seconds: that these take.
+    """
+
+    parameters: int
+    devices: int
+    batch: int
+    examples: int
+    part: int
+    weights: int
+    gradients: int
+    optimiser: int
+    average: int
+    gathered: int
+    activations: int
+    flop: float
+    seconds: float
+
+    @property
+    def memory(self) -> int:
+        """Bytes in all."""
+        return sum(getattr(self, name) for name in MEMORY)
+
+    def __str__(self) -> str:
+        unit, size = ("GiB", 2**30) if self.memory >= 2**30 else ("MiB", 2**20)
+        share = f"{self.examples:,} a device, {self.part:,} of them at a time"
+        if idle := self.devices - math.ceil(self.batch / self.examples):
+            share += f"; {idle} devices have none of their own"
+        lines = {
+            "parameters": f"{self.parameters:,}",
+            "an update": f"{self.batch:,} examples, {share}",
+            **{
+                name: f"{getattr(self, name) / size:8.2f} {unit}"
+                for name in (*MEMORY, "memory")
+                if getattr(self, name)
+            },
+            "operations": f"{self.flop:.2e} an update, of a device",
+            "time": f"{self.seconds:.3g} s an update, at {self.flop / self.seconds:.2e} a second",
+        }
+        return "\n".join(f"{name:12} {value}" for name, value in lines.items())
+
+
+MEMORY = ("weights", "gradients", "optimiser", "average", "gathered", "activations")
+
+
+def plan(
+    build: Callable[[], AutoregressiveModel],
+    training: Training | None = None,
+    *,
+    devices: int = 1,
+    peak: float | None = None,
+    share: float = 0.4,
+) -> Plan:
+    """Works out what training a model takes of each of several devices.
+
+    ``ar.plan(lambda: ar.VideoTransformer.large((16, 3, 64, 64)), training, devices=128)``
+
+    Memory is that of tensors; what libraries take, and what lies idle between tensors, comes on
+    top. So do, in time, the exchange of gradients and the reading of data, unless they happen
+    meanwhile, and all arithmetic that is not a product.
+
+    Args:
+        build: makes the model; it is called so that the model, too, is on paper.
+        training: the options. Batches, precision, optimiser, average and sharding count, and the
+            device: on all but "cpu" attention is one fused operation, which keeps no table of
+            weights.
+        devices: they take equal parts of each batch.
+        peak: floating-point operations a second of a device at best; by default those of an H100,
+            989e12 in bfloat16 and 67e12 in float32.
+        share: of that peak, what is reached.
+
+    Raises:
+        ValueError: numbers that make no sense.
+    """
+    training = training or Training()
+    peak = PEAK[training.precision] if peak is None else peak
+    if devices < 1:
+        raise ValueError(f"devices must be at least 1, got {devices}")
+    if not 0 < peak < math.inf:
+        raise ValueError(f"peak must be above 0 operations a second, got {peak}")
+    if not 0 < share <= 1:
+        raise ValueError(f"share must be above 0 and at most 1, got {share}")
+    examples = math.ceil(training.batch_size / devices)
+    part = math.ceil(examples / training.accumulate)
+
+    paper = Paper()
+    with torch.random.fork_rng(devices=[]), paper:
+        model = build().train()
+        moments = _moments(next(model.parameters()), training)
+    parameters = list(model.parameters())
+    sharded = training.sharding == "full" and devices > 1
+    whole = sum(p.nbytes for p in parameters)
+    weights = sum(_piece(p, devices) for p in parameters) if sharded else whole
+    # Gradients are whole until the last part is done, if weights are shared out; if they are not,
+    # they are there twice, the second time in the buckets in which they are exchanged.
+    gradients = whole * (2 if devices > 1 else 1)
+    if sharded:
+        gradients = weights if part == examples else whole
+    most = max(2, MOST_NUMBERS // model.dims)
+    if part <= most:
+        activations, flop = _update(paper, model, training, part)
+    else:
+        less, more = (_update(paper, model, training, n) for n in (most // 2, most))
+        further = (part - most) / (most - most // 2)
+        activations, flop = (b + further * (b - a) for a, b in zip(less, more, strict=True))
+    flop = flop / part * examples
+    return Plan(
+        parameters=sum(p.numel() for p in parameters),
+        devices=devices,
+        batch=training.batch_size,
+        examples=examples,
+        part=part,
+        weights=weights,
+        gradients=gradients,
+        optimiser=moments * weights,
+        average=weights if training.ema else 0,
+        gathered=_gathered(model) if sharded else 0,
+        activations=round(activations),
+        flop=flop,
+        seconds=flop / (peak * share),
+    )
+
+
+def _moments(parameter: nn.Parameter, training: Training) -> int:
+    """How many tensors of its own size the optimiser keeps of a parameter."""
+    optimiser = make_optimiser([parameter], training)
+    parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+    return sum(each.shape == parameter.shape for each in optimiser.state[parameter].values())
+
+
+def _update(
+    paper: Paper, model: AutoregressiveModel, training: Training, part: int
+) -> tuple[float, float]:
+    """What some examples take: bytes beside the weights and their gradients, and operations."""
+    with paper, fused_attention() if training.device != "cpu" else nullcontext():
+        x = torch.zeros(part, *model.event_shape, dtype=torch.uint8)
+        context = torch.zeros(part, model.context) if model.context else None
+        for p in model.parameters():
+            p.grad = torch.empty_like(p)
+        start, paper.peak, paper.flop = paper.bytes, paper.bytes, 0
+        generator = torch.Generator().manual_seed(training.seed)
+        with torch.autocast("cpu", torch.bfloat16, enabled=training.precision == "bfloat16"):
+            loss = model.objective(x, context, generator=generator).sum()
+        loss.backward()
+    return paper.peak - start, paper.flop
+
+
+def _piece(parameter: Tensor, pieces: int) -> int:
+    """Bytes of the largest of the pieces into which the rows are shared out."""
+    rows = len(parameter)
+    return math.ceil(rows / pieces) * parameter.nbytes // rows
+
+
+def _gathered(model: nn.Module) -> int:
+    """Bytes of shared-out weights that are whole at a time.
+
+    A unit that is put together is a part of the model that there are several of. While one
+    computes the next is on its way; and what is in none of them is there throughout.
+    """
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    units = [unit for units in lists for unit in units if any(unit.children())]
+    innermost = [unit for unit in units if not set(unit.modules()) & set(units) - {unit}]
+    sizes = sorted(sum(p.nbytes for p in unit.parameters()) for unit in innermost)
+    return sum(p.nbytes for p in model.parameters()) - sum(sizes[:-2])
+
+
+class Paper(TorchDispatchMode):
+    """In which floating-point tensors have a shape and no content, and are kept account of.
+
+    Integers are real, and so is what is drawn by a generator that is given: models look at them.
+
+    Attributes:
+        flop: operations of matrix products and convolutions.
+        bytes: of all tensors that there are.
+        peak: the most that there were.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flop = self.bytes = self.peak = 0
+        self._fake = FakeTensorMode(allow_non_fake_inputs=True)
+        self._storages: dict[int, weakref.ref[Any]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.ops.prim.device.default:
+            return args[0].fake_device
+        kwargs = kwargs or {}
+        out = self._run(func, args, kwargs)
+        packet = func.overloadpacket
+        if formula := flop_registry.get(ALSO.get(packet, packet)):
+            self.flop += formula(*args, **kwargs, out_val=out)
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self._follow(tensor.untyped_storage())
+        return out
+
+    def _run(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        given = any(isinstance(each, Tensor) for each in tree_leaves((args, kwargs)))
+        if not given and kwargs.get("generator") is None:
+            with self._fake:
+                out = func(*args, **kwargs)
+            if isinstance(out, Tensor) and out.is_floating_point():
+                return out
+        return func(*args, **kwargs)
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        key, size = id(storage), storage.nbytes()
+        if key in self._storages:
+            return
+
+        def forget(_: object) -> None:
+            del self._storages[key]
+            self.bytes -= size
+
+        self._storages[key] = weakref.ref(storage, forget)
+        self.bytes += size
+        self.peak = max(self.peak, self.bytes)
+
+
+@contextmanager
+def fused_attention() -> Iterator[None]:
+    """In which attention is the one operation that a GPU has for it when there is a learned bias.
+
+    A mode for torch's functions would not do, as torch leaves those during a backward pass, in
+    which checkpointing computes the attention again.
+    """
+    plain = F.scaled_dot_product_attention
+
+    def fused(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor) -> Tensor:
+        bias = attn_mask.expand(*q.shape[:-1], k.shape[-2])
+        attention = torch.ops.aten._scaled_dot_product_efficient_attention
+        return attention(q, k, v, bias, compute_log_sumexp=True)[0]
+
+    F.scaled_dot_product_attention = fused  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        F.scaled_dot_product_attention = plain
