@@ -544,6 +544,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         status = 1
         message = "another process of the run has ended; the same command resumes a training run"
     else:
+        processes.leave()
         return
     if processes.size > 1:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is on its way out
