@@ -167,6 +167,7 @@ class Train:
     """Train a model; the same command resumes an interrupted run.
 
     autoregress train made --data data.npz --run runs/mine
+
     torchrun --nproc-per-node 2 -m -- autoregress train made --data data.npz --run runs/mine
     """
 
