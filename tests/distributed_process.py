@@ -117,12 +117,12 @@ def everything(folder: Path) -> dict[str, Any]:
         train("made", folder / "two", max_epochs=1, sharding="full")
         found["1 to 2, sharded"] = train("made", folder / "one", max_epochs=2, sharding="full")
         torch.set_default_dtype(torch.float32)
-        with contextlib.redirect_stdout(io.StringIO()) as said:
-            main(command(folder, "whole"))
-        found["said"] = said.getvalue()
         for sharding in ("none", "full"):
             rough = {"max_epochs": 1, "precision": "bfloat16", "sharding": sharding}
             found[f"bfloat16, sharding {sharding}"] = train("made", **rough)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            main(command(folder, "whole"))  # after which they have parted
+        found["said"] = said.getvalue()
     if processes.size == 4:
         found["2, sharded, to 4"] = train("made", folder / "two", max_epochs=2)
     return found

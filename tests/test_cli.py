@@ -331,14 +331,14 @@ def test_a_mistake_gets_one_sentence_and_loses_nothing(
     arguments, message, run_folder, monkeypatch, capsys
 ):
     monkeypatch.chdir(run_folder)
-    before = {p: p.read_bytes() for p in Path("run").iterdir()}
+    before = {p: p.read_bytes() for p in Path("run").rglob("*.*")}
     assert run(*arguments) == 2
     said = capsys.readouterr()
     assert re.search(message, said.err + said.out)
     assert "Traceback" not in said.err
     if said.err.startswith("autoregress: "):
         assert said.err.count("\n") == 1
-    after = {p: p.read_bytes() for p in Path("run").iterdir()}
+    after = {p: p.read_bytes() for p in Path("run").rglob("*.*")}
     assert {p: b for p, b in after.items() if p.name != "config.json"} == {
         p: b for p, b in before.items() if p.name != "config.json"
     }

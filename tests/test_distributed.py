@@ -102,7 +102,7 @@ def start(size: int, folder: Path) -> None:
         )
         for rank in range(size)
     ]  # fmt: skip
-    said = [child.communicate(timeout=240)[0] for child in children]
+    said = [child.communicate(timeout=400)[0] for child in children]
     assert [child.returncode for child in children] == [0] * size, said
 
 
@@ -195,12 +195,12 @@ def test_a_killed_process_ends_the_run_and_the_same_command_resumes_it(job):
             assert p.poll() is None
             time.sleep(0.02)
         os.kill(second_process(p.pid), signal.SIGKILL)
-        _, said = p.communicate(timeout=60)
+        _, said = p.communicate(timeout=200)
     assert p.returncode != 0
     assert said.count("autoregress: another process of the run has ended; the same command") == 1
     assert "RuntimeError" not in said
     assert log(job / "killed") != log(job / "whole")
-    resumed = subprocess.run(torchrun, capture_output=True, timeout=120, check=True, **options)
+    resumed = subprocess.run(torchrun, capture_output=True, timeout=200, check=True, **options)
     assert resumed.stdout.count("best after epoch") == 1
     assert log(job / "killed") == log(job / "whole")
     weights = [load(job / run).state_dict() for run in ("killed", "whole")]

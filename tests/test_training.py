@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import signal
@@ -17,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from training_process import run as run_process
 
 from autoregress.data import Data
@@ -297,6 +299,37 @@ def test_an_interruption_leaves_a_checkpoint(tmp_path, monkeypatch, where):
     resumed = made()
     train(resumed, tmp_path / "b")
     assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.usefixtures("own_handler")
+@pytest.mark.parametrize("which", [1, 3])  # the first is written before there is an update
+def test_an_interruption_of_a_checkpoint(tmp_path, monkeypatch, which):
+    train(made(), tmp_path / "a")
+    write, calls = HuggingFaceStorageWriter.write_data, iter(range(1, 100))
+
+    def interrupted(self: HuggingFaceStorageWriter, *args: Any) -> Any:
+        if next(calls) == which:
+            interrupt()
+        return write(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HuggingFaceStorageWriter, "write_data", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(made(), tmp_path / "b")
+    train(made(), tmp_path / "b")
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_checkpoint_that_cannot_be_written(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    train(made(), tmp_path, max_epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(HuggingFaceStorageWriter, "write_data", full)
+        with pytest.raises(ValueError, match=r"last-\d cannot be written: No space left"):
+            train(made(), tmp_path, max_epochs=2)
+    assert train(made(), tmp_path, max_epochs=2).epochs == 2
 
 
 @pytest.mark.usefixtures("own_handler")

@@ -210,7 +210,8 @@ class Train:
     """Train a model; the same command resumes an interrupted run.
 
     autoregress train made --data data.npz --run runs/mine
-    torchrun --nproc-per-node 2 -m autoregress train made --data data.npz --run runs/mine
+
+    torchrun --nproc-per-node 2 -m -- autoregress train made --data data.npz --run runs/mine
     """
 
     recipe: OmitArgPrefixes[OmitSubcommandPrefixes[AnyJob]]
@@ -771,6 +772,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         status = 1
         message = "another process of the run has ended; the same command resumes a training run"
     else:
+        processes.leave()
         return
     if processes.size > 1:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is on its way out

@@ -108,6 +108,11 @@ class Processes:
             if self.store is not None and self.first:
                 self.store.set(done, "")
 
+    def leave(self) -> None:
+        """Takes leave of the others, once there is nothing left to say to them."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
     def may_speak(self) -> bool:
         """Whether this process is to say why the run ends: only the first to ask is."""
         if self.store is None:

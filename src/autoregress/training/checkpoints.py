@@ -120,11 +120,10 @@ class State:
         folder = processes.from_first(lambda: _next_folder(run))
         writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
         try:
-            with _alone():
+            with _plain():
                 save(self._tensors(), storage_writer=writer, no_dist=processes.size == 1)
-        except CheckpointException as error:
-            reason, _ = next(iter(error.failures.values()))
-            raise ValueError(f"{folder} cannot be written: {reason}") from None
+        except OSError as error:
+            raise ValueError(f"{folder} cannot be written: {error.strerror or error}") from error
         # Its own files: those of another computer it may not see at once.
         own = folder.glob(f"shard-{processes.rank + 1:05}-*")
         digests = processes.from_all({path.name: _file_digest(path) for path in own})
@@ -150,7 +149,7 @@ class State:
             raise _damaged(folder)
         reader = HuggingFaceStorageReader(str(folder))
         tensors = self._room(reader.read_metadata().state_dict_metadata)
-        with _alone():
+        with _plain():
             load(tensors, storage_reader=reader, no_dist=processes.size == 1)
         self._set(tensors)
         self.position = Position(**content["position"])
@@ -207,11 +206,17 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Without torch's warning that a process that is alone is taken to be meant so."""
+def _plain() -> Iterator[None]:
+    """Without torch's warning that a process that is alone is taken to be meant so, and with what
+    went wrong, Ctrl-C included, in the place of torch's wrapping of it.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled")
-        yield
+        try:
+            yield
+        except CheckpointException as error:
+            reason, _ = next(iter(error.failures.values()))
+            raise reason from None
 
 
 # Files
