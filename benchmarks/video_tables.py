@@ -146,7 +146,7 @@ COMPARED = {
     ),
 }
 
-LONG_STEPS, LONG_BATCH = 6000, 8
+LONG_STEPS, LONG_BATCH = 14000, 8
 LONG = Run(
     partial(bouncing, LONG_STEPS * LONG_BATCH, frames=16),
     replace(
