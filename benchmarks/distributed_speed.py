@@ -102,7 +102,7 @@ weights and not with the examples, and into what is done by both: of the update 
 all to do when the weights are whole, and half when they are in parts.
 
 ```console
-python benchmarks/distributed_speed.py --write .
+python benchmarks/distributed_speed.py --rounds 1 --write .
 ```
 """
 
