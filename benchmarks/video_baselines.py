@@ -224,7 +224,7 @@ def _packed(values: Clips) -> bytes:
 # ------------------------------------------------------------------------------------ sets
 
 
-def robot_clips(file: Path, *, size: int = 64, held: int = 4) -> tuple[Clips, Clips]:
+def robot_clips(file: Path, *, size: int | None = None, held: int = 4) -> tuple[Clips, Clips]:
     """shared/data/video/bridge_robot_64.npz: clips of training and of test, (N, 10, 3, size, size).
 
     All views of the last episodes are the test: the views of one moment must not be parted.
@@ -254,9 +254,9 @@ def natural_clips(
     return clips[:-last], clips[-last:]
 
 
-def _scaled(frames: Clips, size: int) -> Clips:
+def _scaled(frames: Clips, size: int | None) -> Clips:
     """Frames (…, H, W, 3) by Lanczos to (…, size, size, 3)."""
-    if frames.shape[-2] == size:
+    if size in (None, frames.shape[-2]):
         return frames
     lanczos = Image.Resampling.LANCZOS
     small = [
