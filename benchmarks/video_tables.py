@@ -269,8 +269,8 @@ was trained on one core of a CPU.
 
 Two of scikit-learn's digits bounce about 16 × 16 for 8 frames of bits; no digit of the test is
 among those of training. Every run has """
-            + f"{STEPS:,} updates of {PIXELS:,} pixels, so that all of one size\n"
-            "take about as long.\n",
+            + f"{STEPS:,} updates of {PIXELS:,} pixels; the widest has half the learning rate of\n"
+            "the others.\n",
             *comparison(rows),
             "\n## Beside what clips would otherwise be kept with\n",
             *against(rows),

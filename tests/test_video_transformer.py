@@ -145,7 +145,9 @@ def test_a_layer_is_its_definition(block, causal):
     places = list(itertools.product(*map(range, grid)))
     normal = layer.norm(x)
     for n, i in itertools.product(range(2), places):
-        mates = [j for j in places if all(a // s == b // s for a, b, s in zip(i, j, block))]  # noqa: B905
+        mates = [
+            j for j in places if all(a // s == b // s for a, b, s in zip(i, j, block, strict=True))
+        ]
         if causal:
             mates = [j for j in mates if j <= i]
         merged = []
@@ -248,7 +250,7 @@ def receptive_field(model: VideoTransformer, frames: int) -> set[tuple[int, int]
             i: {
                 p
                 for p in itertools.product(*(range(q - k // 2, q + k // 2 + 1)
-                                             for q, k in zip(at[i], kernel)))  # noqa: B905
+                                             for q, k in zip(at[i], kernel, strict=True)))
                 if p in number_of and (number_of[p] < number or p[0] < frames)
             }
             for i in places
