@@ -116,6 +116,11 @@ def everything(folder: Path) -> dict[str, Any]:
     if processes.size == 2:
         train("made", folder / "two", max_epochs=1, sharding="full")
         found["1 to 2, sharded"] = train("made", folder / "one", max_epochs=2, sharding="full")
+        for sharding in ("none", "full"):
+            aside = {"async_save": True, "checkpoint_minutes": 1e-9, "sharding": sharding}
+            train("made", folder / f"aside {sharding}", max_epochs=1, **aside)
+            name = f"saved aside, sharding {sharding}"
+            found[name] = train("made", folder / f"aside {sharding}", max_epochs=2, **aside)
         torch.set_default_dtype(torch.float32)
         for sharding in ("none", "full"):
             rough = {"max_epochs": 1, "precision": "bfloat16", "sharding": sharding}

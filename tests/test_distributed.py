@@ -161,6 +161,8 @@ def test_of_the_same_batches_the_score_is_the_same_to_the_last_bit(job, size):
 def test_another_number_of_processes_goes_on_with_a_run(job):
     alone = pytest.approx(train("made", max_epochs=2), rel=1e-9)
     assert found(job, 2)["1 to 2, sharded"] == alone
+    assert found(job, 2)["saved aside, sharding none"] == alone
+    assert found(job, 2)["saved aside, sharding full"] == alone
     assert found(job, 4)["2, sharded, to 4"] == alone
     assert train("made", job / "two again", max_epochs=2) == alone
 
@@ -189,6 +191,7 @@ def test_the_first_process_alone_speaks(job):
 def test_a_killed_process_ends_the_run_and_the_same_command_resumes_it(job):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     torchrun += ["--nproc-per-node", "2", "-m", "--", "autoregress", *command(job, "killed")]
+    torchrun += ["--async-save"]
     options: dict[str, Any] = {"env": {**os.environ, **ENVIRONMENT}, "text": True}
     with subprocess.Popen(torchrun, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as p:
         while not (job / "killed" / "model.safetensors").exists():

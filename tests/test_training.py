@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -320,7 +321,8 @@ def test_an_interruption_of_a_checkpoint(tmp_path, monkeypatch, which):
     assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
-def test_a_checkpoint_that_cannot_be_written(tmp_path, monkeypatch):
+@pytest.mark.parametrize("async_save", [False, True])
+def test_a_checkpoint_that_cannot_be_written(tmp_path, monkeypatch, async_save):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -328,8 +330,35 @@ def test_a_checkpoint_that_cannot_be_written(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(HuggingFaceStorageWriter, "write_data", full)
         with pytest.raises(ValueError, match=r"last-\d cannot be written: No space left"):
-            train(made(), tmp_path, max_epochs=2)
+            train(made(), tmp_path, max_epochs=2, async_save=async_save)
     assert train(made(), tmp_path, max_epochs=2).epochs == 2
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+    write, calls, later = HuggingFaceStorageWriter.write_data, iter(range(1, 100)), Event()
+
+    def slowly(self: HuggingFaceStorageWriter, *args: Any) -> Any:
+        if next(calls) == 2:  # after the first epoch, of five updates
+            assert later.wait(60)
+        return write(self, *args)
+
+    def objective(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
+        if options["step"] == 8:
+            later.set()
+            kill()
+        return OBJECTIVE(self, x, context, **options)
+
+    options = {"ema": 0.9, "async_save": True}
+    train(made(), tmp_path / "a", **options, max_epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(HuggingFaceStorageWriter, "write_data", slowly)
+        patch.setattr(MADE, "objective", objective)
+        with pytest.raises(Killed):
+            train(made(), tmp_path / "b", **options)
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    train(made(), tmp_path / "a", **options | {"async_save": False})
+    train(made(), tmp_path / "b", **options)
+    assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
 @pytest.mark.usefixtures("own_handler")

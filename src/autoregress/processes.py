@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import TypeVar
@@ -28,11 +28,13 @@ class Processes:
         rank: its number among all.
         size: how many they are.
         store: what torchrun lets them share, while any of them is there.
+        group: through which they talk; None for the one that torch has by default.
     """
 
     rank: int = 0
     size: int = 1
     store: dist.Store | None = None  # type: ignore[attr-defined]
+    group: dist.ProcessGroup | None = None
 
     @property
     def first(self) -> bool:
@@ -56,7 +58,7 @@ class Processes:
         if self.size == 1:
             return list(numbers)
         total = torch.tensor(numbers, dtype=torch.float64, device=device)
-        dist.all_reduce(total)
+        dist.all_reduce(total, group=self.group)
         return total.tolist()
 
     def gather(self, tensor: Tensor) -> Tensor:
@@ -64,7 +66,7 @@ class Processes:
         if self.size == 1:
             return tensor.unsqueeze(0)
         tensors = [torch.empty_like(tensor) for _ in range(self.size)]
-        dist.all_gather(tensors, tensor.contiguous())
+        dist.all_gather(tensors, tensor.contiguous(), group=self.group)
         return torch.stack(tensors)
 
     def from_all(self, own: Result) -> list[Result]:
@@ -72,7 +74,7 @@ class Processes:
         if self.size == 1:
             return [own]
         every: list[Result] = [own] * self.size
-        dist.all_gather_object(every, own)
+        dist.all_gather_object(every, own, group=self.group)
         return every
 
     def from_first(self, make: Callable[[], Result]) -> Result:
@@ -89,7 +91,7 @@ class Processes:
                 made = [make()]
             except ValueError as error:
                 made = [ValueError(str(error))]
-        dist.broadcast_object_list(made, src=0)
+        dist.broadcast_object_list(made, src=0, group=self.group)
         if isinstance(made[0], ValueError):
             raise made[0]
         return made[0]  # type: ignore[return-value]
@@ -107,6 +109,12 @@ class Processes:
         finally:
             if self.store is not None and self.first:
                 self.store.set(done, "")
+
+    def aside(self) -> Processes:
+        """The same processes, who talk meanwhile in another thread of each."""
+        if self.size == 1:
+            return self
+        return replace(self, group=dist.new_group(backend="gloo"))
 
     def leave(self) -> None:
         """Takes leave of the others, once there is nothing left to say to them."""

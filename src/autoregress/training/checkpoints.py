@@ -14,7 +14,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from torch.distributed.checkpoint.hf_storage import (
     HuggingFaceStorageReader,
     HuggingFaceStorageWriter,
 )
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
@@ -80,6 +81,49 @@ class Position:
             self.best_epoch, self.best = self.epoch, score
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """What a checkpoint is written from, and the weights to be kept if they are the best.
+
+    Attributes:
+        tensors: all that a run depends on, by name.
+        position: where the run stands.
+        best: the weights that were measured, if they are those of the best epoch.
+    """
+
+    tensors: dict[str, Tensor]
+    position: dict[str, Any]
+    best: dict[str, Tensor] | None
+
+    def write(self, run: Path, processes: Processes) -> None:
+        """Writes a checkpoint into a run folder; each process what it has of it.
+
+        Raises:
+            ValueError: it cannot be written.
+        """
+        folder = processes.from_first(lambda: _next_folder(run))
+        writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
+        try:
+            with _plain(processes):
+                save(
+                    self.tensors,
+                    storage_writer=writer,
+                    process_group=processes.group,
+                    no_dist=processes.size == 1,
+                )
+        except OSError as error:
+            raise ValueError(f"{folder} cannot be written: {error.strerror or error}") from error
+        # Its own files: those of another computer it may not see at once.
+        own = folder.glob(f"shard-{processes.rank + 1:05}-*")
+        digests = processes.from_all({path.name: _file_digest(path) for path in own})
+        content = {
+            "folder": folder.name,
+            "files": {name: digest for files in digests for name, digest in files.items()},
+            "position": self.position,
+        }
+        processes.from_first(lambda: _write_last(run, content))
+
+
 @dataclass
 class State:
     """Everything that the rest of a run depends on, other than its data and options."""
@@ -110,32 +154,22 @@ class State:
             if count:
                 raise FloatingPointError(f"{name} is not finite after step {self.position.step}")
 
-    def write(self, run: Path) -> None:
-        """Writes a checkpoint into a run folder; each process what it has of it.
-
-        Raises:
-            ValueError: it cannot be written.
-        """
-        processes = self.processes
-        folder = processes.from_first(lambda: _next_folder(run))
-        writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
-        try:
-            with _plain():
-                save(self._tensors(), storage_writer=writer, no_dist=processes.size == 1)
-        except OSError as error:
-            raise ValueError(f"{folder} cannot be written: {error.strerror or error}") from error
-        # Its own files: those of another computer it may not see at once.
-        own = folder.glob(f"shard-{processes.rank + 1:05}-*")
-        digests = processes.from_all({path.name: _file_digest(path) for path in own})
-        content = {
-            "folder": folder.name,
-            "files": {name: digest for files in digests for name, digest in files.items()},
-            "position": asdict(self.position),
-        }
-        processes.from_first(lambda: _write_last(run, content))
+    def snapshot(self, *, copied: bool) -> Snapshot:
+        """What a checkpoint of now is written from; a copy, or with the tensors themselves."""
+        tensors = self._tensors()
+        if copied:
+            options = StagingOptions(
+                use_pinned_memory=False,
+                use_shared_memory=False,
+                use_async_staging=False,
+                use_non_blocking_copy=False,
+            )
+            tensors = DefaultStager(options).stage(tensors)
+        best = self.weights() if self.position.at_best else None
+        return Snapshot(tensors, asdict(self.position), best)
 
     def read(self, run: Path) -> None:
-        """Takes over what :meth:`write` wrote, if as another number of processes.
+        """Takes over what a snapshot wrote, if as another number of processes.
 
         Raises:
             ValueError: the checkpoint is damaged.
@@ -149,7 +183,7 @@ class State:
             raise _damaged(folder)
         reader = HuggingFaceStorageReader(str(folder))
         tensors = self._room(reader.read_metadata().state_dict_metadata)
-        with _plain():
+        with _plain(processes):
             load(tensors, storage_reader=reader, no_dist=processes.size == 1)
         self._set(tensors)
         self.position = Position(**content["position"])
@@ -206,12 +240,13 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _plain() -> Iterator[None]:
+def _plain(processes: Processes) -> Iterator[None]:
     """Without torch's warning that a process that is alone is taken to be meant so, and with what
     went wrong, Ctrl-C included, in the place of torch's wrapping of it.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.distributed is disabled")
+    with warnings.catch_warnings() if processes.size == 1 else nullcontext():
+        if processes.size == 1:
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")
         try:
             yield
         except CheckpointException as error:

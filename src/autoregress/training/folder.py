@@ -8,7 +8,8 @@ several processes each but the first has a log of what it has to say, ``logs/ran
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -29,13 +30,21 @@ from autoregress.storage import (
     write_json,
     write_weights,
 )
-from autoregress.training.checkpoints import LAST, State
+from autoregress.training.checkpoints import LAST, Snapshot, State
 from autoregress.training.log import Log
 from autoregress.training.options import Training
 
 LOG = "log.jsonl"
 # Options that say how far a run goes, where, or in how many pieces, but not along which path.
-FREE = ("max_epochs", "patience", "accumulate", "device", "sharding", "checkpoint_minutes")
+FREE = (
+    "max_epochs",
+    "patience",
+    "accumulate",
+    "device",
+    "sharding",
+    "checkpoint_minutes",
+    "async_save",
+)
 
 
 class RunFolder:
@@ -64,6 +73,8 @@ class RunFolder:
         self.step = 0
         self._processes = processes
         self._model = model_config(model)
+        self._aside = ThreadPoolExecutor(1) if options.async_save else None
+        self._writing: Future[None] | None = None
         config = {
             "autoregress": autoregress.__version__,
             "model": self._model,
@@ -72,6 +83,7 @@ class RunFolder:
             "data": data,
         }
         processes.from_first(lambda: self._set_up(config))
+        self._writers = processes.aside() if options.async_save else processes
 
     def _set_up(self, config: dict[str, Any]) -> None:
         path = self.path
@@ -105,7 +117,8 @@ class RunFolder:
             self.step = state.position.step
             if state.position.at_best:
                 # The run may have been killed before it could write them.
-                best = self._write_weights(state)
+                best = state.weights()
+                self._write_weights(best)
             elif state.position.best_epoch:
                 best = read_weights(self.path / WEIGHTS, self._model)
         else:
@@ -122,22 +135,43 @@ class RunFolder:
             FloatingPointError: the weights are no longer finite; nothing is written.
         """
         state.require_finite()
-        state.write(self.path)
+        self._wait()
+        snapshot = state.snapshot(copied=self._aside is not None)
         self.step = state.position.step
-        if state.position.at_best:
-            self._write_weights(state)
+        if self._aside is None:
+            self._write(snapshot)
+        else:
+            self._writing = self._aside.submit(self._write, snapshot)
 
-    def _write_weights(self, state: State) -> dict[str, Tensor]:
-        weights, path = state.weights(), self.path / WEIGHTS
-        self._processes.from_first(lambda: write_weights(path, weights, self._model))
-        return weights
+    def _write(self, snapshot: Snapshot) -> None:
+        snapshot.write(self.path, self._writers)
+        if snapshot.best is not None:
+            self._write_weights(snapshot.best)
+
+    def _write_weights(self, weights: dict[str, Tensor]) -> None:
+        path = self.path / WEIGHTS
+        self._writers.from_first(lambda: write_weights(path, weights, self._model))
+
+    def _wait(self) -> None:
+        """Until the last checkpoint is on the disk; what went wrong with it is raised here."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
 
     @contextmanager
-    def own_log(self) -> Iterator[None]:
-        """In which what other processes than the first print goes to logs, and how they end."""
-        if self._processes.first:
-            yield
-            return
+    def in_use(self) -> Iterator[None]:
+        """In which what other processes than the first print goes to logs, and how they end.
+
+        After it the last checkpoint is on the disk.
+        """
+        with nullcontext() if self._processes.first else self._own_log():
+            try:
+                yield
+            finally:
+                self._wait()
+
+    @contextmanager
+    def _own_log(self) -> Iterator[None]:
         path = self.path / "logs" / f"rank-{self._processes.rank}.log"
         make_folder(path.parent)
         with path.open("a", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):

@@ -131,7 +131,7 @@ def fit(
     saved_at = time.monotonic()
 
     with (
-        nullcontext() if folder is None else folder.own_log(),
+        nullcontext() if folder is None else folder.in_use(),
         torch.random.fork_rng(**_generators(device)),
         Interrupts(agreed=processes.size > 1) as interrupts,
         Report(options.max_epochs, total, now.step, quiet=quiet or not processes.first) as report,

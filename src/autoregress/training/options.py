@@ -43,6 +43,7 @@ class Training:
         patience: Stop after so many epochs without better validation nats; 0 to never stop early.
         checkpoint_minutes: Time between checkpoints within an epoch; there is one after each in
             any case.
+        async_save: Write checkpoints while training goes on, from a copy in the memory of the CPU.
         seed: Of everything random in training: the order of examples, dropout, fresh orderings.
         device: Where to compute, for example cuda; by default where the model is.
         sharding: What each of several processes has of the weights, their gradients and the
@@ -68,6 +69,7 @@ class Training:
     precision: Precision = "float32"
     patience: int = 30
     checkpoint_minutes: float = 10.0
+    async_save: bool = False
     seed: int = 0
     device: str | None = None
     sharding: Sharding = "none"
