@@ -3,7 +3,7 @@ import torch
 from conftest import all_states
 from scipy.stats import chi2
 
-from autoregress.conditionals import Bernoulli, Categorical, from_columns
+from autoregress.conditionals import Bernoulli, Categorical, CoarseToFine, Stacked, from_columns
 from autoregress.symbols import Columns, Symbols
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -48,6 +48,26 @@ def test_draws_follow_the_table(conditional):
     assert not seen[~possible].any()
     statistic = ((seen - count * table) ** 2 / (count * table))[possible].sum()
     assert statistic < chi2.ppf(0.999, int(possible.sum()) - 1)
+
+
+def fine(coarse):
+    return Categorical(torch.tensor([[0.5, -2.0], [0.1, 3.0]])[coarse])
+
+
+@pytest.mark.parametrize("temperature", [0.2, 1.0, 7.0])
+@pytest.mark.parametrize(
+    "conditional",
+    [
+        Bernoulli(torch.randn(3)),
+        Categorical(torch.tensor([[0.3, -1.0, -torch.inf, 1.2]])),
+        CoarseToFine(Categorical(torch.randn(3, 2)), fine),
+        Stacked([Categorical(torch.randn(4, 3)), Categorical(torch.randn(4, 3))], 1),
+    ],
+)
+def test_a_temperature_is_a_power_of_the_probabilities(conditional, temperature):
+    power = conditional.table() ** (1 / temperature)
+    expected = power / power.sum(-1, keepdim=True)
+    assert torch.allclose(conditional.tempered(temperature).table(), expected)
 
 
 @pytest.mark.parametrize("levels", [(2, 2, 2), (3, 3), (2, 5, 3, 2), (4,), (2,)])

@@ -348,6 +348,23 @@ def test_sampling_is_a_function_of_the_generator():
     assert not torch.equal(a, c)
 
 
+def test_cold_draws_are_the_likeliest_symbols():
+    model = make((3,) * 8, **OPTIONS["direct"])
+    known = torch.tensor([True] * 3 + [False] * 5)
+    given = model.sample(9)
+    cold = model.complete(given, known, temperature=1e-9)
+    assert torch.equal(cold[:, known], given[:, known])
+    likeliest = model.forward(cold).table().argmax(-1)
+    assert torch.equal(cold[:, ~known], likeliest[:, ~known])
+    assert torch.equal(*model.sample(2, temperature=1e-9))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_temperatures_that_make_no_sense(temperature):
+    with pytest.raises(ValueError, match="temperature must be above 0"):
+        make((2,) * 8, **OPTIONS["direct"]).sample(1, temperature=temperature)
+
+
 def test_completions_have_exact_conditional_frequencies():
     """A known prefix of the model's own ordering: p(unknown | known) by enumeration."""
     model = ar.MADE(4, 2, hidden=(8,), direct=True, orderings=[[2, 0, 3, 1]])

@@ -485,6 +485,15 @@ def test_what_cannot_be_known_is_refused():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("symbols", [2, 256])
+def test_cold_draws_are_the_likeliest_symbols(symbols):
+    model = make((4, 1, 2, 2), symbols, subscale=(2, 1, 1))
+    x = model.continue_clip(torch.randint(symbols, (3, 1, 1, 2, 2)), 3, temperature=1e-9)
+    likeliest = model.forward(x, member=model._member(1)).table().argmax(-1)
+    assert torch.equal(x[:, 1:], likeliest[:, 1:])
+
+
+@torch.no_grad()
 def test_a_clip_is_continued_by_a_sliding_window():
     model = make((4, 1, 2, 2), subscale=(2, 1, 1), priming=(0, 1, 3))
     x = torch.randint(2, (2, 5, 1, 2, 2))

@@ -33,6 +33,10 @@ class Conditional(Protocol):
         """One symbol of each distribution, int64."""
         ...
 
+    def tempered(self, temperature: float) -> Conditional:
+        """The distributions of which p(level)^(1 / temperature) is a multiple."""
+        ...
+
     def table(self) -> Tensor:
         """Probability of every level, float64 of shape (…, K); sums to 1 over the last axis."""
         ...
@@ -65,6 +69,9 @@ class Bernoulli:
         )
         return (uniform < logits.double().sigmoid()).long()
 
+    def tempered(self, temperature: float) -> Bernoulli:
+        return Bernoulli(self.logits / temperature)
+
     def table(self) -> Tensor:
         one = self.logits.double().sigmoid()
         return torch.stack([(-self.logits.double()).sigmoid(), one], dim=-1)
@@ -86,6 +93,9 @@ class Categorical:
         table = self.table()
         flat = table.view(-1, table.shape[-1])
         return torch.multinomial(flat, 1, generator=generator).view(table.shape[:-1])
+
+    def tempered(self, temperature: float) -> Categorical:
+        return Categorical(self.logits / temperature)
 
     def table(self) -> Tensor:
         return self.logits.double().softmax(-1)
@@ -123,6 +133,9 @@ class CoarseToFine:
         coarse = self.coarse.sample(generator)
         return coarse * self.base + self.fine(coarse).sample(generator)
 
+    def tempered(self, temperature: float) -> Categorical:
+        return Categorical(self.logits / temperature)
+
     def table(self) -> Tensor:
         return self.logits.double().softmax(-1)
 
@@ -144,6 +157,9 @@ class Stacked:
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         return torch.stack([part.sample(generator) for part in self.parts], self.dim)
+
+    def tempered(self, temperature: float) -> Stacked:
+        return Stacked([part.tempered(temperature) for part in self.parts], self.dim)
 
     def table(self) -> Tensor:
         return torch.stack([part.table() for part in self.parts], self.dim)

@@ -194,6 +194,7 @@ class AutoregressiveModel(nn.Module, ABC):
         count: int,
         context: Tensor | None = None,
         *,
+        temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draws of the model, (count, *event_shape) int64.
@@ -202,7 +203,13 @@ class AutoregressiveModel(nn.Module, ABC):
 
         Args:
             context: (count, context) if the model takes one.
+            temperature: each symbol is drawn from p^(1 / temperature), normalised: below 1 there
+                are fewer unlikely ones. That is another distribution than the model's, and no
+                likelihood of the model's speaks of it.
             generator: on the model's device; torch's own by default.
+
+        Raises:
+            ValueError: a count below 1, or a temperature that is not above 0.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
@@ -213,7 +220,7 @@ class AutoregressiveModel(nn.Module, ABC):
         for index, rows in _groups(chosen):
             part = None if context is None else context[rows]
             out[rows] = traverse(
-                self, _draw(generator), len(rows), context=part, member=members[index]
+                self, _draw(generator, temperature), len(rows), context=part, member=members[index]
             )
         return out
 
@@ -224,6 +231,7 @@ class AutoregressiveModel(nn.Module, ABC):
         known: Array,
         context: Tensor | None = None,
         *,
+        temperature: float = 1.0,
         generator: torch.Generator | None = None,
         return_log_prob: Literal[False] = False,
     ) -> Tensor: ...
@@ -235,6 +243,7 @@ class AutoregressiveModel(nn.Module, ABC):
         known: Array,
         context: Tensor | None = None,
         *,
+        temperature: float = 1.0,
         generator: torch.Generator | None = None,
         return_log_prob: Literal[True],
     ) -> tuple[Tensor, Tensor]: ...
@@ -246,6 +255,7 @@ class AutoregressiveModel(nn.Module, ABC):
         known: Array,
         context: Tensor | None = None,
         *,
+        temperature: float = 1.0,
         generator: torch.Generator | None = None,
         return_log_prob: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
@@ -258,15 +268,16 @@ class AutoregressiveModel(nn.Module, ABC):
         Args:
             x: integer symbols (batch, *event_shape); those not known may be anything.
             known: bool, (*event_shape) or (batch, *event_shape).
+            temperature: as in :meth:`sample`; only with 1 are the draws exact.
             return_log_prob: also return log p(unknown | known) in nats of what was drawn,
-                (batch,) float64.
+                (batch,) float64; the model's, whatever the temperature.
 
         Returns:
             (batch, *event_shape) int64, equal to x where known.
 
         Raises:
-            ValueError: wrong shape, dtype or symbols, or a set that this model cannot
-                condition on.
+            ValueError: wrong shape, dtype or symbols, a temperature that is not above 0, or a
+                set that this model cannot condition on.
         """
         x, known = self._checked_known(x, known)
         x, context = self._checked(x.where(known, 0), context)
@@ -274,7 +285,7 @@ class AutoregressiveModel(nn.Module, ABC):
         for rows, mask, members in self._by_known(known):
             part = None if context is None else context[rows]
             given = self._given(x[rows], mask, part, members)
-            out[rows] = self._complete(x[rows], mask, part, members, given, generator)
+            out[rows] = self._complete(x[rows], mask, part, members, given, temperature, generator)
             if return_log_prob:
                 all_known = torch.ones_like(mask)
                 everything = self._given(out[rows], all_known, part, members)
@@ -342,6 +353,7 @@ class AutoregressiveModel(nn.Module, ABC):
         context: Tensor | None,
         members: Sequence[Member],
         given: Tensor,
+        temperature: float,
         generator: torch.Generator | None,
     ) -> Tensor:
         """Completes rows that share a known set (D,), by log p(known) of each member."""
@@ -352,7 +364,7 @@ class AutoregressiveModel(nn.Module, ABC):
         for index, rows in _groups(chosen):
             part = None if context is None else context[rows]
             values = {position: symbols[rows] for position, symbols in clamp.items()}
-            choose = _draw(generator, values)
+            choose = _draw(generator, temperature, values)
             out[rows] = traverse(self, choose, len(rows), context=part, member=members[index])
         return out
 
@@ -406,11 +418,21 @@ def _groups(index: Tensor) -> list[tuple[int, Tensor]]:
     return [(int(value), (index == value).nonzero().flatten()) for value in index.unique()]
 
 
-def _draw(generator: torch.Generator | None, known: dict[int, Tensor] | None = None) -> Choose:
+def _draw(
+    generator: torch.Generator | None,
+    temperature: float,
+    known: dict[int, Tensor] | None = None,
+) -> Choose:
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be above 0, got {temperature}")
     known = known or {}
 
     def choose(position: int, conditional: Conditional) -> Tensor:
         symbols = known.get(position)
-        return conditional.sample(generator) if symbols is None else symbols
+        if symbols is not None:
+            return symbols
+        if temperature != 1:
+            conditional = conditional.tempered(temperature)
+        return conditional.sample(generator)
 
     return choose

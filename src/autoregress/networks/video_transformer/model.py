@@ -388,6 +388,7 @@ class VideoTransformer(AutoregressiveModel):
         context: Tensor | None = None,
         *,
         given: int | None = None,
+        temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draws more frames than a clip has, by a window of the trained length T.
@@ -403,6 +404,7 @@ class VideoTransformer(AutoregressiveModel):
             context: (batch, context) if the model takes one.
             given: how many frames each window is given, one of ``priming``; by default the
                 most that x has.
+            temperature: as in :meth:`sample`; only with 1 are the draws exact.
 
         Returns:
             (batch, known frames + frames, C, H, W) int64, which begins with x.
@@ -432,7 +434,9 @@ class VideoTransformer(AutoregressiveModel):
         while x.shape[1] < total:
             window = x.new_zeros(len(x), *self.event_shape)
             window[:, :given] = x[:, -given:]
-            drawn = self.complete(window, known, context, generator=generator)
+            drawn = self.complete(
+                window, known, context, temperature=temperature, generator=generator
+            )
             x = torch.cat([x, drawn[:, given:]], dim=1)
         return x[:, :total].long()
 
