@@ -12,6 +12,7 @@ from autoregress.data.arrays import holds_split
 from autoregress.data.dataset import Source, held_out
 from autoregress.data.images import ImageFolder
 from autoregress.data.shards import holds_part, holds_shards
+from autoregress.data.tables import MAX_CATEGORIES
 from autoregress.data.videos import DEFAULT_FRAMES, holds_videos
 from autoregress.symbols import Symbols
 
@@ -49,7 +50,7 @@ class Examples:
     holdout: float = 0.1
     symbols: tuple[int, ...] = ()
     labels_from: tuple[Path, ...] = ()
-    max_categories: int = 256
+    max_categories: int = MAX_CATEGORIES
     size: tuple[int, int] | None = None
     grey: bool | None = None
     levels: int | None = None
@@ -90,6 +91,8 @@ class Examples:
                 levels=symbols if self.levels is None else self.levels,
                 stride=self.stride,
                 step=self.step,
+                labels_from=self.labels_from,
+                max_categories=self.max_categories,
             )
             return shards
         if holds_videos(self.data, gif=self.frames is not None):

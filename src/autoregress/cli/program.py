@@ -40,9 +40,10 @@ Verb = (
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs a verb. Exit status 2 for a user's mistake, 1 for a failed run, 130 for Ctrl-C."""
     processes = Processes(rank=int(os.environ.get("RANK", "0")))
+    verb: Callable[[], None] | None = None
     try:
         with _silent(unless=processes.first):
-            verb: Callable[[], None] = tyro.cli(
+            verb = tyro.cli(
                 HelptextFromCommentsOff[Verb],  # type: ignore[arg-type]  # a union is a form of type
                 prog="autoregress",
                 description=f"{sys.modules['autoregress'].__doc__} Version {__version__}.",
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if processes.first or isinstance(verb, Train | Evaluate):
                 verb()
     except KeyboardInterrupt:
-        status, message = 130, "interrupted; the same command resumes a training run"
+        status, message = 130, f"interrupted{_again(verb)}"
     except BrokenPipeError:  # whoever was reading, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -64,11 +65,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         status, message = 1, str(error)
     except (ValueError, OSError) as error:
         status, message = 2, str(error)
-    except RuntimeError as error:
-        if not is_lost(error):
+    except (RuntimeError, MemoryError) as error:
+        if _is_out_of_memory(error):
+            status, message = 1, f"there is not enough memory; {_less(verb)}"
+        elif is_lost(error):
+            status, message = 1, f"another process of the run has ended{_again(verb)}"
+        else:
             raise
-        status = 1
-        message = "another process of the run has ended; the same command resumes a training run"
     else:
         processes.leave()
         return
@@ -77,6 +80,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     if processes.may_speak():
         print(f"autoregress: {message}", file=sys.stderr)
     sys.exit(status)
+
+
+def _again(verb: object) -> str:
+    """What the same command does after it was broken off."""
+    match verb:
+        case Train():
+            return "; the same command resumes a training run"
+        case Prepare():
+            return "; the same command begins anew"
+    return ""
+
+
+def _less(verb: object) -> str:
+    """What takes less memory."""
+    match verb:
+        case Train():
+            return (
+                "a larger --accumulate takes less of it, and so does a smaller --batch-size in "
+                "another run folder; autoregress plan says how much a run takes"
+            )
+        case Evaluate():
+            return "a smaller --batch-size takes less of it"
+    return "fewer examples at once take less of it"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether it is torch's word, or Python's, for a lack of memory, be it of a GPU."""
+    words = ("out of memory", "DefaultCPUAllocator")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 @contextmanager
