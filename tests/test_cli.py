@@ -357,6 +357,28 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(folder, caps
     assert re.search(r"step \d+; the last checkpoint", capsys.readouterr().err)
 
 
+HUGE = 10**15  # of anything: more than a process can address
+
+
+def test_what_is_too_large_for_memory_gets_one_sentence(run_folder, monkeypatch, capsys):
+    monkeypatch.chdir(run_folder)
+    train = ["train", "made", "--data", "data.npz", "--run", "new"]
+    for arguments, remedy in (
+        ([*train, "--hidden", HUGE], "--accumulate"),
+        (["sample", "run", "--out", "s.npz", "--count", HUGE], "fewer examples"),
+    ):
+        assert run(*arguments) == 1
+        said = capsys.readouterr().err
+        assert re.fullmatch(rf"autoregress: there is not enough memory; .*{remedy}.*\n", said)
+
+    def exhausted(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(ar.MADE, "log_prob", exhausted)
+    assert run("evaluate", "run", "--data", "data.npz:valid") == 1
+    assert "a smaller --batch-size" in capsys.readouterr().err
+
+
 def test_ctrl_c_leaves_a_run_that_goes_on(folder):
     command = [sys.executable, "-m", "autoregress", "train", "made", "--data", "data.npz"]
     command += ["--run", "run", "--max-epochs", "100000", "--patience", "0", "--hidden", "8"]

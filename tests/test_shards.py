@@ -505,6 +505,7 @@ def test_prepared_tests_and_what_does_not_fit(folder, capsys):
     assert run("prepare", "--data", "images", "--levels", 4, "--out", "pictures") == 0
     flipped = bytearray(Path("tests/test-00000.npy").read_bytes())
     flipped[-1] ^= 1
+    labels, most = ["--labels-from", "table.csv"], ["--max-categories", 9]
     for arguments, message in [
         (["evaluate", "run", "--data", "others"], "prepared with symbols 7; this model takes 3"),
         (["evaluate", "run", "--data", "pictures:train"], r"\(1, 6, 6\); this model takes \(6,\)"),
@@ -512,6 +513,11 @@ def test_prepared_tests_and_what_does_not_fit(folder, capsys):
         (["train", "made", "--data", "pictures", "--levels", 2, "--run", "new"], "levels 4, not 2"),
         (["train", "made", "--data", "pictures", "--size", 8, 8, "--run", "new"], r"size \(6, 6\)"),
         (["train", "made", "--data", "pictures", "--stride", 2, "--run", "new"], "were cut when"),
+        (["train", "made", "--data", "others:test", *labels, "--run", "new"], "labels that it was"),
+        (
+            ["train", "made", "--data", "others:test", *most, "--run", "new"],
+            "autoregress prepare reads",
+        ),
         ([*prepare, "images"], "not empty"),
         ([*prepare, "tests", "--symbols", 7], r"symbols was \[\], not \[7\]"),
     ]:
@@ -521,6 +527,20 @@ def test_prepared_tests_and_what_does_not_fit(folder, capsys):
     Path("tests/test-00000.npy").write_bytes(flipped)
     assert run(*prepare, "tests") == 2
     assert "damaged" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_that_the_same_command_prepares_them_anew(folder, capsys, monkeypatch):
+    prepare = ["prepare", "--data", "images", "--out", "shards"]
+
+    def interrupt(self: ImageFolder, index: Tensor) -> Tensor:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageFolder, "__getitem__", interrupt)
+        assert run(*prepare) == 130
+    said = capsys.readouterr().err
+    assert said == "autoregress: interrupted; the same command begins anew\n"
+    assert run(*prepare) == 0
 
 
 def test_what_was_skipped_is_written_down(folder, capsys):

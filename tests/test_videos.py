@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 from pathlib import Path
 
@@ -541,3 +542,9 @@ def test_what_is_no_film(tmp_path):
         for shape in ((2, 3, 4, 4), (2, 5, 2, 4, 4), (2, 9)):
             with pytest.raises(ValueError, match=r"cannot be shown as a film.*\.npz"):
                 write(tmp_path / name, torch.zeros(shape, dtype=torch.uint8), 2)
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_left_to_the_process_that_waits_for_workers():
+    ((_, handling),) = videos._each(signal.getsignal, [signal.SIGINT], 2, quiet=True)  # type: ignore
+    assert handling == signal.SIG_IGN

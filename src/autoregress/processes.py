@@ -151,6 +151,6 @@ def _joined() -> Processes:
     return Processes(rank, size, store)
 
 
-def is_lost(error: RuntimeError) -> bool:
+def is_lost(error: Exception) -> bool:
     """Whether it is torch's word for another process that does not answer any more."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)

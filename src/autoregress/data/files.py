@@ -16,7 +16,7 @@ from autoregress.data.images import SUFFIXES as IMAGES
 from autoregress.data.images import ImageFolder, picture
 from autoregress.data.published import is_published, read_published
 from autoregress.data.shards import Shards, holds_shards
-from autoregress.data.tables import read_csv, write_csv
+from autoregress.data.tables import MAX_CATEGORIES, read_csv, write_csv
 from autoregress.data.videos import DEFAULT_FRAMES, VideoFolder, holds_videos
 from autoregress.symbols import Columns, Symbols
 
@@ -35,7 +35,7 @@ def read(
     symbols: int | tuple[int, ...] | None = None,
     columns: Columns | None = None,
     partial: bool = False,
-    max_categories: int = 256,
+    max_categories: int = MAX_CATEGORIES,
     labels_from: Sequence[str | Path] = (),
     size: tuple[int, int] | None = None,
     grey: bool | None = None,
@@ -80,6 +80,8 @@ def read(
             levels=symbols if levels is None else levels,
             stride=stride,
             step=step,
+            labels_from=labels_from,
+            max_categories=max_categories,
         )
         if columns not in (None, shards.columns):
             raise ValueError(f"{path} was prepared with other labels than the model's")

@@ -35,6 +35,7 @@ from torch import Tensor
 
 from autoregress.data.ahead import ahead
 from autoregress.data.dataset import Data, Source
+from autoregress.data.tables import MAX_CATEGORIES
 from autoregress.storage import make_folder, unreadable, write_json
 from autoregress.symbols import Columns, Symbols
 
@@ -150,10 +151,17 @@ class Shards:
         levels: int | Sequence[int] | None = None,
         stride: int = 1,
         step: int | None = None,
+        labels_from: Sequence[str | Path] = (),
+        max_categories: int = MAX_CATEGORIES,
     ) -> None:
-        """Raises ValueError unless the examples are as those of images or videos read so."""
+        """Raises ValueError unless the examples are as those of a file or a folder read so."""
         if (stride, step) != (1, None):
             raise ValueError(f"{self._folder} holds clips that were cut when they were prepared")
+        if labels_from or max_categories != MAX_CATEGORIES:
+            raise ValueError(
+                f"{self._folder} has the labels that it was prepared with; labels_from and "
+                "max_categories are for tables, as autoregress prepare reads them"
+            )
         if levels is not None:
             levels = Symbols(self.event_shape, levels).compact
         shape = self.event_shape

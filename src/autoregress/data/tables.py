@@ -16,6 +16,7 @@ from torch import Tensor
 from autoregress.data.dataset import Data
 from autoregress.symbols import Columns
 
+MAX_CATEGORIES = 256
 MISSING = frozenset({"", "?", "nan", "NaN"})
 # "01" is a code and not the number 1, "1.0" is what a table with gaps makes of 1.
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})(\.0*)?", re.ASCII)
@@ -28,7 +29,7 @@ def read_csv(
     symbols: int | tuple[int, ...] | None = None,
     columns: Columns | None = None,
     partial: bool = False,
-    max_categories: int = 256,
+    max_categories: int = MAX_CATEGORIES,
     labels_from: Sequence[str | Path] = (),
 ) -> Data:
     """The rows of a CSV file (UTF-8, commas): x (N, D), every column a category.

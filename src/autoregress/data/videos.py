@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -273,7 +274,9 @@ def _each(
         yield from zip(_progress(paths, quiet), map(attempt, paths), strict=True)
         return
     # Processes and not threads, of which PyAV cannot tell whose the decoder's complaints are.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    # Ctrl-C is for the process that waits for them.
+    quietly = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+    with ProcessPoolExecutor(workers, get_context("spawn"), **quietly) as pool:
         yield from zip(_progress(paths, quiet), pool.map(attempt, paths), strict=True)
 
 

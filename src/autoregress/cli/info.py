@@ -1,0 +1,57 @@
+"""What is known of a run."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import Positional
+
+from autoregress.cli.wording import shortened
+from autoregress.storage import load
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a run folder or a saved model holds.
+
+    autoregress info runs/mine
+
+    Args:
+        run: A run folder, or one that ar.save wrote.
+    """
+
+    run: Positional[Path]
+
+    def __call__(self) -> None:
+        model = load(self.run)
+        symbols = model.symbols
+        lines: dict[str, Any] = {
+            "model": type(model).__name__,
+            "event shape": symbols.event_shape,
+            "symbols": shortened(symbols.compact),
+            "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+            "members": len(model.members),
+            **{name: shortened(value) for name, value in model.options.items()},
+        }
+        if symbols.columns:
+            lines["columns"] = ", ".join(
+                f"{name} ({levels})"
+                for name, levels in zip(symbols.columns.names, symbols.levels, strict=True)
+            )
+        config = json.loads((self.run / "config.json").read_text())
+        for key, value in config.get("training", {}).items():
+            lines[f"training: {key}"] = value
+        log = self.run / "log.jsonl"
+        if log.exists():
+            epochs = [json.loads(line) for line in log.read_text().splitlines()]
+            best = min(epochs, key=lambda e: e.get("valid_nats") or math.inf, default=None)
+            lines["epochs"] = len(epochs)
+            if best and best.get("valid_nats") is not None:
+                lines["best epoch"] = f"{best['epoch']}: {best['valid_nats']:.4f} validation nats"
+        width = max(map(len, lines))
+        for key, value in lines.items():
+            print(f"{key:{width}}  {value}")

@@ -1,0 +1,88 @@
+"""Examples prepared for training, as shards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tyro.conf import OmitArgPrefixes
+
+from autoregress.cli.examples import Examples
+from autoregress.data import write_shards
+from autoregress.data.dataset import Source
+from autoregress.data.shards import INDEX, check_free, check_prepared
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Decode, scale and cut examples once, into shards of which training reads what it needs.
+
+    autoregress prepare --data clips --out shards --frames 16 --size 64 64
+
+    Shards are .npy files with an index. The same command again checks that they are whole. No
+    more than a few examples at a time are in memory, except those of .npz and .csv files and of
+    MNIST's and CIFAR-10's own.
+
+    Args:
+        out: The folder of shards: of examples to train on and of those to validate on.
+        split: Write all examples as this one split instead, and hold none out.
+        workers: How many decode videos or images at the same time.
+        megabytes: About the size of a shard.
+        seed: Of which examples are held out; training has the same default.
+    """
+
+    examples: OmitArgPrefixes[Examples]
+    out: Path
+    split: Literal["train", "valid", "test"] | None = None
+    workers: int = 1
+    megabytes: int = 256
+    seed: int = 0
+
+    def __call__(self) -> None:
+        made_of = self._made_of()
+        if (self.out / INDEX).exists():
+            counts = check_prepared(self.out, made_of)
+            print(f"{self.out} is whole: {_counted(counts)}")
+            return
+        check_free(self.out)
+        splits = self._splits()
+        skipped = [
+            (str(path), reason)
+            for source in splits.values()
+            for path, reason in getattr(source, "skipped", [])
+        ]
+        notes = {"made_of": made_of, "skipped": sorted(set(skipped))}
+        write_shards(
+            self.out,
+            splits,
+            megabytes=self.megabytes,
+            workers=self.workers,
+            notes=notes,
+            quiet=False,
+        )
+        counts = {name: len(source) for name, source in splits.items()}
+        shape = next(iter(splits.values())).event_shape
+        print(f"{_counted(counts)} examples of shape {shape} in {self.out}")
+
+    def _splits(self) -> dict[str, Source]:
+        if self.split is not None:
+            return {self.split: self.examples.of(self.split, stay=True, workers=self.workers)}
+        train, valid = self.examples.read(self.seed, stay=True, workers=self.workers)
+        return {"train": train, "valid": valid}
+
+    def _made_of(self) -> dict[str, Any]:
+        """All that the shards depend on, as JSON gives it back."""
+        options = asdict(self.examples) | {
+            "split": self.split,
+            "megabytes": self.megabytes,
+            "seed": self.seed,
+        }
+        del options["cache"]
+        return json.loads(json.dumps(options, default=str))
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return " and ".join(f"{count:,} {name}" for name, count in counts.items())
