@@ -79,6 +79,12 @@ def test_the_whole_way_with_an_array(folder, capsys):
     assert np.array_equal(np.load("a.npz")["x"], drawn)
     expected = model.sample(5, generator=torch.Generator().manual_seed(0))
     assert np.array_equal(drawn, expected.numpy())
+    cold = ["--temperature", 1e-9, "--out", "cold.npy"]
+    assert run("sample", "run", *cold) == 0
+    assert len(np.unique(np.load("cold.npy"), axis=0)) == 1
+    assert run("complete", "run", "partial.npz", *cold) == 0
+    x, known = (np.load("partial.npz")[name] for name in ("x", "known"))
+    assert np.array_equal(np.load("cold.npy"), model.complete(x, known, temperature=1e-9).numpy())
 
     assert run("complete", "run", "partial.npz", "--out", "c.npz", "--log-prob") == 0
     partial, done = np.load("partial.npz"), np.load("c.npz")
@@ -273,6 +279,7 @@ MISTAKES = {
     "a kind that is not written": (["sample", "run", "--out", "a.jpg"], ".png"),
     "vectors are no picture": (["sample", "run", "--out", "a.png"], ".npz or .csv"),
     "no mask": (["complete", "run", "rows.npy", "--out", "a.npz"], "does not say what is known"),
+    "no temperature": (["sample", "run", "--out", "a.npz", "--temperature", 0], "above 0"),
     "no count": (["sample", "run", "--out", "a.npz", "--count", 0], "at least 1"),
     "another model's run": (
         ["train", "made", "--data", "data.npz", "--run", "run", "--hidden", 7],

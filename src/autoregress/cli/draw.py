@@ -27,6 +27,8 @@ class Sample:
         out: A .png (images, or vectors of square length), .npy, .npz or .csv file; for clips a
             .gif or .mp4 to look at, or .mkv, which loses nothing and is a file for each.
         count: How many.
+        temperature: Below 1 for fewer unlikely symbols; other than 1 it is not the model's own
+            distribution that is drawn from.
         rate: Frames a second, of clips.
         seed: The same seed draws the same.
         device: Where to compute, for example cuda.
@@ -35,6 +37,7 @@ class Sample:
     run: Positional[Path]
     out: Path
     count: int = 16
+    temperature: float = 1.0
     rate: int = 10
     seed: int = 0
     device: str = "cpu"
@@ -42,7 +45,8 @@ class Sample:
     def __call__(self) -> None:
         datasets.check_writable(self.out)
         model = load(self.run).to(self.device)
-        x = model.sample(self.count, generator=_generator(self.device, self.seed))
+        generator = _generator(self.device, self.seed)
+        x = model.sample(self.count, temperature=self.temperature, generator=generator)
         files = datasets.write(
             self.out, x.cpu(), model.symbols.levels, model.symbols.columns, rate=self.rate
         )
@@ -65,8 +69,10 @@ class Complete:
         out: An .npz, .npy, .csv or .png file; for clips also .gif, .mp4 or .mkv.
         known_frames: So many first frames of every clip are known.
         known_rows: So many first rows of every image are known.
+        temperature: Below 1 for fewer unlikely symbols; only with 1 are the draws exact.
         stride: Of videos: frames from one frame of a clip to the next.
-        log_prob: Also write log p(unknown | known) of each completion, in nats (.npz and .csv).
+        log_prob: Also write log p(unknown | known) of each completion, in nats (.npz and .csv);
+            the model's own, whatever the temperature.
         rate: Frames a second, of clips.
         seed: The same seed draws the same.
         device: Where to compute, for example cuda.
@@ -77,6 +83,7 @@ class Complete:
     out: Path
     known_frames: int | None = None
     known_rows: int | None = None
+    temperature: float = 1.0
     stride: int = 1
     log_prob: bool = False
     rate: int = 10
@@ -90,6 +97,7 @@ class Complete:
         x, log_prob = model.complete(
             given,
             known,
+            temperature=self.temperature,
             generator=_generator(self.device, self.seed),
             return_log_prob=True,
         )

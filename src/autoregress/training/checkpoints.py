@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -164,7 +164,7 @@ class State:
                 use_async_staging=False,
                 use_non_blocking_copy=False,
             )
-            tensors = DefaultStager(options).stage(tensors)
+            tensors = cast(dict[str, Tensor], DefaultStager(options).stage(tensors))
         best = self.weights() if self.position.at_best else None
         return Snapshot(tensors, asdict(self.position), best)
 
