@@ -47,7 +47,7 @@ class Plan:
         examples: those of them that a device takes.
         part: those that it takes at once.
         weights: the device's.
-        gradients: of these, with what it takes to add up and exchange them.
+        gradients: of these, with what it takes to add them up.
         optimiser: what it remembers of the weights.
         average: their moving average.
         gathered: of weights that the devices share out, what is put together at a time.
@@ -146,11 +146,8 @@ def plan(
     sharded = training.sharding == "full" and devices > 1
     whole = sum(p.nbytes for p in parameters)
     weights = sum(_piece(p, devices) for p in parameters) if sharded else whole
-    # Gradients are whole until the last part is done, if weights are shared out; if they are not,
-    # they are there twice, the second time in the buckets in which they are exchanged.
-    gradients = whole * (2 if devices > 1 else 1)
-    if sharded:
-        gradients = weights if part == examples else whole
+    # Gradients of weights that are shared out are whole, too, until the last part is done.
+    gradients = weights if part == examples else whole
     most = max(2, MOST_NUMBERS // model.dims)
     if part <= most:
         activations, flop = _update(paper, model, training, part)

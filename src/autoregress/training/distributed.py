@@ -47,7 +47,11 @@ def parallel_objective(model: AutoregressiveModel, processes: Processes) -> nn.M
     # buckets, so that a resumed run adds up gradients in the same order as one that was not.
     with _quiet():
         return DistributedDataParallel(
-            objective, init_sync=False, broadcast_buffers=False, find_unused_parameters=True
+            objective,
+            init_sync=False,
+            broadcast_buffers=False,
+            find_unused_parameters=True,
+            gradient_as_bucket_view=True,  # or they are there twice
         )
 
 
