@@ -87,8 +87,8 @@ are runs of a few epochs on one core of a CPU, with AdamW, a falling learning ra
 and bfloat16 matrix products; validation and test are measured in float32. Only what has been run is
 here: no figure is a figure that was not reached.
 
-The longer run ends with the training nats more than one below those of validation, which have
-stopped falling: it is short of regularisation and not of epochs.
+Training nats are means over an epoch, with the weights as they were; validation nats are of the
+averaged weights at its end. Where the first are below the second, more epochs alone would not do.
 
 ![Nats after each epoch](pixels_curves.png)
 

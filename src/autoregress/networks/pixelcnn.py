@@ -130,11 +130,6 @@ class VerticalStack(Causal):
         self.across = nn.ModuleList(
             nn.Linear(2 * features, 2 * features, bias=False) for _ in range(layers)
         )
-        for module in (self.entry, *self.convs, *self.across):
-            assert isinstance(module, nn.Conv2d | nn.Linear)
-            nn.init.kaiming_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor, condition: Condition) -> list[Tensor]:
         # On rows above only; the layers after it may see their own row.

@@ -24,10 +24,10 @@ from autoregress.training import Training
 PAPER = Training(optimiser="rmsprop", lr=1e-3, batch_size=16, max_epochs=200, patience=10)
 
 
-def falling(epochs: int, lr: float, batch_size: int = 32) -> Training:
+def falling(epochs: int, lr: float) -> Training:
     return Training(
         max_epochs=epochs,
-        batch_size=batch_size,
+        batch_size=32,
         lr=lr,
         schedule="cosine",
         warmup=500,
@@ -53,9 +53,9 @@ RECIPES: dict[str, Recipe[PixelOptions]] = {
         "PixelCNN on binarised MNIST, briefly.", PIXELCNN, falling(8, 6e-3)
     ),
     "gated-pixelcnn-mnist": recipe(
-        "Gated PixelCNN on binarised MNIST, in two hours and a half.",
+        "Gated PixelCNN on binarised MNIST, in an hour and a half.",
         GatedPixelCNNOptions(layers=8, features=64, head=64),
-        falling(10, 2e-3, batch_size=16),
+        falling(6, 2e-3),
     ),
     "gated-pixelcnn-mnist-brief": recipe(
         "Gated PixelCNN on binarised MNIST, briefly.", GATED, falling(5, 6e-3)
