@@ -213,7 +213,8 @@ of them take minutes on one core; [the tables](made.md) have those that are as g
   epochs and seed are the same. They have one hidden layer, and direct connections from inputs to
   outputs.
 - log p(x) of n orderings is log (1/n ∑ₒ pₒ(x)), the log-mean-exp of their exact log p. A model of n
-  orderings is measured with its n, and one trained over all with {most} new random ones.
+  orderings is measured with its n, and one trained over all with {most}. These are one list for a
+  set and seed: n orderings are the first n of it.
 - Test nats are the mean of −log p over all test rows. The test is read once for each model. The
   epoch whose weights are kept is chosen on the validation rows in the table below, with the model's
   own orderings, or with 8 where it was trained over all. Validation nats are of the same rows.
