@@ -84,6 +84,10 @@ probability of a row. Lower is better.
   on the same splits; the compressors are given all test rows at once.
 """
 
+CURVES = """
+What several orderings bring, in training and at test, is on [a page of curves](made_curves.md).
+"""
+
 
 def bits(name: str, split: str) -> ar.data.Data:
     file = "mnist/binarized_mnist.npz" if name == "mnist" else f"binary/{name}.npz"
@@ -150,7 +154,7 @@ def baseline_rows(name: str) -> Iterator[dict[str, Any]]:
 def page(rows: list[dict[str, Any]]) -> str:
     names = [name for name in PAPER if any(row["set"] == name for row in rows)]
     parts = [RULES.format(orderings=ORDERINGS), "## MADE\n", *made_table(rows, names)]
-    parts += ["\n## What else there is\n", *other_table(rows, names)]
+    parts += [CURVES, "## What else there is\n", *other_table(rows, names)]
     parts += ["\n## How each was made\n", *command_table(rows)]
     parts += [
         "\nThe page is made from [made.json](made.json) by the benchmark with `--page-only`.\n"

@@ -10,14 +10,13 @@ is there is not run again unless its row is removed.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import tyro
-from tables import ROOT, Figures, nats
+from tables import ROOT, Figures, nats, png
 
 import autoregress as ar
 from autoregress.recipes import RECIPES
@@ -136,7 +135,7 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
         axes.plot(epochs, train, color=f"C{number}", linestyle=":", label=f"{name}, training")
     axes.set_ylim(top=min(95, axes.get_ylim()[1]))
     axes.legend(fontsize="small")
-    return _png(figure)
+    return png(figure)
 
 
 def samples(rows: list[dict[str, Any]]) -> bytes:
@@ -150,13 +149,7 @@ def samples(rows: list[dict[str, Any]]) -> bytes:
         axes.imshow(images, cmap="gray_r", interpolation="nearest")
         axes.set_title(row["recipe"], fontsize="medium")
         axes.set_axis_off()
-    return _png(figure)
-
-
-def _png(figure: Any) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
-    return file.getvalue()
+    return png(figure)
 
 
 def main(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -37,3 +38,10 @@ def nats(row: Row | None) -> str:
         return "–"
     interval = f" ± {row['interval_95']:.2f}" if "interval_95" in row else ""
     return f"{row['test_nats']:.2f}{interval}"
+
+
+def png(figure: Any) -> bytes:
+    """A figure of matplotlib's as a file that depends on nothing but the figure."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+    return file.getvalue()

@@ -51,6 +51,27 @@ def test_the_tree_is_the_one_of_most_information():
     assert edges == {frozenset(e) for e in [(2, 0), (0, 3), (3, 1)]}
 
 
+def test_curves_are_of_one_growing_ensemble():
+    import made_curves
+
+    model = ar.MADE(6, hidden=(20,), orderings=5, direct=True).double()
+    x = torch.tensor(list(itertools.product([0, 1], repeat=6)))
+    growing, alone = made_curves.growing(model, x)
+    for count in range(1, 6):
+        first = model.ensemble(model.orderings[:count])
+        torch.testing.assert_close(growing[count - 1], -first.log_prob(x))
+        mass = (-growing[count - 1]).exp().sum()
+        torch.testing.assert_close(mass, torch.ones((), dtype=torch.float64))
+        assert (growing[count - 1] <= alone[:count].mean(0) + 1e-12).all()
+
+
+def test_differing_bits_are_counted():
+    import made_curves
+
+    a, b = torch.randint(2, (7, 30)), torch.randint(2, (9, 30))
+    assert torch.equal(made_curves.differing(a, b), (a[:, None] != b).sum(2))
+
+
 @pytest.mark.parametrize("shape", [(1, 4, 5), (1, 5, 3), (2, 1, 4), (1, 4, 1)], ids=str)
 def test_a_skewed_map_is_the_same_recurrence(shape):
     import pixels_speed
@@ -103,7 +124,7 @@ def test_the_end_of_a_film_is_held_out(tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        *("made_tables", "made_speed", "pixels_tables", "pixels_speed"),
+        *("made_tables", "made_curves", "made_speed", "pixels_tables", "pixels_speed"),
         *("video_tables", "video_speed", "shards_speed", "distributed_speed"),
     ],
 )
@@ -112,5 +133,5 @@ def test_pages_are_made_from_their_figures(name):
     module = __import__(name)
     file = name.removesuffix("_tables")
     report = json.loads((results / f"{file}.json").read_text())
-    content = report["rows"] if name.endswith("_tables") else report
+    content = report if name.endswith("_speed") else report["rows"]
     assert (results / f"{file}.md").read_text() == module.page(content)
