@@ -2,7 +2,7 @@
 
     autoregress train video-bouncing --data bouncing.npz --run runs/bouncing
 
-The file holds clips such as ``ar.data.bouncing_digits(12_000, levels=2).data().x`` as train, and
+The file holds clips such as ``ar.data.bouncing_digits(10_000, levels=2).data().x`` as train, and
 200 of split="valid" and of split="test" as these. Single-frame subscaling: a slice is a frame,
 given all those before it.
 
@@ -19,9 +19,9 @@ RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
         VideoTransformerOptions(
             subscale=(8, 1, 1),
             kernel=(5, 5, 5),
-            blocks=((1, 8, 8),),
+            blocks=((1, 16, 16),),
             width=64,
-            embedding=64,
+            embedding=32,
             heads=(2,),
             head_width=32,
             encoder_layers=2,
@@ -36,6 +36,7 @@ RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
             warmup=100,
             clip=100.0,
             ema=0.99,
+            precision="bfloat16",
         ),
         shape=(8, 1, 16, 16),
         symbols=2,
