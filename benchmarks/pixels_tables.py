@@ -113,6 +113,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def commands(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield "Minutes are by the clock; the core had other work too.\n"
     yield "| recipe | parameters | epochs | minutes | threads | command |"
     yield "|---|---:|---:|---:|---:|---|"
     for row in rows:
