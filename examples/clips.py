@@ -18,7 +18,7 @@ from autoregress.recipes import RECIPES
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import video_baselines
 
-TRAIN, HELD_OUT = 10_000, 200
+TRAIN, HELD_OUT = 12_000, 200
 KNOWN, LONG = 4, 16  # frames of a continued clip
 CONTINUED = 6
 PAPER, INK, DRAWN, LINE = 255, (28, 33, 40), (13, 92, 199), 219
