@@ -270,8 +270,7 @@ def _next_folder(run: Path) -> Path:
 def _write_last(run: Path, content: dict[str, Any]) -> None:
     """Makes a checkpoint the last one, and removes the one before it."""
     sync_folder(run / content["folder"])
-    text = json.dumps({"sha256": _digest(content), **content})
-    write_file(run / LAST, text.encode())
+    write_file(run / LAST, _signed(content).encode())
     for name in FOLDERS:
         if name != content["folder"]:
             shutil.rmtree(run / name, ignore_errors=True)
@@ -280,8 +279,10 @@ def _write_last(run: Path, content: dict[str, Any]) -> None:
 def _read_last(run: Path) -> dict[str, Any]:
     path = run / LAST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("sha256") == _digest(content):
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+        del content["sha256"]
+        if text == _signed(content):
             return content
     except OSError as error:
         raise unreadable(path, error) from error
@@ -297,8 +298,9 @@ def _damaged(path: Path) -> ValueError:
     )
 
 
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+def _signed(content: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return json.dumps({"sha256": digest, **content})
 
 
 def _file_digest(path: Path) -> str | None:
