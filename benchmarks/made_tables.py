@@ -73,8 +73,8 @@ TRIED = {
     "0.3 nats better on validation, with all orderings and 200 units, and was not measured here.",
     "mnist": "it is what one core does in a quarter of an hour. With dropout of 0.3 validation "
     "stopped at 88.8 after 9 passes, with training far below. 4 orderings were 1.2 nats behind "
-    "after 16 passes and still falling, 8 were further behind: what takes the paper's MADE from "
-    "88.40 to 86.64 is one network for many orderings, and that takes many more passes.",
+    "after 16 passes of 40 and still falling, 8 were further behind: what takes the paper's MADE "
+    "from 88.40 to 86.64 is one network for many orderings, and that takes many more passes.",
     "web": "one choice of settings was run, of a single ordering. EoNADE is a mixture over many, "
     "and those bring something wherever we have tried ([the curves](made_curves.md)).",
 }

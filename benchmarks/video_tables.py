@@ -270,7 +270,8 @@ was trained on one core of a CPU.
 Two of scikit-learn's digits bounce about 16 × 16 for 8 frames of bits; no digit of the test is
 among those of training. Every run has """
             + f"{STEPS:,} updates of {PIXELS:,} pixels; the widest has half the learning rate of\n"
-            "the others.\n",
+            "the others, after a run at theirs of which validation and test figures were seen "
+            "together.\n",
             *comparison(rows),
             "\n## Beside what clips would otherwise be kept with\n",
             *against(rows),

@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from autoregress.cli import main
+
 # The models here are tiny: a second thread costs more than it does.
 torch.set_num_threads(1)
 
@@ -21,6 +23,15 @@ def float64() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+
+
+def run(*arguments: object) -> int | str:
+    """The exit status of a command."""
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as exit_:
+        return exit_.code or 0
+    return 0
 
 
 def all_states(levels: Sequence[int]) -> Tensor:

@@ -14,21 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import run
 from PIL import Image
 
 import autoregress as ar
-from autoregress.cli import main
 
 QUICK = ["--max-epochs", "2", "--hidden", "12"]
-
-
-def run(*arguments):
-    """The exit status of a command."""
-    try:
-        main([str(a) for a in arguments])
-    except SystemExit as exit_:
-        return exit_.code or 0
-    return 0
 
 
 @pytest.fixture

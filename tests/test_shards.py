@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
 import autoregress as ar
-from autoregress.cli import main
 from autoregress.data import Data, Shards, VideoFolder, bouncing_digits, read, shards, write
 from autoregress.data.ahead import ahead
 from autoregress.data.dataset import held_out
@@ -406,15 +406,6 @@ def test_reading_ahead_is_bounded_and_stops_with_its_consumer():
 
 
 # ------------------------------------------------------------------------------- command line
-
-
-def run(*arguments):
-    """The exit status of a command."""
-    try:
-        main([str(a) for a in arguments])
-    except SystemExit as exit_:
-        return exit_.code or 0
-    return 0
 
 
 @pytest.fixture

@@ -209,15 +209,24 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}")
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} is damaged: it does not describe a model")
+    return config
+
+
+def read_json(path: Path) -> Any:
+    """What a file holds.
+
+    Raises:
+        ValueError: it cannot be read, or is no JSON.
+    """
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} is damaged: it does not describe a model")
-    return config
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

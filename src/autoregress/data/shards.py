@@ -36,7 +36,7 @@ from torch import Tensor
 from autoregress.data.ahead import ahead
 from autoregress.data.dataset import Data, Source
 from autoregress.data.tables import MAX_CATEGORIES
-from autoregress.storage import make_folder, unreadable, write_json
+from autoregress.storage import make_folder, read_json, unreadable, write_json
 from autoregress.symbols import Columns, Symbols
 
 INDEX = "shards.json"
@@ -234,12 +234,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     if not path.exists() and (folder / UNFINISHED).exists():
         raise ValueError(f"{folder} was not prepared to the end; the same command does it anew")
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    index = read_json(path)
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise ValueError(f"{path} is not the index of shards that this version can read")
     return index
