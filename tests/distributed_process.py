@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from autoregress.cli import main
 from autoregress.evaluation import evaluate
+from autoregress.mixture import Mixture
 from autoregress.model import AutoregressiveModel
 from autoregress.networks.made import MADE
 from autoregress.networks.pixelcnn import GatedPixelCNN
@@ -61,7 +62,16 @@ def pixels() -> GatedPixelCNN:
     return GatedPixelCNN((3, 4, 4), 4, layers=1, features=6, scales=(2,))
 
 
-FAMILIES = {"made": made, "video": video, "pixels": pixels, "partly": Partly}
+def mixture() -> Mixture:
+    return Mixture(
+        [
+            MADE((1, 4, 4), 2, hidden=(8,), orderings=3),
+            GatedPixelCNN((1, 4, 4), 2, layers=1, features=4),
+        ]
+    )
+
+
+FAMILIES = {"made": made, "video": video, "pixels": pixels, "mixture": mixture, "partly": Partly}
 
 
 def example(family: str) -> tuple[AutoregressiveModel, Tensor, Tensor]:
@@ -105,9 +115,9 @@ def everything(folder: Path) -> dict[str, Any]:
     processes = join()
     found: dict[str, Any] = {"scores": scores(4, 36), "same batches": scores(12 * processes.size)}
     for sharding, (family, accumulate) in product(
-        ("none", "full"), [("made", 1), ("video", 2), ("pixels", 1), ("partly", 2)]
+        ("none", "full"), [("made", 1), ("video", 2), ("pixels", 1), ("mixture", 1), ("partly", 2)]
     ):
-        if (processes.size, sharding) == (4, "full") and family in ("made", "pixels"):
+        if (processes.size, sharding) == (4, "full") and family in ("made", "pixels", "mixture"):
             continue  # for the sake of time
         name = f"{family}, sharding {sharding}"
         options = {"max_epochs": 1, "accumulate": accumulate, "sharding": sharding}

@@ -43,7 +43,7 @@ def test_shares_are_equal_and_every_example_counts_once(count, size):
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("family", ["made", "video", "pixels"])
+@pytest.mark.parametrize("family", ["made", "video", "pixels", "mixture"])
 def test_what_is_random_does_not_depend_on_the_parts_of_an_update(family):
     whole, parts = (train(family, max_epochs=1, accumulate=n) for n in (1, 4))
     assert parts == pytest.approx(whole, rel=1e-11)
@@ -134,7 +134,7 @@ def found(job: Path, size: int) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4])
-@pytest.mark.parametrize("family", ["made", "video", "pixels", "partly"])
+@pytest.mark.parametrize("family", ["made", "video", "pixels", "mixture", "partly"])
 def test_the_losses_are_the_same(job, size, family):
     alone = train(family, max_epochs=1)
     curves = [v for k, v in found(job, size).items() if k.startswith(f"{family}, sharding")]

@@ -13,6 +13,7 @@ LAYERS = [
     "conditionals",
     "traversal",
     "model",
+    "mixture",
     "networks",
     "processes",
     "evaluation",

@@ -5,6 +5,7 @@ __version__ = "0.1.0"
 from autoregress import data
 from autoregress.checks import Causality, check_causality, check_faces, check_normalisation
 from autoregress.evaluation import Score, evaluate
+from autoregress.mixture import Mixture
 from autoregress.model import AutoregressiveModel, Member
 from autoregress.networks.made import MADE
 from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
@@ -25,6 +26,7 @@ __all__ = [
     "Fit",
     "GatedPixelCNN",
     "Member",
+    "Mixture",
     "Ordering",
     "PixelCNN",
     "Plan",

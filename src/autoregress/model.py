@@ -115,6 +115,18 @@ class AutoregressiveModel(nn.Module, ABC):
         return -self.log_prob(x, context)
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """What its family makes it of; models among them, ``save`` writes too."""
+        columns = self.symbols.columns
+        return {
+            "event_shape": self.event_shape,
+            "symbols": self.symbols.compact,
+            "context": self.context,
+            **({} if columns is None else {"columns": columns}),
+            **self.options,
+        }
+
+    @property
     def event_shape(self) -> tuple[int, ...]:
         return self.symbols.event_shape
 

@@ -18,6 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 import autoregress
+from autoregress.mixture import Mixture
 from autoregress.model import AutoregressiveModel
 from autoregress.networks.made import MADE
 from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
@@ -34,6 +35,7 @@ FAMILIES: tuple[type[AutoregressiveModel], ...] = (
     RowLSTM,
     DiagonalBiLSTM,
     VideoTransformer,
+    Mixture,
 )
 # Of the weights file; another number is refused.
 FORMAT = "1"
@@ -86,33 +88,35 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
             f"a {type(model).__name__} cannot be written to a folder, only "
             f"{_names()}; keep its state_dict() yourself"
         )
-    columns = model.symbols.columns
-    config = {
-        "kind": type(model).__name__,
-        "event_shape": model.event_shape,
-        "symbols": model.symbols.compact,
-        "context": model.context,
-        **({} if columns is None else {"columns": vars(columns)}),
-        **model.options,
-    }
-    return json.loads(json.dumps(config))
+    config = {"kind": type(model).__name__, **model.arguments}
+    return json.loads(json.dumps(config, default=_described))
+
+
+def _described(argument: object) -> dict[str, Any]:
+    return model_config(argument) if isinstance(argument, AutoregressiveModel) else vars(argument)
 
 
 def _build(config: Any, path: Path) -> AutoregressiveModel:
     try:
-        options = dict(config)
-        families = {family.__name__: family for family in FAMILIES}
-        kind = options.pop("kind")
-        if kind not in list(families):
-            raise ValueError(f"its kind is {kind!r}, and the known ones are {_names()}")
-        if (columns := options.pop("columns", None)) is not None:
-            labels = tuple(tuple(column) for column in columns["labels"])
-            options["columns"] = Columns(tuple(columns["names"]), labels)
         # The random choices of a new model are about to be overwritten: they cost no one theirs.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            return families[kind](**options)
+            return _model(config)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not describe a model: {error}") from error
+
+
+def _model(config: Any) -> AutoregressiveModel:
+    options = dict(config)
+    families = {family.__name__: family for family in FAMILIES}
+    kind = options.pop("kind")
+    if kind not in list(families):
+        raise ValueError(f"its kind is {kind!r}, and the known ones are {_names()}")
+    if (columns := options.pop("columns", None)) is not None:
+        labels = tuple(tuple(column) for column in columns["labels"])
+        options["columns"] = Columns(tuple(columns["names"]), labels)
+    if (models := options.pop("models", None)) is not None:
+        options["models"] = [_model(each) for each in models]
+    return families[kind](**options)
 
 
 def _names() -> str:

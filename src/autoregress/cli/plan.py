@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes
 
 from autoregress.cli.by_recipe import by_recipe
+from autoregress.mixture import several
 from autoregress.planning import plan
 from autoregress.recipes.options import FamilyOptions, Options, Recipe
 from autoregress.training import Training
@@ -20,6 +21,7 @@ class Sheet(Generic[Options]):
     Args:
         shape: Of an example; by default as the recipe's data, or the family's paper, has it.
         symbols: Number of levels of its dimensions.
+        models: Independent models of this kind, mixed equally.
         devices: How many take equal parts of an update.
         batch: The same as --batch-size.
         peak: Operations a second of a device at best; by default those of an H100, 989e12 in
@@ -33,6 +35,7 @@ class Sheet(Generic[Options]):
     training: OmitArgPrefixes[Training]
     shape: tuple[int, ...]
     symbols: int
+    models: int
     devices: int = 1
     batch: int | None = None
     peak: float | None = None
@@ -42,7 +45,7 @@ class Sheet(Generic[Options]):
 
 def _sheet(recipe: Recipe[Options]) -> Sheet[Options]:
     shape, symbols = recipe.example
-    return Sheet(recipe.model, recipe.training, shape, symbols, steps=recipe.steps)
+    return Sheet(recipe.model, recipe.training, shape, symbols, recipe.models, steps=recipe.steps)
 
 
 if TYPE_CHECKING:
@@ -67,7 +70,9 @@ class PlanTraining:
         if sheet.batch is not None:
             training = replace(training, batch_size=sheet.batch)
         planned = plan(
-            lambda: sheet.model.build(sheet.shape, sheet.symbols, None),
+            lambda: several(
+                sheet.models, lambda: sheet.model.build(sheet.shape, sheet.symbols, None)
+            ),
             training,
             devices=sheet.devices,
             peak=sheet.peak,

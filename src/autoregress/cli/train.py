@@ -12,6 +12,7 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes
 
 from autoregress.cli.by_recipe import by_recipe
 from autoregress.cli.examples import Examples
+from autoregress.mixture import several
 from autoregress.processes import join
 from autoregress.recipes.options import FamilyOptions, Options, Recipe
 from autoregress.training import Training, fit
@@ -24,17 +25,20 @@ class Job(Generic[Options]):
     Args:
         run: The run folder: configuration, log, best and last checkpoint. The same command
             resumes.
+        models: Independent models of this kind, mixed equally; they take the updates in turn, so
+            that each is given as many fewer.
     """
 
     examples: OmitArgPrefixes[Examples]
     run: Path
+    models: int
     model: OmitArgPrefixes[Options]
     training: OmitArgPrefixes[Training]
 
 
 def _job(recipe: Recipe[Options]) -> Job[Options]:
     examples = Examples(data=tyro.MISSING, **recipe.data)
-    return Job(examples, tyro.MISSING, recipe.model, recipe.training)
+    return Job(examples, tyro.MISSING, recipe.models, recipe.model, recipe.training)
 
 
 if TYPE_CHECKING:
@@ -59,7 +63,10 @@ class Train:
         # The first of several processes decodes videos, and the others find them in the cache.
         train, valid = join().after_first(lambda: job.examples.read(job.training.seed))
         torch.manual_seed(job.training.seed)
-        model = job.model.build(train.event_shape, train.symbols, train.columns)
+        model = several(
+            job.models,
+            lambda: job.model.build(train.event_shape, train.symbols, train.columns),
+        )
         parameters = sum(p.numel() for p in model.parameters())
         print(
             f"{len(train):,} training and {len(valid):,} validation examples of shape "

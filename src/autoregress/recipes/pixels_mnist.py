@@ -61,11 +61,11 @@ RECIPES: dict[str, Recipe[PixelOptions]] = {
         "Gated PixelCNN on binarised MNIST, briefly.", GATED, falling(5, 6e-3)
     ),
     "row-lstm-mnist": recipe("Row LSTM on binarised MNIST, as in the paper.", ROW, PAPER),
-    "row-lstm-mnist-brief": recipe("Row LSTM on binarised MNIST, briefly.", ROW, falling(3, 6e-3)),
+    "row-lstm-mnist-brief": recipe("Row LSTM on binarised MNIST, briefly.", ROW, falling(18, 6e-3)),
     "diagonal-bilstm-mnist": recipe(
         "Diagonal BiLSTM on binarised MNIST, as in the paper.", DIAGONAL, PAPER
     ),
     "diagonal-bilstm-mnist-brief": recipe(
-        "Diagonal BiLSTM on binarised MNIST, briefly.", DIAGONAL, falling(4, 6e-3)
+        "Diagonal BiLSTM on binarised MNIST, briefly.", DIAGONAL, falling(6, 6e-3)
     ),
 }

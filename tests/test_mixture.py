@@ -1,0 +1,175 @@
+"""A mixture is the mean of its models' probabilities, whatever they are, and trains each alone."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from autoregress.checks import check_causality, check_faces, check_normalisation
+from autoregress.mixture import Mixture, several
+from autoregress.model import AutoregressiveModel
+from autoregress.networks.made import MADE
+from autoregress.networks.pixelcnn import GatedPixelCNN
+from autoregress.networks.pixelrnn import RowLSTM
+from autoregress.networks.video_transformer import VideoTransformer
+from autoregress.storage import load, model_config, save
+from autoregress.symbols import Columns
+from autoregress.training import fit
+
+IMAGE, CLIP = (1, 2, 3), (2, 1, 2, 2)
+
+
+def rough(model: AutoregressiveModel) -> AutoregressiveModel:
+    """With weights that make it far from uniform."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.5)
+    return model
+
+
+def of_images(context: int = 0) -> list[AutoregressiveModel]:
+    return [
+        rough(MADE(IMAGE, hidden=(9,), orderings=2, context=context)),
+        rough(GatedPixelCNN(IMAGE, 2, layers=1, features=4, context=context)),
+        rough(RowLSTM(IMAGE, 2, layers=1, features=4, context=context)),
+    ]
+
+
+def everything(shape: tuple[int, ...]) -> Tensor:
+    return torch.tensor(list(product(range(2), repeat=math.prod(shape)))).view(-1, *shape)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("context", [0, 2])
+def test_models_of_several_families(context):
+    models = of_images(context)
+    mixture = Mixture(models)
+    assert len(mixture.members) == 4
+    assert check_normalisation(mixture) == pytest.approx(1, abs=1e-12)
+    assert check_faces(mixture) < 1e-12
+    check_causality(mixture, trials=5)
+    x = everything(IMAGE)
+    given = torch.randn(len(x), 2) if context else None
+    # A model counts as often as it has members.
+    p = [2 * models[0].log_prob(x, given).exp(), *(m.log_prob(x, given).exp() for m in models[1:])]
+    torch.testing.assert_close(mixture.log_prob(x, given).exp(), sum(p) / 4)
+    torch.testing.assert_close(
+        mixture.surprisal(x, given).flatten(1).sum(1), -mixture.log_prob(x, given)
+    )
+
+
+@pytest.mark.usefixtures("float64")
+def test_it_draws_and_completes_by_its_probabilities():
+    generator = torch.Generator().manual_seed(1)
+    mixture = Mixture([rough(MADE(IMAGE, hidden=(9,), evidence=True)) for _ in range(2)])
+    x = everything(IMAGE)
+    p = mixture.log_prob(x).exp()
+
+    def shares(drawn: Tensor) -> Tensor:
+        codes = (drawn.flatten(1) * 2 ** torch.arange(5, -1, -1)).sum(1)
+        return codes.bincount(minlength=64) / len(drawn)
+
+    drawn = shares(mixture.sample(20_000, generator=generator))
+    assert (drawn - p).abs().max() < 0.02
+
+    known = torch.zeros(IMAGE, dtype=torch.bool)
+    known[0, 1, 1] = True
+    events = torch.ones(20_000, *IMAGE, dtype=torch.int64)
+    drawn, log_prob = mixture.complete(events, known, generator=generator, return_log_prob=True)
+    # The members are rearranged, so that it is another joint, of which this is the conditional.
+    given = mixture.conditional_log_prob(x[x[:, 0, 1, 1] == 1], known).exp()
+    assert given.sum().item() == pytest.approx(1)
+    assert (shares(drawn)[x[:, 0, 1, 1] == 1] - given).abs().max() < 0.02
+    torch.testing.assert_close(log_prob, mixture.conditional_log_prob(drawn, known))
+
+
+@pytest.mark.usefixtures("float64")
+def test_each_model_says_what_it_can_be_given():
+    clips = [
+        rough(
+            VideoTransformer(
+                CLIP,
+                2,
+                subscale=(1, 2, 2),
+                width=8,
+                embedding=4,
+                heads=(1,),
+                head_width=4,
+                encoder_layers=1,
+                decoder_layers=1,
+                blocks=((2, 1, 1),),
+                priming=(0, 1),
+            )
+        )
+        for _ in range(2)
+    ]
+    mixture = Mixture(clips)
+    known = torch.arange(2).view(2, 1, 1, 1).expand(CLIP) == 0
+    x = everything(CLIP)
+    first = x[:, 0].flatten(1).sum(1) == 0
+    assert mixture.conditional_log_prob(x[first], known).exp().sum().item() == pytest.approx(1)
+    with pytest.raises(ValueError, match="whole frames"):
+        mixture.complete(x, ~known)
+    with pytest.raises(ValueError, match="fixed order"):
+        Mixture(of_images()).complete(everything(IMAGE), everything(IMAGE)[5] == 1)
+
+
+def test_each_is_trained_as_it_would_be_alone():
+    x = torch.randint(0, 2, (32, 6))
+    models = [MADE(6, hidden=(8,), orderings=3, dropout=0.5) for _ in range(2)]
+    mixture = Mixture(models)
+    for step in range(8):
+        turn, which = divmod(step, 2)
+        torch.manual_seed(step)
+        expected = models[which].objective(x, step=turn)
+        torch.manual_seed(step)
+        assert torch.equal(mixture.objective(x, step=step), expected)
+        mixture.zero_grad()
+        mixture.objective(x, step=step).sum().backward()
+        touched = [any(p.grad is not None for p in m.parameters()) for m in models]
+        assert touched == [which == 0, which == 1]
+
+
+def test_a_run_goes_on_and_comes_back(tmp_path):
+    x = torch.randint(0, 2, (40, 6))
+
+    def run(folder: str, *epochs: int) -> AutoregressiveModel:
+        torch.manual_seed(0)
+        model = several(3, lambda: MADE(6, hidden=(8,), orderings=2))
+        for limit in epochs:
+            fit(model, x, valid=x, run=tmp_path / folder, max_epochs=limit, quiet=True, ema=0.9)
+        return model
+
+    whole, parts = run("a", 4), run("b", 2, 4)
+    assert torch.equal(whole.log_prob(x), parts.log_prob(x))
+    assert torch.equal(load(tmp_path / "a").log_prob(x), whole.log_prob(x))
+
+
+def test_it_is_saved_with_its_models(tmp_path):
+    columns = Columns(("a", "b"), (("x", "y"), ("1", "2", "3")))
+    inner = [MADE(2, columns.symbols, hidden=(n,), columns=columns) for n in (3, 4)]
+    mixture = Mixture([Mixture(inner), MADE(2, columns.symbols, hidden=(5,), columns=columns)])
+    save(mixture, tmp_path)
+    back = load(tmp_path)
+    assert isinstance(back, Mixture)
+    assert model_config(back) == model_config(mixture)
+    assert back.symbols.columns == columns
+    x = torch.tensor([[0, 2], [1, 1]])
+    assert torch.equal(back.log_prob(x), mixture.log_prob(x))
+
+
+def test_models_that_do_not_belong_together():
+    with pytest.raises(ValueError, match="at least one"):
+        Mixture([])
+    with pytest.raises(ValueError, match=r"event shape: \(3,\) and \(1, 3\)"):
+        Mixture([MADE(3), MADE((1, 3))])
+    with pytest.raises(ValueError, match="levels: 2 and 3"):
+        Mixture([MADE(3), MADE(3, 3)])
+    with pytest.raises(ValueError, match="context: 0 and 1"):
+        Mixture([MADE(3), MADE(3, context=1)])
+    with pytest.raises(ValueError, match="models must be at least 1"):
+        several(0, lambda: MADE(3))
