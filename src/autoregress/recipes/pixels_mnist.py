@@ -66,6 +66,6 @@ RECIPES: dict[str, Recipe[PixelOptions]] = {
         "Diagonal BiLSTM on binarised MNIST, as in the paper.", DIAGONAL, PAPER
     ),
     "diagonal-bilstm-mnist-brief": recipe(
-        "Diagonal BiLSTM on binarised MNIST, briefly.", DIAGONAL, falling(6, 6e-3)
+        "Diagonal BiLSTM on binarised MNIST, briefly.", DIAGONAL, falling(5, 6e-3)
     ),
 }
