@@ -97,6 +97,16 @@ def test_the_whole_way_with_an_array(folder, capsys):
         )
 
     capsys.readouterr()
+    assert run("compress", "run", "a.npy", "--out", "a.areg") == 0
+    size = Path("a.areg").stat().st_size
+    assert f"5 examples in a.areg: {size} bytes" in capsys.readouterr().out
+    assert run("decompress", "run", "a.areg", "--out", "back.npy") == 0
+    assert np.array_equal(np.load("back.npy"), drawn)
+    assert run("decompress", "run", "a.npy", "--out", "back.npy") == 2
+    assert "a.npy: these are no examples" in capsys.readouterr().err
+    assert run("decompress", "run", "no.areg", "--out", "back.npy") == 2
+    assert "no.areg" in capsys.readouterr().err
+
     assert run("info", "run") == 0
     info = capsys.readouterr().out
     assert re.search(r"^model +MADE$", info, re.MULTILINE)
@@ -427,6 +437,7 @@ def test_a_reader_who_has_had_enough_is_not_told_of_it():
     [
         "",
         *("train", "prepare", "evaluate", "sample", "complete", "score", "info", "plan"),
+        *("compress", "decompress"),
         *("train made", "plan made"),
     ],
 )

@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from autoregress import data
 from autoregress.checks import Causality, check_causality, check_faces, check_normalisation
+from autoregress.coding import decode, encode
 from autoregress.evaluation import Score, evaluate
 from autoregress.mixture import Mixture
 from autoregress.model import AutoregressiveModel, Member
@@ -38,6 +39,8 @@ __all__ = [
     "check_faces",
     "check_normalisation",
     "data",
+    "decode",
+    "encode",
     "evaluate",
     "fit",
     "load",

@@ -154,8 +154,8 @@ class AutoregressiveModel(nn.Module, ABC):
         Raises:
             ValueError: wrong shape, dtype or symbols.
         """
-        x, context = self._checked(x, context)
-        return self._mixture_log_prob([-s.flatten(1).sum(1) for s in self._parts(x, context)])
+        parts = [-s.flatten(1).sum(1) for s in self.surprisals(x, context)]
+        return self._mixture_log_prob(parts)
 
     def surprisal(self, x: Array, context: Tensor | None = None) -> Tensor:
         """Nats of surprise at each dimension, (batch, *event_shape) float64; sums to −log p(x).
@@ -167,8 +167,7 @@ class AutoregressiveModel(nn.Module, ABC):
         Raises:
             ValueError: wrong shape, dtype or symbols.
         """
-        x, context = self._checked(x, context)
-        parts = torch.stack(self._parts(x, context))  # (members, batch, *event_shape)
+        parts = torch.stack(self.surprisals(x, context))  # (members, batch, *event_shape)
         posterior = (-parts.flatten(2).sum(2)).log_softmax(0)
         weights = posterior.exp()
         # Σ w log(w / (1/n)), where 0 log 0 = 0.
@@ -177,7 +176,13 @@ class AutoregressiveModel(nn.Module, ABC):
         mean = (parts * weights.view(*weights.shape, *ones)).sum(0)
         return mean + divergence.view(-1, *ones) / self.dims
 
-    def _parts(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
+    def surprisals(self, x: Array, context: Tensor | None = None) -> list[Tensor]:
+        """Of each member, nats of surprise at each dimension: (batch, *event_shape) float64.
+
+        Raises:
+            ValueError: wrong shape, dtype or symbols.
+        """
+        x, context = self._checked(x, context)
         return [self._member_surprisal(x, context, m) for m in self.members]
 
     def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
@@ -229,7 +234,7 @@ class AutoregressiveModel(nn.Module, ABC):
         members = self.members
         chosen = torch.randint(len(members), (count,), generator=generator, device=self.device)
         out = torch.empty(count, *self.event_shape, dtype=torch.int64, device=self.device)
-        for index, rows in _groups(chosen):
+        for index, rows in groups(chosen):
             part = None if context is None else context[rows]
             out[rows] = traverse(
                 self, _draw(generator, temperature), len(rows), context=part, member=members[index]
@@ -333,8 +338,7 @@ class AutoregressiveModel(nn.Module, ABC):
         """Rows that share a known set, that set (D,), and the members with it first."""
         masks, which = known.flatten(1).unique(dim=0, return_inverse=True)
         return [
-            (rows, masks[index], self._members_given(masks[index]))
-            for index, rows in _groups(which)
+            (rows, masks[index], self._members_given(masks[index])) for index, rows in groups(which)
         ]
 
     def _members_given(self, known: Tensor) -> list[Member]:
@@ -373,7 +377,7 @@ class AutoregressiveModel(nn.Module, ABC):
         chosen = torch.multinomial(given.softmax(0).T, 1, generator=generator).squeeze(1)
         out = torch.empty_like(x)
         clamp = dict(zip(known.nonzero().flatten().tolist(), x.flatten(1)[:, known].T, strict=True))
-        for index, rows in _groups(chosen):
+        for index, rows in groups(chosen):
             part = None if context is None else context[rows]
             values = {position: symbols[rows] for position, symbols in clamp.items()}
             choose = _draw(generator, temperature, values)
@@ -425,7 +429,7 @@ class AutoregressiveModel(nn.Module, ABC):
         return context.to(next(self.parameters()).dtype)
 
 
-def _groups(index: Tensor) -> list[tuple[int, Tensor]]:
+def groups(index: Tensor) -> list[tuple[int, Tensor]]:
     """Each value in ``index`` (batch,) with the rows that hold it."""
     return [(int(value), (index == value).nonzero().flatten()) for value in index.unique()]
 

@@ -88,12 +88,19 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
             f"a {type(model).__name__} cannot be written to a folder, only "
             f"{_names()}; keep its state_dict() yourself"
         )
+    return described(model)
+
+
+def described(model: AutoregressiveModel) -> dict[str, Any]:
+    """The same of a model of any family."""
+
+    def plain(argument: object) -> dict[str, Any]:
+        return (
+            model_config(argument) if isinstance(argument, AutoregressiveModel) else vars(argument)
+        )
+
     config = {"kind": type(model).__name__, **model.arguments}
-    return json.loads(json.dumps(config, default=_described))
-
-
-def _described(argument: object) -> dict[str, Any]:
-    return model_config(argument) if isinstance(argument, AutoregressiveModel) else vars(argument)
+    return json.loads(json.dumps(config, default=plain))
 
 
 def _build(config: Any, path: Path) -> AutoregressiveModel:
@@ -133,7 +140,7 @@ def write_weights(path: Path, state: Mapping[str, Tensor], config: Mapping[str, 
         ValueError: the file cannot be written.
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    metadata = {"format": FORMAT, "sha256": _digest(state), "model": json.dumps(config)}
+    metadata = {"format": FORMAT, "sha256": digest(state), "model": json.dumps(config)}
     write_file(path, to_bytes(state, metadata))
 
 
@@ -157,7 +164,7 @@ def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
             f"{path} is no weights file of this version of autoregress: its format is "
             f"{metadata.get('format', 'not given')!r}, not {FORMAT!r}"
         )
-    if metadata.get("sha256") != _digest(state):
+    if metadata.get("sha256") != digest(state):
         raise ValueError(f"{path} is damaged: its content is not what was written")
     if metadata.get("model") != json.dumps(config):
         raise ValueError(f"{path} holds the weights of another model than {CONFIG} describes")
@@ -188,12 +195,13 @@ def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: P
         raise ValueError(f"{path} does not fit the model: {first}") from error
 
 
-def _digest(state: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def digest(state: Mapping[str, Tensor]) -> str:
+    """What tells the content of a state dict from any other."""
+    sums = hashlib.sha256()
     for name, tensor in sorted(state.items()):
-        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(raw_bytes(tensor))
-    return digest.hexdigest()
+        sums.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        sums.update(raw_bytes(tensor))
+    return sums.hexdigest()
 
 
 def raw_bytes(tensor: Tensor) -> memoryview:

@@ -50,7 +50,7 @@ class Sample:
         files = datasets.write(
             self.out, x.cpu(), model.symbols.levels, model.symbols.columns, rate=self.rate
         )
-        print(f"{self.count} samples in {_named(files)}")
+        print(f"{self.count} samples in {named(files)}")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Complete:
             extra={"log_prob": log_prob.cpu()} if self.log_prob else None,
             rate=self.rate,
         )
-        print(f"{len(x)} completed examples in {_named(files)}")
+        print(f"{len(x)} completed examples in {named(files)}")
 
     def _partial(self, symbols: Symbols) -> tuple[Tensor, Tensor]:
         """The examples (N, *event_shape), and what is known of them, bool."""
@@ -147,7 +147,7 @@ class Complete:
         return x, known.expand(x.shape)
 
 
-def _named(files: Sequence[Path]) -> str:
+def named(files: Sequence[Path]) -> str:
     return str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1]}"
 
 

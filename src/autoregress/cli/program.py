@@ -17,6 +17,7 @@ import tyro
 from tyro.conf import HelptextFromCommentsOff, subcommand
 
 from autoregress import __version__
+from autoregress.cli.compress import Compress, Decompress
 from autoregress.cli.draw import Complete, Sample
 from autoregress.cli.info import Info
 from autoregress.cli.measure import Evaluate, Score
@@ -33,6 +34,8 @@ Verb = (
     | Annotated[Sample, subcommand("sample")]
     | Annotated[Complete, subcommand("complete")]
     | Annotated[Score, subcommand("score")]
+    | Annotated[Compress, subcommand("compress")]
+    | Annotated[Decompress, subcommand("decompress")]
     | Annotated[Info, subcommand("info")]
 )
 

@@ -1,0 +1,85 @@
+"""Examples in a file as small as the model can make it, and back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from autoregress import data as datasets
+from autoregress.cli.draw import named
+from autoregress.cli.opening import open_examples
+from autoregress.coding import decode, encode
+from autoregress.storage import load, unreadable, write_file
+
+
+@dataclass(frozen=True)
+class Compress:
+    """Write examples without loss, in as many bits as the model is surprised by.
+
+    autoregress compress runs/mine rows.npy --out rows.areg
+
+    Args:
+        run: A run folder, or one that ar.save wrote. It takes the same one to decompress.
+        data: The examples.
+        out: The file to write.
+        stride: Of videos: frames from one frame of a clip to the next.
+        device: Where to compute, for example cuda; decompress on the same kind.
+    """
+
+    run: Positional[Path]
+    data: Positional[Path]
+    out: Path
+    stride: int = 1
+    device: str = "cpu"
+
+    def __call__(self) -> None:
+        model = load(self.run).to(self.device)
+        examples = open_examples(self.data, model.symbols, split=None, stride=self.stride)
+        content = encode(model, examples)
+        write_file(self.out, content)
+        bits = 8 * len(content) / (len(examples) * model.dims)
+        raw = math.log2(max(model.symbols.levels))
+        print(
+            f"{len(examples):,} examples in {self.out}: {len(content):,} bytes, "
+            f"{bits:.4f} bits/dim of {raw:.4g}"
+        )
+
+
+@dataclass(frozen=True)
+class Decompress:
+    """Give back the examples of a compressed file, exactly.
+
+    autoregress decompress runs/mine rows.areg --out rows.npy
+
+    Args:
+        run: The model that they were compressed with.
+        compressed: The file that compress wrote.
+        out: An .npy, .npz or .csv file, or a .png to look at; for clips also .mkv, which loses
+            nothing, .gif or .mp4.
+        rate: Frames a second, of clips.
+        device: Where to compute, as when they were compressed.
+    """
+
+    run: Positional[Path]
+    compressed: Positional[Path]
+    out: Path
+    rate: int = 10
+    device: str = "cpu"
+
+    def __call__(self) -> None:
+        datasets.check_writable(self.out)
+        model = load(self.run).to(self.device)
+        try:
+            content = self.compressed.read_bytes()
+        except OSError as error:
+            raise unreadable(self.compressed, error) from error
+        try:
+            x = decode(model, content)
+        except ValueError as error:
+            raise ValueError(f"{self.compressed}: {error}") from None
+        symbols = model.symbols
+        files = datasets.write(self.out, x.cpu(), symbols.levels, symbols.columns, rate=self.rate)
+        print(f"{len(x):,} examples in {named(files)}")

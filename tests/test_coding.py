@@ -1,0 +1,146 @@
+"""What was encoded comes back, in as many bits as the model says; what is wrong is said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoregress.coding import HEADER, SIDE_BY_SIDE, decode, encode
+from autoregress.conditionals import Bernoulli
+from autoregress.mixture import Mixture
+from autoregress.model import AutoregressiveModel
+from autoregress.networks.made import MADE
+from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
+from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
+from autoregress.networks.video_transformer import VideoTransformer
+
+IMAGE = (3, 4, 4)
+SIZES: dict[str, Any] = {"layers": 1, "features": 6}
+MODELS: dict[str, Callable[[], AutoregressiveModel]] = {
+    "bits": lambda: MADE(9, hidden=(20,)),
+    "levels": lambda: MADE(4, (2, 7, 3, 300), hidden=(20,)),
+    "orderings": lambda: MADE((2, 3), 3, hidden=(20,), orderings=5),
+    "context": lambda: MADE(9, hidden=(20,), context=2),
+    "pixelcnn": lambda: PixelCNN(IMAGE, 4, **SIZES),
+    "gated": lambda: GatedPixelCNN(IMAGE, 256, **SIZES, scales=(2,)),
+    "row": lambda: RowLSTM(IMAGE, 4, **SIZES),
+    "diagonal": lambda: DiagonalBiLSTM(IMAGE, 2, **SIZES),
+    "video": lambda: VideoTransformer(
+        (2, 1, 4, 4), 256, subscale=(1, 2, 2), width=8, embedding=4, heads=(1,), head_width=4,
+        encoder_layers=1, decoder_layers=1, blocks=((1, 2, 2),),
+    ),
+    "mixture": lambda: Mixture([MADE(IMAGE, 4, hidden=(9,)), PixelCNN(IMAGE, 4, **SIZES)]),
+}  # fmt: skip
+
+
+def made(name: str) -> Any:
+    torch.manual_seed(0)
+    model = MODELS[name]()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.3)
+    return model
+
+
+def rows(model: AutoregressiveModel, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    context = torch.randn(count, model.context) if model.context else None
+    return model.sample(count, context), context
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_they_come_back_in_as_many_bits_as_the_model_says(name):
+    model = made(name)
+    count = 5 if name == "video" else SIDE_BY_SIDE + 20
+    x, context = rows(model, count)
+    content = encode(model, x, context=context)
+    assert torch.equal(decode(model, content, context=context), x)
+    bits = -model.log_prob(x, context).sum().item() / math.log(2)
+    spent = 8 * (len(content) - HEADER.size)
+    most = bits + count * math.log2(len(model.members))
+    assert bits - 1 <= spent <= 1.001 * most + 64
+
+
+@given(count=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
+def test_unlikely_ones_come_back_too(count, seed):
+    model = made("levels")
+    generator = torch.Generator().manual_seed(seed)
+    levels = torch.tensor(model.symbols.levels)
+    x = (torch.rand(count, 4, generator=generator) * levels).long()
+    with torch.no_grad():
+        model.output.bias[:2] = torch.tensor([60.0, -60.0])
+    assert torch.equal(decode(model, encode(model, x.numpy().astype(np.int16))), x)
+
+
+def test_a_change_anywhere_is_found():
+    model = made("bits")
+    content = encode(model, rows(model, 7)[0])
+    for place in range(len(content)):
+        changed = content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+        with pytest.raises(ValueError, match=r"autoregress encoded|damaged|in format"):
+            decode(model, changed)
+    for length in range(len(content)):
+        with pytest.raises(ValueError, match=r"autoregress encoded|damaged|cut short"):
+            decode(model, content[:length])
+    with pytest.raises(ValueError, match="damaged"):
+        decode(model, content + b"\0")
+
+
+def test_another_model_is_refused():
+    model, other = made("bits"), made("bits")
+    x = rows(model, 7)[0]
+    content = encode(model, x)
+    assert torch.equal(decode(other, content), x)
+    with torch.no_grad():
+        other.output.bias[0] += 1e-6
+    for different in (other, model.double(), MADE(9, hidden=(20,), activation="tanh")):
+        with pytest.raises(ValueError, match="another model"):
+            decode(different, content)
+
+
+def test_another_context_or_other_probabilities_are_noticed(monkeypatch):
+    model = made("context")
+    x, context = rows(model, 50)
+    content = encode(model, x, context=context)
+    assert context is not None
+    with pytest.raises(ValueError, match="come out as they went in"):
+        decode(model, content, context=-context)
+    table = Bernoulli.table
+    monkeypatch.setattr(Bernoulli, "table", lambda self: table(self) * 0.99 + 0.005)
+    with pytest.raises(ValueError, match="the same version of torch"):
+        decode(model, content, context=context)
+
+
+def test_threads_are_those_of_then():
+    model, before = made("bits"), torch.get_num_threads()
+    x = rows(model, 9)[0]
+    try:
+        torch.set_num_threads(1)
+        content = encode(model, x)
+        torch.set_num_threads(2)
+        assert torch.equal(decode(model, content), x)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_cannot_be_encoded():
+    model = made("bits")
+    with pytest.raises(ValueError, match="no examples"):
+        encode(model, torch.zeros(0, 9, dtype=torch.int64))
+    with pytest.raises(ValueError, match="shape"):
+        encode(model, torch.zeros(2, 8, dtype=torch.int64))
+    with pytest.raises(ValueError, match="symbol"):
+        encode(model, torch.full((2, 9), 2))
+    with pytest.raises(ValueError, match="context has 3 rows for 2"):
+        encode(made("context"), torch.zeros(2, 9, dtype=torch.int64), context=torch.zeros(3, 2))
+    with torch.no_grad():
+        model.output.bias[3] = torch.nan
+    with pytest.raises(ValueError, match="not finite"):
+        encode(model, torch.zeros(2, 9, dtype=torch.int64))
