@@ -3,12 +3,19 @@
 Both ways go through the incremental face, as whoever decodes knows no more of an example than what
 comes before. The probabilities have to be the same to the last bit, so that the same rows are taken
 side by side, by as many threads.
+
+The coder is a stack (asymmetric numeral systems): what was encoded last is decoded first. So which
+of several members an example takes need not cost a bit. It is decoded from what the stack holds
+already, by the members' posterior given the example; and once the example is known again, so are
+these bits ("bits back", Hinton and van Camp, 1993; Townsend et al., 2019). The net cost is that of
+the mixture.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -24,18 +31,19 @@ from autoregress.conditionals import Conditional
 from autoregress.evaluation import Examples, as_examples, measuring
 from autoregress.model import AutoregressiveModel, groups
 from autoregress.storage import described, digest
-from autoregress.traversal import Choose, traverse
+from autoregress.traversal import traverse
 
 # What encoded examples begin with: a mark, the version of the format, how many threads computed,
-# how many examples there are and how many were taken side by side, the model's digest, and
-# checksums of the symbols and of what follows.
+# how many examples there are and how many were taken side by side at most, the model's digest, and
+# checksums of the symbols and of all else.
 MAGIC, VERSION = b"\xa4reg", 1
 HEADER = struct.Struct("<4sHHQI16sII")
 
 stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compiled, without types
 
-# Examples side by side, at most: enough for a matrix product to be worth it.
-SIDE_BY_SIDE = 256
+# Examples side by side: enough for a matrix product to be worth it, but no more than have so many
+# probabilities. The first to be encoded are few, as the stack is empty and no bits come back.
+SIDE_BY_SIDE, PROBABILITIES, FIRST = 256, 2**25, 8
 
 
 def encode(
@@ -46,9 +54,8 @@ def encode(
 ) -> bytes:
     """Examples in bytes, from which :func:`decode` gives them back, exactly.
 
-    They take −log₂ p(x) bits each, by arithmetic coding, and some 40 bytes in all. Of several
-    members each example takes the one that gives it the most probability, and log₂(members) bits
-    to say which: at most so many more than of the mixture.
+    They take −log₂ p(x) bits each, and some 50 bytes in all; the last few of them log₂(members)
+    bits more.
 
     Args:
         data: a tensor, an array or anything else with a length that takes an index (batch,) of
@@ -56,32 +63,24 @@ def encode(
         context: (examples, context) if the model takes one; it is not encoded.
 
     Raises:
-        ValueError: wrong shapes, dtypes or symbols, or a model that gives no probabilities.
+        ValueError: no examples, wrong shapes, dtypes or symbols, or a model that gives no
+            probabilities.
     """
     data = as_examples(data)
     if len(data) == 0:
         raise ValueError("there are no examples to encode")
-    threads, batch = torch.get_num_threads(), min(SIDE_BY_SIDE, model.piece)
-    coder, symbols = stream.queue.RangeEncoder(), 0
+    threads, stack, checksum = torch.get_num_threads(), stream.stack.AnsCoder(), 0
+    numbers = model.dims * max(model.symbols.levels)
+    most = max(1, min(SIDE_BY_SIDE, model.piece, PROBABILITIES // numbers))
     with measuring(model):
-        for rows in torch.arange(len(data)).split(batch):
-            part = _part(context, rows, len(data))
+        for rows in reversed(_batches(len(data), most)):
             x = torch.as_tensor(data[rows], device=model.device)
             model.symbols.check(x)
-            members = model.members
-            chosen = torch.zeros(len(rows), dtype=torch.int64)
-            if len(members) > 1:
-                chosen = torch.stack([s.flatten(1).sum(1) for s in model.surprisals(x, part)])
-                chosen = chosen.argmin(0).cpu()
-                coder.encode(_numbers(chosen), stream.model.Uniform(len(members)))
-            flat = x.flatten(1).long()
-            for index, own in groups(chosen):
-                given = None if part is None else part[own]
-                choose, member = _write(coder, flat[own], model.symbols.levels), members[index]
-                traverse(model, choose, len(own), context=given, member=member)
-            symbols = zlib.crc32(_numbers(flat).tobytes(), symbols)
-    payload = coder.get_compressed().astype("<u4").tobytes()
-    return _header(model, threads, len(data), batch, symbols, payload) + payload
+            x, part = x.long(), _part(context, rows, len(data))
+            _push(stack, model, x, part)
+            checksum = zlib.crc32(_numbers(x).tobytes(), checksum)
+    payload = stack.get_compressed().astype("<u4").tobytes()
+    return _header(model, threads, len(data), most, checksum, payload) + payload
 
 
 def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = None) -> Tensor:
@@ -98,58 +97,105 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
             model's probabilities are not the same to the last bit here, which those of another
             kind of processor or version of torch may not be.
     """
-    threads, count, batch, expected, payload = _opened(model, data)
-    coder, symbols = stream.queue.RangeDecoder(np.frombuffer(payload, "<u4").astype(np.uint32)), 0
-    x = torch.empty(count, *model.event_shape, dtype=torch.int64, device=model.device)
+    threads, count, most, expected, payload = _opened(model, data)
+    stack = stream.stack.AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
     with measuring(model), _threads(threads):
-        for rows in torch.arange(count).split(batch):
-            part = _part(context, rows, count)
-            members = model.members
-            chosen = torch.zeros(len(rows), dtype=torch.int64)
-            if len(members) > 1:
-                chosen = torch.from_numpy(
-                    coder.decode(stream.model.Uniform(len(members)), len(rows))
-                )
-            for index, own in groups(chosen):
-                given = None if part is None else part[own]
-                choose, member = _read(coder, model.symbols.levels), members[index]
-                x[rows[own]] = traverse(model, choose, len(own), context=given, member=member)
-            symbols = zlib.crc32(_numbers(x[rows]).tobytes(), symbols)
-    if symbols != expected:
+        parts = [
+            _pop(stack, model, len(rows), _part(context, rows, count))
+            for rows in _batches(count, most)
+        ]
+    checksum = 0
+    for part in reversed(parts):
+        checksum = zlib.crc32(_numbers(part).tobytes(), checksum)
+    if checksum != expected:
         raise ValueError(
             "the examples do not come out as they went in: the context is another one, or the "
             "probabilities are not the same to the last bit on this machine; decode where it was "
             "encoded, with the same version of torch"
         )
+    return torch.cat(parts)
+
+
+def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | None) -> None:
+    """Encodes rows side by side."""
+    members, back, chosen = model.members, False, np.zeros(len(x), dtype=np.int32)
+    if len(members) > 1:
+        posterior = _posterior(model, x, context)
+        # As many bits as it may take to say which members they are, and some more.
+        back = stack.num_valid_bits() > len(x) * math.log2(len(members)) + 64
+        if back:
+            chosen = stack.decode(_categorical(), posterior)
+        else:
+            chosen = posterior.argmax(1).astype(np.int32)
+    pushed: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+
+    for index, own in groups(torch.from_numpy(chosen)):
+        symbols = x[own].flatten(1)
+
+        def look_up(position: int, conditional: Conditional, symbols: Tensor = symbols) -> Tensor:
+            table = _table(conditional, model.symbols.levels[position])
+            pushed.append((_numbers(symbols[:, position]), table))
+            return symbols[:, position]
+
+        given = None if context is None else context[own]
+        traverse(model, look_up, len(own), context=given, member=members[index])
+
+    for symbols, table in reversed(pushed):
+        stack.encode_reverse(symbols, _categorical(), table)
+    if len(members) > 1:
+        stack.encode_reverse(chosen, stream.model.Uniform(len(members)))
+        stack.encode_reverse(np.array([back], dtype=np.int32), stream.model.Uniform(2))
+
+
+def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | None) -> Tensor:
+    """Decodes so many rows, (count, *event_shape), and leaves the stack as it was before them."""
+    members, back, chosen = model.members, False, np.zeros(count, dtype=np.int32)
+    if len(members) > 1:
+        back = bool(stack.decode(stream.model.Uniform(2), 1)[0])
+        chosen = stack.decode(stream.model.Uniform(len(members)), count)
+    x = torch.empty(count, *model.event_shape, dtype=torch.int64, device=model.device)
+
+    def read(position: int, conditional: Conditional) -> Tensor:
+        table = _table(conditional, model.symbols.levels[position])
+        return torch.from_numpy(stack.decode(_categorical(), table)).long().to(x.device)
+
+    for index, own in groups(torch.from_numpy(chosen)):
+        given = None if context is None else context[own]
+        x[own] = traverse(model, read, len(own), context=given, member=members[index])
+    if back:
+        stack.encode_reverse(chosen, _categorical(), _posterior(model, x, context))
     return x
 
 
-# A coder at one position after another
+def _batches(count: int, most: int) -> list[Tensor]:
+    """The rows side by side, in order; towards the end they are fewer and fewer."""
+    sizes = []
+    while sum(sizes) < count:
+        sizes.append(min(FIRST << len(sizes), most, count - sum(sizes)))
+    return list(torch.arange(count).split(sizes[::-1]))
 
 
-def _write(coder: Any, x: Tensor, levels: tuple[int, ...]) -> Choose:
-    def choose(position: int, conditional: Conditional) -> Tensor:
-        symbols = x[:, position]
-        coder.encode(_numbers(symbols), *_coded(conditional, levels[position]))
-        return symbols
-
-    return choose
-
-
-def _read(coder: Any, levels: tuple[int, ...]) -> Choose:
-    def choose(position: int, conditional: Conditional) -> Tensor:
-        symbols = coder.decode(*_coded(conditional, levels[position]))
-        return torch.from_numpy(symbols).long().to(conditional.logits.device)
-
-    return choose
+def _posterior(
+    model: AutoregressiveModel, x: Tensor, context: Tensor | None
+) -> np.ndarray[Any, Any]:
+    """(batch, members): which member an example is of."""
+    nats = torch.stack([s.flatten(1).sum(1) for s in model.surprisals(x, context)], 1)
+    return _finite((-nats).softmax(1)).cpu().numpy()
 
 
-def _coded(conditional: Conditional, levels: int) -> tuple[Any, Any]:
-    """What the coder takes: a distribution of so many levels in each row; of none is there none."""
-    table = conditional.table()[:, :levels]
-    if not table.isfinite().all():
+def _table(conditional: Conditional, levels: int) -> np.ndarray[Any, Any]:
+    """(batch, levels) probabilities."""
+    return _finite(conditional.table())[:, :levels].contiguous().cpu().numpy()
+
+
+def _finite(probabilities: Tensor) -> Tensor:
+    if not probabilities.isfinite().all():
         raise ValueError("the model gives no probabilities: some are not finite")
-    return stream.model.Categorical(perfect=False), table.contiguous().cpu().numpy()
+    return probabilities
+
+
+def _categorical() -> Any:
+    return stream.model.Categorical(perfect=False)
 
 
 def _numbers(symbols: Tensor) -> np.ndarray[Any, Any]:
