@@ -19,6 +19,7 @@ from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.storage import load, model_config, save
 from autoregress.symbols import Columns
 from autoregress.training import fit
+from autoregress.training.optimisation import make_average
 
 IMAGE, CLIP = (1, 2, 3), (2, 1, 2, 2)
 
@@ -132,6 +133,24 @@ def test_each_is_trained_as_it_would_be_alone():
         mixture.objective(x, step=step).sum().backward()
         touched = [any(p.grad is not None for p in m.parameters()) for m in models]
         assert touched == [which == 0, which == 1]
+
+
+def test_weights_are_averaged_at_their_models_pace():
+    model = Mixture([MADE(6, hidden=(8,)) for _ in range(2)])
+    average, optimiser = make_average(model, 0.5), torch.optim.SGD(model.parameters(), lr=0.1)
+    assert average is not None
+    expected = [[p.detach().clone() for p in each.parameters()] for each in model.models.values()]
+    for step in range(30):
+        optimiser.zero_grad()
+        model.objective(torch.randint(0, 2, (4, 6)), step=step).sum().backward()
+        optimiser.step()
+        average.update_parameters(model)
+        decay = min(0.5, (1 + step) / (10 + step)) if step else 0.0
+        own = list(model.models.values())[step % 2].parameters()
+        for mean, p in zip(expected[step % 2], own, strict=True):
+            mean.lerp_(p.detach(), 1 - decay)
+    for own, mean in zip(average.module.parameters(), [*expected[0], *expected[1]], strict=True):
+        torch.testing.assert_close(own, mean)
 
 
 def test_a_run_goes_on_and_comes_back(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from autoregress.training.options import (
@@ -64,17 +64,30 @@ def lr_factor(schedule: Schedule, step: int, total: int, warmup: int = 0) -> flo
             return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
-    """The exponential moving average of a model's weights, or None for a decay of 0.
+class Average(AveragedModel):
+    """The exponential moving average of a model's weights, for ``update_parameters`` after updates.
 
     After n updates the decay is at most (1 + n) / (10 + n), so that a young average is of the
-    weights of late and not of those that training began with.
+    weights of late and not of those that training began with. Weights that had no part in an
+    update have none in the average then: of models that take turns each has its own pace.
     """
-    if not decay:
-        return None
 
-    def average(averaged: Any, current: Any, count: Tensor | int) -> None:
-        n = int(count)
-        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, count)
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model)
+        self.decay = decay
 
-    return AveragedModel(model, multi_avg_fn=average)
+    def update_parameters(self, model: nn.Module) -> None:
+        n = int(self.n_averaged)
+        pairs = zip(self.module.parameters(), model.parameters(), strict=True)
+        taken = [(own.detach(), p.detach()) for own, p in pairs if p.grad is not None]
+        if taken:
+            decay = min(self.decay, (1 + n) / (10 + n)) if n else 0.0
+            get_ema_multi_avg_fn(decay)([own for own, _ in taken], [p for _, p in taken], n)
+        for own, buffer in zip(self.module.buffers(), model.buffers(), strict=True):
+            own.copy_(buffer)
+        self.n_averaged += 1
+
+
+def make_average(model: nn.Module, decay: float) -> Average | None:
+    """The average, or None for a decay of 0."""
+    return Average(model, decay) if decay else None
