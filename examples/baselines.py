@@ -26,15 +26,16 @@ def independent(train: Data, test: Data) -> ar.Score:
 
 
 def xz(test: Data) -> tuple[ar.Score, str]:
-    """The best that LZMA2 makes of all rows at once, without a container; and of which packing.
-
-    A file has no standard error.
-    """
+    """The best that LZMA2 makes of all rows at once, without a container; and of which packing."""
     sizes = {name: len(compress(data)) for name, data in packings(test).items()}
     best = min(sizes, key=sizes.__getitem__)
-    dims = test.x[0].numel()
-    nats = sizes[best] * 8 * math.log(2) / len(test)
-    return ar.Score(nats, nats / (dims * math.log(2)), len(test), math.nan), best
+    return file(sizes[best], test), best
+
+
+def file(size: int, test: Data) -> ar.Score:
+    """What so many bytes are for each row; there is no standard error."""
+    nats = size * 8 * math.log(2) / len(test)
+    return ar.Score(nats, nats / (test.x[0].numel() * math.log(2)), len(test), math.nan)
 
 
 def packings(data: Data) -> dict[str, bytes]:

@@ -199,6 +199,7 @@ def examine(
             "xz": xz,
             "MADE, one ordering": ar.evaluate(model, test),
             f"MADE, {ORDERINGS} orderings": ar.evaluate(mixture, test),
+            "the same, as a file": baselines.file(len(encoded(mixture, test.x)), test),
             **{other.name: other.score for other in others},
         }
         progress.update(task, advance=1, description="drawing samples")
@@ -213,6 +214,13 @@ def examine(
     return Findings(
         subject.title, subject.levels, fit, scores, packing, test.x, samples, hidden, cases, others
     )
+
+
+def encoded(model: ar.MADE, x: Tensor) -> bytes:
+    """The digits as a file, from which they were read again."""
+    content = ar.encode(model, x)
+    assert torch.equal(ar.decode(model, content), x)
+    return content
 
 
 # Completing

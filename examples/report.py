@@ -144,7 +144,9 @@ def likelihood(findings: Sequence[Findings]) -> str:
             "How many nats a digit costs that the model never saw: −log p, averaged over the "
             f"{len(findings[0].test)} test digits, with the standard error of that mean. Lower is "
             "better, and nothing here is a bound or an estimate. Mixing orderings means averaging "
-            "their probabilities, which is again a distribution."
+            "their probabilities, which is again a distribution. The file is what "
+            "<code>ar.encode</code> makes of all test digits, and <code>ar.decode</code> gave them "
+            "back."
         )
         + table(likelihood_rows(findings))
         + paragraph(
