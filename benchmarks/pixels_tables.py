@@ -82,9 +82,9 @@ test split is read once, at the end; the best epoch is chosen on validation. ± 
         *table(rows),
         """
 The paper trains with RMSProp until it gets no better, with sizes that it does not all give. Ours
-are runs of a few epochs on one core of a CPU, with AdamW, a falling learning rate, averaged weights
-and bfloat16 matrix products; validation and test are measured in float32. Only what has been run is
-here: no figure is a figure that was not reached.
+are runs of so few epochs as one core of a CPU does in an hour or two, with AdamW, a falling
+learning rate, averaged weights and bfloat16 matrix products; validation and test are measured in
+float32. Only what has been run is here: no figure is a figure that was not reached.
 
 Training nats are means over an epoch, with the weights as they were; validation nats are of the
 averaged weights at its end. Where the first are below the second, more epochs alone would not do.

@@ -25,8 +25,8 @@ class Job(Generic[Options]):
     Args:
         run: The run folder: configuration, log, best and last checkpoint. The same command
             resumes.
-        models: Independent models of this kind, mixed equally; they take the updates in turn, so
-            that each is given as many fewer.
+        models: Independent models of this kind, mixed equally. They take the updates in turn, so
+            that n of them need n times the epochs, and patience.
     """
 
     examples: OmitArgPrefixes[Examples]

@@ -1,4 +1,4 @@
-"""Binarised MNIST, as in "Pixel Recurrent Neural Networks"; with -brief, within the hour.
+"""Binarised MNIST, as in "Pixel Recurrent Neural Networks"; with -brief, in hours.
 
     autoregress train diagonal-bilstm-mnist --data mnist.npz --size 28 28 --run runs/a
     autoregress train gated-pixelcnn-mnist-brief --data mnist.npz --size 28 28 --run runs/b
@@ -8,7 +8,8 @@ valid and test. The paper gives RMSProp, batches of 16 and, for the Diagonal BiL
 features; it does not give the learning rate, nor the sizes of the other two, which are ours.
 
 The Gated PixelCNN is of a later paper, with settings of ours. It and the brief runs have a learning
-rate that falls to 0 and averaged weights. Figures: docs/results/pixels.md.
+rate that falls to 0 and averaged weights; they take one core of a CPU an hour or two. Figures:
+docs/results/pixels.md.
 """
 
 from autoregress.recipes.options import (
