@@ -100,9 +100,27 @@ def test_another_model_is_refused():
     assert torch.equal(decode(other, content), x)
     with torch.no_grad():
         other.output.bias[0] += 1e-6
-    for different in (other, model.double(), MADE(9, hidden=(20,), activation="tanh")):
+    for different in (other, MADE(9, hidden=(20,)), model.double()):
         with pytest.raises(ValueError, match="another model"):
             decode(different, content)
+
+
+def test_files_of_this_version_are_read_by_later_ones():
+    model = MADE(2, hidden=(1,))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    content = bytes.fromhex(
+        "a47265670100010003000000000000000001000006d8b115059cf14ca495f1583f6b8264982c6bf32ee6f8020000000d"
+    )
+    x = torch.tensor([[0, 1], [1, 1], [0, 0]])
+    assert torch.equal(decode(model, content), x)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert encode(model, x) == content
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_another_context_or_other_probabilities_are_noticed(monkeypatch):

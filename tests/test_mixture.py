@@ -176,6 +176,7 @@ def test_it_is_saved_with_its_models(tmp_path):
     back = load(tmp_path)
     assert isinstance(back, Mixture)
     assert model_config(back) == model_config(mixture)
+    assert Mixture([mixture, back]).options["models"] == ["Mixture", "Mixture"]
     assert back.symbols.columns == columns
     x = torch.tensor([[0, 2], [1, 1]])
     assert torch.equal(back.log_prob(x), mixture.log_prob(x))

@@ -14,7 +14,6 @@ the mixture.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import struct
 import zlib
@@ -30,7 +29,7 @@ from torch import Tensor
 from autoregress.conditionals import Conditional
 from autoregress.evaluation import Examples, as_examples, measuring
 from autoregress.model import AutoregressiveModel, groups
-from autoregress.storage import described, digest
+from autoregress.storage import digest
 from autoregress.traversal import traverse
 
 # What encoded examples begin with: a mark, the version of the format, how many threads computed,
@@ -109,9 +108,9 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
         checksum = zlib.crc32(_numbers(part).tobytes(), checksum)
     if checksum != expected:
         raise ValueError(
-            "the examples do not come out as they went in: the context is another one, or the "
-            "probabilities are not the same to the last bit on this machine; decode where it was "
-            "encoded, with the same version of torch"
+            "the examples do not come out as they went in: the context or a setting of the model "
+            "is another one, or the probabilities are not the same to the last bit on this "
+            "machine; decode where it was encoded, with the same version of torch"
         )
     return torch.cat(parts)
 
@@ -179,7 +178,7 @@ def _posterior(
     model: AutoregressiveModel, x: Tensor, context: Tensor | None
 ) -> np.ndarray[Any, Any]:
     """(batch, members): which member an example is of."""
-    nats = torch.stack([s.flatten(1).sum(1) for s in model.surprisals(x, context)], 1)
+    nats = torch.stack([s.flatten(1).sum(1) for s in model.member_surprisals(x, context)], 1)
     return _finite((-nats).softmax(1)).cpu().numpy()
 
 
@@ -259,7 +258,9 @@ def _opened(model: AutoregressiveModel, data: bytes) -> tuple[int, int, int, int
 
 
 def _model(model: AutoregressiveModel) -> bytes:
-    """What tells a model from others: its family, its settings and its weights."""
-    weights = digest(model.state_dict())
-    text = json.dumps([described(model), weights], sort_keys=True)
+    """What tells a model from others: its family and its weights.
+
+    Not its settings, of which later versions may have more; another one of those shows in the end.
+    """
+    text = f"{type(model).__name__} {digest(model.state_dict())}"
     return hashlib.sha256(text.encode()).digest()[:16]

@@ -64,11 +64,11 @@ class Mixture(AutoregressiveModel):
             first.symbols.compact,
             context=first.context,
             columns=first.symbols.columns,
-            models=[type(model).__name__ for model in models],
-            **_shared([model.options for model in models]),
+            **_options(models),
         )
         # Not a list, whose modules sharding puts together when they are called: these are not.
         self.models = nn.ModuleDict({str(i): model for i, model in enumerate(models)})
+        self.piece = min(model.piece for model in models)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -138,9 +138,11 @@ def several(count: int, build: Callable[[], AutoregressiveModel]) -> Autoregress
     return build() if count == 1 else Mixture([build() for _ in range(count)])
 
 
-def _shared(options: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Those that are the same in all, to be shown: each model has its own."""
-    return {k: v for k, v in options[0].items() if all(o.get(k) == v for o in options)}
+def _options(models: Sequence[AutoregressiveModel]) -> dict[str, Any]:
+    """What there is to show: the models' families, and the settings that are the same in all."""
+    first, *others = [model.options.items() for model in models]
+    shared = {k: v for k, v in first if all((k, v) in list(other) for other in others)}
+    return {**shared, "models": [type(model).__name__ for model in models]}
 
 
 def _events(model: AutoregressiveModel) -> tuple[Any, ...]:

@@ -154,7 +154,7 @@ class AutoregressiveModel(nn.Module, ABC):
         Raises:
             ValueError: wrong shape, dtype or symbols.
         """
-        parts = [-s.flatten(1).sum(1) for s in self.surprisals(x, context)]
+        parts = [-s.flatten(1).sum(1) for s in self.member_surprisals(x, context)]
         return self._mixture_log_prob(parts)
 
     def surprisal(self, x: Array, context: Tensor | None = None) -> Tensor:
@@ -167,7 +167,7 @@ class AutoregressiveModel(nn.Module, ABC):
         Raises:
             ValueError: wrong shape, dtype or symbols.
         """
-        parts = torch.stack(self.surprisals(x, context))  # (members, batch, *event_shape)
+        parts = torch.stack(self.member_surprisals(x, context))  # (members, batch, *event_shape)
         posterior = (-parts.flatten(2).sum(2)).log_softmax(0)
         weights = posterior.exp()
         # Σ w log(w / (1/n)), where 0 log 0 = 0.
@@ -176,7 +176,7 @@ class AutoregressiveModel(nn.Module, ABC):
         mean = (parts * weights.view(*weights.shape, *ones)).sum(0)
         return mean + divergence.view(-1, *ones) / self.dims
 
-    def surprisals(self, x: Array, context: Tensor | None = None) -> list[Tensor]:
+    def member_surprisals(self, x: Array, context: Tensor | None = None) -> list[Tensor]:
         """Of each member, nats of surprise at each dimension: (batch, *event_shape) float64.
 
         Raises:

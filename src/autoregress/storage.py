@@ -88,11 +88,6 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
             f"a {type(model).__name__} cannot be written to a folder, only "
             f"{_names()}; keep its state_dict() yourself"
         )
-    return described(model)
-
-
-def described(model: AutoregressiveModel) -> dict[str, Any]:
-    """The same of a model of any family."""
 
     def plain(argument: object) -> dict[str, Any]:
         return (
