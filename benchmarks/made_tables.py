@@ -71,13 +71,18 @@ TRIED = {
     "nips": "there are 400 rows of 500 dimensions, and a model has overfitted before it has learnt "
     "them. Tried, by validation: 64 orderings and all of them in the place of 8; 100 to 500 units "
     "without direct connections; dropout from 0.3 to 0.8; weight decay of 0.3 and 2. The best was "
-    "0.3 nats better on validation, with all orderings and 200 units, and was not measured here.",
+    "0.3 nats better on validation, with all orderings and 200 units, and was not measured here. "
+    "Five independent networks like ours are 0.6 nats better on validation than one, mixed; five "
+    "of a single ordering are 2.8 better than one of those, and still 0.2 behind.",
     "mnist": "it is what one core does in a quarter of an hour. With dropout of 0.3 validation "
     "stopped at 88.8 after 9 passes, with training far below. 4 orderings were 1.2 nats behind "
     "after 16 passes of 40 and still falling, 8 were further behind: what takes the paper's MADE "
-    "from 88.40 to 86.64 is one network for many orderings, and that takes many more passes.",
-    "web": "one choice of settings was run, of a single ordering. EoNADE is a mixture over many, "
-    "and those bring something wherever we have tried ([the curves](made_curves.md)).",
+    "from 88.40 to 86.64 is one network for many orderings, and that takes many more passes. Two "
+    "independent networks of 2000 units are 0.7 nats better than one, on validation after 5 passes "
+    "each (`--models 2`): so many more times the work, too.",
+    "web": "it has a single ordering, and EoNADE is a mixture over many. One network for 8, with "
+    "conditioning weights, was at 28.10 on validation after 173 passes, where the single "
+    "one ends at 27.94.",
 }
 
 RULES = """\
