@@ -176,6 +176,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     parts += [CURVES, "## Where a target is not reached\n", *missed(rows, names)]
     parts += ["\n## What else there is\n", *other_table(rows, names)]
     parts += ["\n## How each was made\n", *command_table(rows)]
+    parts += [f"\nMixture, tree, xz and gzip: `{COMMAND} --recipes baselines`, or with `--sets`."]
     parts += [
         "\nThe page is made from [made.json](made.json) by the benchmark with `--page-only`.\n"
     ]

@@ -153,9 +153,11 @@ def commands(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def curves(rows: list[dict[str, Any]]) -> bytes:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="epoch", ylabel="nats")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for number, row in enumerate(rows):
         epochs = range(1, len(row["curve"]) + 1)
         train, valid = zip(*row["curve"], strict=True)
