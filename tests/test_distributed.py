@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -200,7 +201,9 @@ def test_a_killed_process_ends_the_run_and_the_same_command_resumes_it(job):
         os.kill(second_process(p.pid), signal.SIGKILL)
         _, said = p.communicate(timeout=200)
     assert p.returncode != 0
-    assert said.count("autoregress: another process of the run has ended; the same command") == 1
+    # The other one notices; or torchrun has noticed before, and interrupts it.
+    sentence = r"autoregress: (another process of the run has ended|interrupted); the same command"
+    assert len(re.findall(sentence, said)) == 1, said
     assert "RuntimeError" not in said
     assert log(job / "killed") != log(job / "whole")
     resumed = subprocess.run(torchrun, capture_output=True, timeout=200, check=True, **options)
