@@ -47,14 +47,11 @@ def train_and_measure(name: str, seed: int, runs: Path) -> dict[str, Any]:
     recipe = RECIPES[name]
     train, valid = digits("train"), digits("valid")
     torch.manual_seed(seed)
-    model = recipe.build(train.event_shape, train.symbols)
+    model = recipe.model.build(train.event_shape, train.symbols, None)
     run = runs / name / str(seed)
     fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed)
     score, of_valid = ar.evaluate(model, digits("test")), ar.evaluate(model, valid)
-    samples, packed = (
-        model.sample(SAMPLES, generator=torch.Generator().manual_seed(0)),
-        encoded(model),
-    )
+    samples = model.sample(SAMPLES, generator=torch.Generator().manual_seed(0))
     threads = torch.get_num_threads()
     return {
         "recipe": name,
@@ -69,7 +66,7 @@ def train_and_measure(name: str, seed: int, runs: Path) -> dict[str, Any]:
         "threads": threads,
         "curve": [[round(h["train_nats"], 3), round(h["valid_nats"], 3)] for h in fit.history],
         "samples": ["".join(map(str, x.flatten().tolist())) for x in samples],
-        **packed,
+        **encoded(model),
         "command": f"{COMMAND} --recipes {name} --seeds {seed} --threads {threads}",
     }
 

@@ -37,7 +37,7 @@ def test_a_recipe_makes_a_model_of_its_data(name):
     shape, levels = DATA[max(kinds, key=len)]
     assert recipe.example == (shape, levels)
     with torch.device("cpu" if name.startswith("made") else "meta"):
-        model = recipe.build(shape, levels)
+        model = recipe.model.build(shape, levels, None)
     assert model.event_shape == shape
     assert recipe.title.endswith(".")
     assert f"train {name}" in (recipe.about or "") or len(recipe.about or "") > 200

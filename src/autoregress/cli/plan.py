@@ -35,7 +35,7 @@ class Sheet(Generic[Options]):
     training: OmitArgPrefixes[Training]
     shape: tuple[int, ...]
     symbols: int
-    models: int
+    models: int = 1
     devices: int = 1
     batch: int | None = None
     peak: float | None = None
@@ -45,7 +45,7 @@ class Sheet(Generic[Options]):
 
 def _sheet(recipe: Recipe[Options]) -> Sheet[Options]:
     shape, symbols = recipe.example
-    return Sheet(recipe.model, recipe.training, shape, symbols, recipe.models, steps=recipe.steps)
+    return Sheet(recipe.model, recipe.training, shape, symbols, steps=recipe.steps)
 
 
 if TYPE_CHECKING:

@@ -59,11 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         with _silent(unless=processes.first):
             if processes.first or isinstance(verb, Train | Evaluate):
                 verb()
-    except KeyboardInterrupt as error:
+    except KeyboardInterrupt:
         status, message = 130, f"interrupted{_again(verb)}"
-        # torchrun interrupts those that are left, which may be on their way out already.
-        if isinstance(error.__context__, Exception) and is_lost(error.__context__):
-            status, message = 1, f"another process of the run has ended{_again(verb)}"
     except BrokenPipeError:  # whoever was reading, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

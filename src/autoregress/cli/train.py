@@ -31,14 +31,14 @@ class Job(Generic[Options]):
 
     examples: OmitArgPrefixes[Examples]
     run: Path
-    models: int
     model: OmitArgPrefixes[Options]
     training: OmitArgPrefixes[Training]
+    models: int = 1
 
 
 def _job(recipe: Recipe[Options]) -> Job[Options]:
     examples = Examples(data=tyro.MISSING, **recipe.data)
-    return Job(examples, tyro.MISSING, recipe.models, recipe.model, recipe.training)
+    return Job(examples, tyro.MISSING, recipe.model, recipe.training)
 
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from autoregress.mixture import several
 from autoregress.model import AutoregressiveModel
 from autoregress.networks.made import MADE, Activation
 from autoregress.networks.pixel import PixelModel
@@ -50,17 +49,6 @@ class Recipe(Generic[Options]):
     """Levels of its dimensions, likewise."""
     steps: int | None = None
     """Updates of the paper's run, as far as they are known."""
-    models: int = 1
-    """How many such models are mixed equally; they take the updates in turn."""
-
-    def build(
-        self,
-        event_shape: Sequence[int],
-        symbols: int | Sequence[int],
-        columns: Columns | None = None,
-    ) -> AutoregressiveModel:
-        """A new model for such events."""
-        return several(self.models, lambda: self.model.build(event_shape, symbols, columns))
 
     @property
     def example(self) -> tuple[tuple[int, ...], int]:
