@@ -225,7 +225,7 @@ def grid(names: list[str]) -> Iterator[str]:
     """The best of those points of the paper's grid that were tried."""
     yield (
         "As the paper: the optimiser and sizes are the paper's, but of its grid of 120 points one "
-        "was run for each set, which need not be the winner by validation. Below are those that were "
+        "was run for each set, maybe not the winner by validation. Below are those that were "
         "tried, one choice changed after another, and the best of them on validation "
         "(`python benchmarks/made_grid.py --sets adult --choices layers conditioning activation "
         "eps --threads 1`, cut off before the last point)."
