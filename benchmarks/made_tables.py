@@ -13,20 +13,22 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from statistics import fmean
+from typing import Literal
 
 import density_baselines as baselines
 import torch
 import tyro
-from tables import ROOT, Figures, nats
+from tables import ROOT, Figures, Row, nats
 
 import autoregress as ar
 from autoregress.recipes import RECIPES
 
 DATA = ROOT.parent / "shared" / "data"
+Kind = Literal["paper", "best", "mixed", "baselines"]
 COMMAND = "python benchmarks/made_tables.py"
 ORDERINGS = 64  # that a model trained over all orderings is measured with
 
@@ -92,6 +94,10 @@ probability of a row. Lower is better.
 - A model of one ordering is measured in it. A model trained over all orderings is the mean of the
   probabilities of {orderings} random orderings, the log-mean-exp of their exact log p; logits are
   never averaged.
+- *Mixed* is our best recipe from several seeds, which also draw its orderings: p is the mean of
+  the networks' probabilities. What counts as our best of a set is the best on validation.
+- In parentheses: of how many networks, each from a seed of its own. Unless mixed, the figure is
+  the mean of theirs, which are all below.
 - ± is half of a 95 % interval of the mean over test rows: 1.96 s / √n, with s their standard
   deviation.
 - `web`: the paper's test set, but the cut of its other rows into train and validation is a
@@ -110,33 +116,53 @@ def bits(name: str, split: str) -> ar.data.Data:
     return ar.data.read(DATA / file, split=split)
 
 
-def train_and_measure(name: str, kind: str, seed: int, runs: Path) -> dict[str, Any]:
+def trained(name: str, kind: str, seed: int, runs: Path) -> tuple[ar.MADE, ar.Fit]:
     recipe = RECIPES[recipe_name(name, kind)]
     train, valid = bits(name, "train"), bits(name, "valid")
     torch.manual_seed(seed)
     model = recipe.model.build(train.event_shape, train.symbols, None)
     run = runs / name / kind / str(seed)
-    started = time.monotonic()
     fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed)
     assert isinstance(model, ar.MADE)
     if model.options["orderings"] == "any":
         model = model.ensemble(ORDERINGS)
-    score, of_valid = ar.evaluate(model, bits(name, "test")), ar.evaluate(model, valid)
+    return model, fit
+
+
+def train_and_measure(name: str, kind: str, seeds: Sequence[int], runs: Path) -> Row:
+    """A recipe of one seed; or, as "mixed", the equal mixture of the best ones of all seeds."""
+    started = time.monotonic()
+    own = "best" if kind == "mixed" else kind
+    models, fits = zip(*(trained(name, own, seed, runs) for seed in seeds), strict=True)
+    model = ar.Mixture(models) if kind == "mixed" else models[0]
+    score, of_valid = (ar.evaluate(model, bits(name, split)) for split in ("test", "valid"))
+    threads = torch.get_num_threads()
     return {
         "set": name,
         "recipe": kind,
-        "seed": seed,
+        "seeds": list(seeds),
         "test_nats": score.nats,
         "interval_95": 1.96 * score.standard_error,
         "valid_nats": of_valid.nats,
-        "epochs": fit.epochs,
-        "seconds": round(fit.seconds),
+        "epochs": sum(fit.epochs for fit in fits),
+        "seconds": round(sum(fit.seconds for fit in fits)),
         "measured_after": round(time.monotonic() - started),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "threads": torch.get_num_threads(),
-        "command": f"{COMMAND} --sets {name} --recipes {kind} --seeds {seed} "
-        f"--threads {torch.get_num_threads()}",
+        "threads": threads,
+        "command": f"{COMMAND} --sets {name} --recipes {kind} "
+        f"--seeds {' '.join(map(str, seeds))} --threads {threads}",
     }
+
+
+def groups(kind: Kind, seeds: Sequence[int]) -> list[tuple[int, ...]]:
+    """The seeds of each row of such a recipe."""
+    match kind:
+        case "baselines":
+            return []
+        case "mixed":
+            return [tuple(seeds)]
+        case _:
+            return [(seed,) for seed in seeds]
 
 
 def recipe_name(name: str, kind: str) -> str:
@@ -144,7 +170,7 @@ def recipe_name(name: str, kind: str) -> str:
     return base if kind == "paper" else f"{base}-{kind}"
 
 
-def baseline_rows(name: str) -> Iterator[dict[str, Any]]:
+def baseline_rows(name: str) -> Iterator[Row]:
     train, valid, test = (bits(name, s).x.numpy() for s in ("train", "valid", "test"))
     fitted = {
         "mixture": baselines.mixture_of_bernoullis(train, valid, test),
@@ -167,7 +193,7 @@ def baseline_rows(name: str) -> Iterator[dict[str, Any]]:
 # The page
 
 
-def page(rows: list[dict[str, Any]]) -> str:
+def page(rows: list[Row]) -> str:
     names = [name for name in PAPER if any(row["set"] == name for row in rows)]
     parts = [RULES.format(orderings=ORDERINGS), "## MADE\n", *made_table(rows, names)]
     parts += [CURVES, "## Where a target is not reached\n", *missed(rows, names)]
@@ -180,45 +206,61 @@ def page(rows: list[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
-def best_by_validation(rows: list[dict[str, Any]], name: str, kind: str) -> dict[str, Any] | None:
+def of(rows: list[Row], name: str, kind: str) -> Row | None:
+    """The mean of a recipe's seeds, and how many networks it is of."""
     found = [row for row in rows if (row["set"], row["recipe"]) == (name, kind)]
-    return min(found, key=lambda row: row.get("valid_nats", 0.0), default=None)
+    if not found:
+        return None
+    mixed = kind == "mixed"
+    keys = [key for key in ("test_nats", "interval_95", "valid_nats") if key in found[0]]
+    means = {key: fmean(row[key] for row in found) for key in keys}
+    return {**means, "networks": len(found[0]["seeds"]) if mixed else len(found)}
 
 
-def made_table(rows: list[dict[str, Any]], names: list[str]) -> Iterator[str]:
+def ours(rows: list[Row], name: str) -> Row | None:
+    """The better of our best ones on validation."""
+    found = [of(rows, name, kind) for kind in ("best", "mixed")]
+    return min(filter(None, found), key=lambda row: row["valid_nats"], default=None)
+
+
+def made_table(rows: list[Row], names: list[str]) -> Iterator[str]:
     yield (
         "| set | D | train | paper: MADE fixed | paper: MADE sampled | ours, as the paper | "
-        "ours, best | below the paper's MADE | below all in the paper |"
+        "ours, best | ours, mixed | below the paper's MADE | below all in the paper |"
     )
-    yield "|---|---:|---:|---:|---:|---:|---:|---|---|"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|---|---|"
     for name in names:
-        paper = PAPER[name]
-        ours, best = (best_by_validation(rows, name, kind) for kind in ("paper", "best"))
+        paper, best = PAPER[name], ours(rows, name)
+        three = [of(rows, name, kind) for kind in ("paper", "best", "mixed")]
+        cells = [nats(row) + (f" ({row['networks']})" if row else "") for row in three]
         verdicts = ["–", "–"]
         if best is not None:
             limits = paper.made, paper.best
             verdicts = ["yes" if best["test_nats"] < limit else "no" for limit in limits]
         fixed, sampled = (f"{n:.2f} ± {i:.2f}" for n, i in (paper.fixed, paper.sampled))
         yield (
-            f"| {name} | {paper.dims} | {paper.train:,} | {fixed} | {sampled} | {nats(ours)} | "
-            f"{nats(best)} | {verdicts[0]} | {verdicts[1]} |"
+            f"| {name} | {paper.dims} | {paper.train:,} | {fixed} | {sampled} | "
+            f"{' | '.join(cells)} | {' | '.join(verdicts)} |"
         )
 
 
-def missed(rows: list[dict[str, Any]], names: list[str]) -> Iterator[str]:
+def missed(rows: list[Row], names: list[str]) -> Iterator[str]:
     yield from grid(names)
-    for kind, limit, than in (
-        ("paper", lambda paper: paper.made, "the paper's MADE"),
-        ("best", lambda paper: paper.best, "the best model in the paper"),
-    ):
-        yield ""
-        for name in names:
-            row = best_by_validation(rows, name, kind)
-            above = 0.0 if row is None else row["test_nats"] - limit(PAPER[name])
-            if above > 0:
-                why = f": {TRIED[name]}" if kind == "best" else "."
-                what = "ours as the paper" if kind == "paper" else "our best"
-                yield f"- {name}: {what} is {above:.2f} nats above {than}{why}"
+    yield ""
+    for name in names:
+        row, paper = of(rows, name, "paper"), PAPER[name].made
+        if row is not None and row["test_nats"] > paper:
+            above = row["test_nats"] - paper
+            yield f"- {name}: ours as the paper is {above:.2f} nats above the paper's MADE."
+    yield ""
+    for name in names:
+        row, paper = ours(rows, name), PAPER[name].best
+        if row is not None and row["test_nats"] > paper:
+            above = row["test_nats"] - paper
+            yield (
+                f"- {name}: our best is {above:.2f} nats above the best model in the paper: "
+                f"{TRIED[name]}"
+            )
 
 
 def grid(names: list[str]) -> Iterator[str]:
@@ -245,7 +287,7 @@ def grid(names: list[str]) -> Iterator[str]:
             )
 
 
-def other_table(rows: list[dict[str, Any]], names: list[str]) -> Iterator[str]:
+def other_table(rows: list[Row], names: list[str]) -> Iterator[str]:
     kinds = ("mixture", "tree", "xz", "gzip")
     yield ("| set | NADE | EoNADE | DARN | mixture of Bernoullis | Chow–Liu tree | xz | gzip |")
     yield "|---|---:|---:|---:|---:|---:|---:|---:|"
@@ -253,17 +295,23 @@ def other_table(rows: list[dict[str, Any]], names: list[str]) -> Iterator[str]:
         paper = PAPER[name]
         darn = "–" if paper.darn is None else f"{paper.darn:.2f}"
         others = f"{paper.nade:.2f} | {paper.eonade:.2f} | {darn}"
-        ours = " | ".join(nats(best_by_validation(rows, name, kind)) for kind in kinds)
+        ours = " | ".join(nats(of(rows, name, kind)) for kind in kinds)
         yield f"| {name} | {others} | {ours} |"
 
 
-def command_table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    yield "| set | recipe | parameters | epochs | seconds | threads | command |"
-    yield "|---|---|---:|---:|---:|---:|---|"
+def command_table(rows: list[Row]) -> Iterator[str]:
+    yield (
+        "| set | recipe | seeds | test nats | validation | parameters | epochs | seconds | threads "
+        "| command |"
+    )
+    yield "|---|---|---|---:|---:|---:|---:|---:|---:|---|"
     for row in rows:
-        if row["recipe"] in ("paper", "best"):
+        if seeds := row.get("seeds"):
+            mixed = row["recipe"] == "mixed"
+            recipe = recipe_name(row["set"], "best" if mixed else row["recipe"])
             yield (
-                f"| {row['set']} | `{recipe_name(row['set'], row['recipe'])}` | "
+                f"| {row['set']} | `{recipe}`{', mixed' if mixed else ''} | "
+                f"{' '.join(map(str, seeds))} | {nats(row)} | {row['valid_nats']:.2f} | "
                 f"{row['parameters']:,} | {row['epochs']} | {row['seconds']:,} | "
                 f"{row['threads']} | `{row['command']}` |"
             )
@@ -271,7 +319,7 @@ def command_table(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def main(
     sets: tuple[str, ...] = tuple(PAPER),
-    recipes: tuple[Literal["paper", "best", "baselines"], ...] = ("paper", "best", "baselines"),
+    recipes: tuple[Kind, ...] = ("paper", "best", "baselines"),
     seeds: tuple[int, ...] = (0,),
     runs: Path = ROOT / "runs" / "tables",
     out: Path = ROOT / "docs" / "results",
@@ -282,7 +330,7 @@ def main(
 
     Args:
         sets: Which data sets.
-        recipes: As the paper, our best, what else there is.
+        recipes: As the paper, our best, our best of all seeds mixed, what else there is.
         seeds: A run for each.
         runs: Where the run folders go.
         out: Where made.json and made.md go.
@@ -293,17 +341,17 @@ def main(
         torch.set_num_threads(threads)
     order = list(PAPER)
     figures = Figures(
-        out / "made.json", lambda r: (order.index(r["set"]), r["recipe"], r.get("seed", 0))
+        out / "made.json", lambda r: (order.index(r["set"]), r["recipe"], r.get("seeds", []))
     )
     for name in () if page_only else sets:
-        done = {(r["recipe"], r.get("seed")) for r in figures.rows if r["set"] == name}
+        done = {(r["recipe"], (*r.get("seeds", ()),)) for r in figures.rows if r["set"] == name}
         for kind in recipes:
-            if kind == "baselines" and ("xz", None) not in done:
+            if kind == "baselines" and ("xz", ()) not in done:
                 for row in baseline_rows(name):
                     figures.add(row)
-            for seed in () if kind == "baselines" else seeds:
-                if (kind, seed) not in done:
-                    figures.add(train_and_measure(name, kind, seed, runs))
+            for group in groups(kind, seeds):
+                if (kind, group) not in done:
+                    figures.add(train_and_measure(name, kind, group, runs))
     (out / "made.md").write_text(page(figures.rows))
 
 

@@ -426,6 +426,29 @@ def test_a_plan_knows_the_data_of_its_recipe(capsys):
     assert f"{2 * 180 * 20 + 180 + 20:,}\n" in capsys.readouterr().out
 
 
+def test_runs_are_mixed(folder, capsys):
+    models = [ar.MADE(6, 3, hidden=(width,)) for width in (4, 5)]
+    for name, model in zip("ab", models, strict=True):
+        ar.save(model, name)
+    assert run("mix", "a", "b", "--out", "both") == 0
+    assert "2 models in both" in capsys.readouterr().out
+    x = torch.tensor(np.load("rows.npy"))
+    mean = torch.logsumexp(torch.stack([model.log_prob(x) for model in models]), 0) - math.log(2)
+    torch.testing.assert_close(ar.load("both").log_prob(x), mean)
+
+    ar.save(ar.MADE(5, 3), "other")
+    refused = {
+        "not empty": ("a", "b", "--out", "both"),
+        "event shape": ("a", "other", "--out", "new"),
+        "at least one model": ("--out", "new"),
+        "nowhere": ("a", "nowhere", "--out", "new"),
+    }
+    for complaint, arguments in refused.items():
+        assert run("mix", *arguments) == 2
+        assert complaint in capsys.readouterr().err
+        assert not Path("new").exists()
+
+
 def test_a_reader_who_has_had_enough_is_not_told_of_it():
     command = f"{sys.executable} -m autoregress train --help | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
@@ -437,7 +460,7 @@ def test_a_reader_who_has_had_enough_is_not_told_of_it():
     [
         "",
         *("train", "prepare", "evaluate", "sample", "complete", "score", "info", "plan"),
-        *("compress", "decompress"),
+        *("mix", "compress", "decompress"),
         *("train made", "plan made"),
     ],
 )

@@ -29,6 +29,7 @@ LAYERS = [
     "cli.examples",
     "cli.by_recipe",
     "cli.train",
+    "cli.mix",
     "cli.prepare",
     "cli.plan",
     "cli.measure",

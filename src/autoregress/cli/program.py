@@ -21,6 +21,7 @@ from autoregress.cli.compress import Compress, Decompress
 from autoregress.cli.draw import Complete, Sample
 from autoregress.cli.info import Info
 from autoregress.cli.measure import Evaluate, Score
+from autoregress.cli.mix import Mix
 from autoregress.cli.plan import PlanTraining
 from autoregress.cli.prepare import Prepare
 from autoregress.cli.train import Train
@@ -30,6 +31,7 @@ Verb = (
     Annotated[Train, subcommand("train")]
     | Annotated[Prepare, subcommand("prepare")]
     | Annotated[PlanTraining, subcommand("plan")]
+    | Annotated[Mix, subcommand("mix")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Sample, subcommand("sample")]
     | Annotated[Complete, subcommand("complete")]

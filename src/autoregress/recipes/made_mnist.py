@@ -21,7 +21,7 @@ PAPER = Recipe(
 
 BEST = Recipe(
     __doc__,
-    MADEOptions(hidden=(4000,), direct=True, dropout=0.4),
+    MADEOptions(hidden=(4000,), orderings=1, direct=True, dropout=0.4),
     Training(lr=2e-3, ema=0.999, max_epochs=16, schedule="linear", precision="bfloat16"),
     shape=(784,),
 )

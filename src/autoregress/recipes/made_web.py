@@ -16,7 +16,7 @@ PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=32, connectivities=
 
 BEST = Recipe(
     __doc__,
-    MADEOptions(hidden=(1000,), direct=True, dropout=0.5),
+    MADEOptions(hidden=(1000,), orderings=1, direct=True, dropout=0.5),
     Training(lr=5e-4, ema=0.995, max_epochs=400),
     shape=(300,),
 )
