@@ -95,6 +95,9 @@ class Examples:
                 max_categories=self.max_categories,
             )
             return shards
+        is_table = self.data.suffix.lower() == ".csv"
+        if self.labels_from and not is_table:
+            raise ValueError(f"{self.data} is no .csv file, so it takes no labels from others")
         if holds_videos(self.data, gif=self.frames is not None):
             clips = VideoFolder(
                 self.data,
@@ -116,7 +119,7 @@ class Examples:
             self.data,
             split=split,
             symbols=symbols,
-            labels_from=tables if self.data.suffix == ".csv" else self.labels_from,
+            labels_from=tables if is_table else (),
             max_categories=self.max_categories,
             size=self.size,
             grey=self.grey,
