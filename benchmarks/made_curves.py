@@ -439,7 +439,11 @@ def _set_counts(axes: Any) -> None:
 def time_points(axes: Any, rows: list[dict[str, Any]]) -> None:
     from matplotlib.ticker import LogLocator
 
-    for recipe, style, label in (("paper", "C3s", "as the paper"), ("best", "C4*", "our best")):
+    for recipe, style, label in (
+        ("paper", "C3s", "as the paper"),
+        ("best", "C4*", "our best"),
+        ("mixed", "C5P", "several of our best, mixed"),
+    ):
         for row in rows:
             if row["recipe"] == recipe:
                 axes.plot(row["seconds"], row["test_nats"], style, label=f"in the tables: {label}")
