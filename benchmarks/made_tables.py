@@ -23,11 +23,13 @@ import density_baselines
 import torch
 import tyro
 from tables import ROOT, Figures, Row, nats
+from torch import Tensor
 
 import autoregress as ar
 from autoregress.recipes import RECIPES
 
 DATA = ROOT.parent / "shared" / "data"
+RUNS = ROOT / "runs" / "tables"
 Kind = Literal["paper", "best", "mixed", "baselines"]
 COMMAND = "python benchmarks/made_tables.py"
 ORDERINGS = 64  # that a model trained over all orderings is measured with
@@ -106,6 +108,10 @@ probability of a row. Lower is better.
   on the same splits; the compressors are given all test rows at once.
 """
 
+MIXED = """
+What mixing brings, in test nats of the first networks of each mixture:
+"""
+
 CURVES = """
 What several orderings bring, in training and at test, is on [a page of curves](made_curves.md).
 """
@@ -136,6 +142,7 @@ def train_and_measure(name: str, kind: str, seeds: Sequence[int], runs: Path) ->
     models, fits = zip(*(trained(name, own, seed, runs) for seed in seeds), strict=True)
     model = ar.Mixture(models) if kind == "mixed" else models[0]
     score, of_valid = (ar.evaluate(model, bits(name, split)) for split in ("test", "valid"))
+    of_first = {"of_first": growing(models, bits(name, "test").x)} if kind == "mixed" else {}
     threads = torch.get_num_threads()
     return {
         "set": name,
@@ -144,6 +151,7 @@ def train_and_measure(name: str, kind: str, seeds: Sequence[int], runs: Path) ->
         "test_nats": score.nats,
         "interval_95": 1.96 * score.standard_error,
         "valid_nats": of_valid.nats,
+        **of_first,
         "epochs": sum(fit.epochs for fit in fits),
         "seconds": round(sum(fit.seconds for fit in fits)),
         "measured_after": round(time.monotonic() - started),
@@ -152,6 +160,14 @@ def train_and_measure(name: str, kind: str, seeds: Sequence[int], runs: Path) ->
         "command": f"{COMMAND} --sets {name} --recipes {kind} "
         f"--seeds {' '.join(map(str, seeds))} --threads {threads}",
     }
+
+
+@torch.no_grad()
+def growing(models: Sequence[ar.MADE], x: Tensor) -> list[float]:
+    """Nats of the mixtures of the first 1, 2, 3, … models."""
+    alone = torch.stack([model.log_prob(x) for model in models])
+    counts = torch.arange(1, len(models) + 1, dtype=torch.float64)
+    return (counts.log() - alone.logcumsumexp(0).mean(1)).tolist()
 
 
 def groups(kind: Kind, seeds: Sequence[int]) -> list[tuple[int, ...]]:
@@ -199,7 +215,13 @@ def baseline_rows(name: str) -> Iterator[Row]:
 def page(rows: list[Row]) -> str:
     names = [name for name in PAPER if any(row["set"] == name for row in rows)]
     parts = [RULES.format(orderings=ORDERINGS), "## MADE\n", *made_table(rows, names)]
-    parts += [CURVES, "## Where a target is not reached\n", *missed(rows, names)]
+    parts += [
+        MIXED,
+        *mixed_table(rows, names),
+        CURVES,
+        "## Where a target is not reached\n",
+        *missed(rows, names),
+    ]
     parts += ["\n## What else there is\n", *other_table(rows, names)]
     parts += ["\n## How each was made\n", *command_table(rows)]
     parts += [f"\nMixture, tree, xz and gzip: `{COMMAND} --recipes baselines`, or with `--sets`."]
@@ -245,6 +267,18 @@ def made_table(rows: list[Row], names: list[str]) -> Iterator[str]:
             f"| {name} | {paper.dims} | {paper.train:,} | {fixed} | {sampled} | "
             f"{' | '.join(cells)} | {' | '.join(verdicts)} |"
         )
+
+
+def mixed_table(rows: list[Row], names: list[str]) -> Iterator[str]:
+    yield "| set | 1 network | 2 | 4 | all |"
+    yield "|---|---:|---:|---:|---:|"
+    for name in names:
+        for row in rows:
+            if (row["set"], row["recipe"]) == (name, "mixed"):
+                first = row["of_first"]
+                cells = [f"{first[n - 1]:.2f}" if n < len(first) else "–" for n in (1, 2, 4)]
+                all_of_them = f"{first[-1]:.2f} ({len(first)})"
+                yield f"| {name} | {' | '.join(cells)} | {all_of_them} |"
 
 
 def missed(rows: list[Row], names: list[str]) -> Iterator[str]:
@@ -326,7 +360,7 @@ def main(
     sets: tuple[str, ...] = tuple(PAPER),
     recipes: tuple[Kind, ...] = ("paper", "best", "baselines"),
     seeds: tuple[int, ...] = (0,),
-    runs: Path = ROOT / "runs" / "tables",
+    runs: Path = RUNS,
     out: Path = ROOT / "docs" / "results",
     page_only: bool = False,
     threads: int | None = None,
