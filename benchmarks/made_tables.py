@@ -303,24 +303,29 @@ def missed(rows: list[Row], names: list[str]) -> Iterator[str]:
 def grid(names: list[str]) -> Iterator[str]:
     """The best of those points of the paper's grid that were tried."""
     yield (
-        "As the paper: the optimiser and sizes are the paper's, but of its grid of 120 points one "
-        "was run for each set, maybe not the winner by validation. Below are those that were "
-        "tried, one choice changed after another, and the best of them on validation "
-        "(`python benchmarks/made_grid.py --sets adult --choices layers conditioning activation "
-        "eps --threads 1`, cut off before the last point)."
+        "As the paper: the optimiser and sizes are the paper's, and of its grid of 120 points for "
+        "each set those were tried that the commands below go to, one choice changed after "
+        "another. Here is the best of them on validation, which is the recipe's. Of other sets one "
+        "point was run, maybe not the best."
     )
     yield ""
-    yield "| set | points | orderings | layers | conditioning | activation | ε | validation nats |"
-    yield "|---|---:|---:|---:|---|---|---:|---:|"
+    yield (
+        "| set | points | orderings | layers | conditioning | activation | ε | validation nats | "
+        "command |"
+    )
+    yield "|---|---:|---:|---:|---|---|---:|---:|---|"
     points = json.loads((ROOT / "docs" / "results" / "made_grid.json").read_text())["rows"]
     for name in names:
         own = [row for row in points if row["set"] == name]
         if own:
             best = min(own, key=lambda row: row["valid_nats"])
+            choices = ("orderings", "layers", "conditioning", "activation", "eps")
+            tried = " ".join(each for each in choices if len({row[each] for row in own}) > 1)
             yield (
                 f"| {name} | {len(own)} | {best['orderings']} | {best['layers']} | "
                 f"{'yes' if best['conditioning'] else 'no'} | {best['activation']} | "
-                f"{best['eps']:g} | {best['valid_nats']:.2f} |"
+                f"{best['eps']:g} | {best['valid_nats']:.2f} | "
+                f"`python benchmarks/made_grid.py --sets {name} --choices {tried} --threads 1` |"
             )
 
 
