@@ -320,7 +320,8 @@ def grid(names: list[str]) -> Iterator[str]:
         if own:
             best = min(own, key=lambda row: row["valid_nats"])
             choices = ("orderings", "layers", "conditioning", "activation", "eps")
-            tried = " ".join(each for each in choices if len({row[each] for row in own}) > 1)
+            changed = (each for row in own for each in choices if row[each] != own[0][each])
+            tried = " ".join(dict.fromkeys(changed))
             yield (
                 f"| {name} | {len(own)} | {best['orderings']} | {best['layers']} | "
                 f"{'yes' if best['conditioning'] else 'no'} | {best['activation']} | "
