@@ -65,6 +65,17 @@ def test_curves_are_of_one_growing_ensemble():
         assert (growing[count - 1] <= alone[:count].mean(0) + 1e-12).all()
 
 
+def test_networks_are_mixed_one_after_another():
+    import made_tables
+
+    models = [ar.MADE(6, hidden=(8,), orderings=2).double() for _ in range(3)]
+    x = torch.randint(2, (5, 6))
+    growing = made_tables.growing(models, x)
+    for count in range(1, 4):
+        mixed = -ar.Mixture(models[:count]).log_prob(x).mean()
+        assert abs(growing[count - 1] - float(mixed)) < 1e-12
+
+
 def test_differing_bits_are_counted():
     import made_curves
 
