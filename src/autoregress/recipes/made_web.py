@@ -13,7 +13,9 @@ from autoregress.recipes.made_paper import recipe
 from autoregress.recipes.options import MADEOptions, Recipe
 from autoregress.training import Training
 
-PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=32, connectivities=32), 300)
+PAPER = recipe(
+    __doc__, MADEOptions(hidden=(500,), orderings=32, connectivities=32), 300, max_epochs=500
+)
 
 BEST = Recipe(
     __doc__,
