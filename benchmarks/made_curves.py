@@ -350,7 +350,7 @@ def sample_words(row: dict[str, Any]) -> str:
     return f"""\
 ## Samples
 
-Draws of the mixture of {row["networks"]} networks of [the tables](made.md), and in the same places
+Draws of the mixture of {row["networks"]} networks in [the tables](made.md), and in the same places
 on the right the training images that differ from them in the fewest of 784 bits.
 
 ![Samples, and the training images nearest to them](made_curves_samples.png)
@@ -462,7 +462,7 @@ def time_points(axes: Any, rows: list[dict[str, Any]]) -> None:
                 )
     axes.set_xscale("log")
     axes.margins(0.1)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
 
