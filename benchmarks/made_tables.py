@@ -93,15 +93,16 @@ RULES = """\
 Test nats of each set: the mean of −log p over its test rows, where p is the model's normalised
 probability of a row. Lower is better.
 
-- The test split is read once, at the end. Settings, the best epoch and when to stop are chosen
-  on the validation split.
+- The test split is read once for a run, at its end. Settings, the best epoch and when to stop are
+  chosen on the validation split. Some recipes were changed, by validation, after an earlier one of
+  the set had been measured on the test.
 - A model of one ordering is measured in it. A model trained over all orderings is the mean of the
   probabilities of {orderings} random orderings, the log-mean-exp of their exact log p; logits are
   never averaged.
 - *Mixed* is our best recipe from several seeds, which also draw its orderings: p is the mean of
   the networks' probabilities. What counts as our best of a set is the best on validation.
 - In parentheses: of how many networks, each from a seed of its own. Unless mixed, the figure is
-  the mean of theirs, which are all below.
+  the mean of theirs, which are all below. ± does not have in it what another seed changes.
 - ± is half of a 95 % interval of the mean over test rows: 1.96 s / √n, with s their standard
   deviation.
 - `web`: the paper's test set, but the cut of its other rows into train and validation is a

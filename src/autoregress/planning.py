@@ -286,7 +286,7 @@ def fused_attention() -> Iterator[None]:
         attention = torch.ops.aten._scaled_dot_product_efficient_attention
         return attention(q, k, v, bias, compute_log_sumexp=True)[0]
 
-    F.scaled_dot_product_attention = fused  # type: ignore[assignment]
+    F.scaled_dot_product_attention = fused  # type: ignore[assignment]  # a stand-in
     try:
         yield
     finally:

@@ -33,7 +33,7 @@ class Processes:
 
     rank: int = 0
     size: int = 1
-    store: dist.Store | None = None  # type: ignore[attr-defined]
+    store: dist.Store | None = None  # type: ignore[attr-defined]  # torch has it without a type
     group: dist.ProcessGroup | None = None
 
     @property
@@ -94,7 +94,7 @@ class Processes:
         dist.broadcast_object_list(made, src=0, group=self.group)
         if isinstance(made[0], ValueError):
             raise made[0]
-        return made[0]  # type: ignore[return-value]
+        return made[0]  # type: ignore[return-value]  # an error was raised
 
     def after_first(self, make: Callable[[], Result]) -> Result:
         """What each process makes, the first one before the others: it may leave them a cache.
