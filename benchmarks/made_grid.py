@@ -66,7 +66,7 @@ def measure(name: str, point: Point, seed: int) -> dict[str, Any]:
     started = time.monotonic()
     ar.fit(model, train, valid=valid, training=training, seed=seed, quiet=True)
     if point["orderings"] == "any":
-        model = model.ensemble(ORDERINGS, connectivities=ORDERINGS)
+        model = model.ensemble(ORDERINGS)
     nats = ar.evaluate(model, valid).nats
     seconds = round(time.monotonic() - started)
     return {"set": name, **point, "seed": seed, "valid_nats": nats, "seconds": seconds}

@@ -134,8 +134,7 @@ def trained(name: str, kind: str, seed: int, runs: Path) -> tuple[ar.MADE, ar.Fi
     fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed)
     assert isinstance(model, ar.MADE)
     if model.options["orderings"] == "any":
-        fresh = model.options["connectivities"] == "any"
-        model = model.ensemble(ORDERINGS, connectivities=ORDERINGS if fresh else None)
+        model = model.ensemble(ORDERINGS)
     return model, fit
 
 

@@ -266,7 +266,22 @@ def test_held_out_rows_are_a_function_of_the_seed(folder, capsys):
     assert "30 training and 10 validation" in capsys.readouterr().out
 
 
+def test_evaluate_takes_more_orderings_of_a_model_of_all(folder, capsys):
+    trained("data.npz", "--orderings", "any", "--no-evidence")
+    capsys.readouterr()
+    assert run("evaluate", "run", "--data", "data.npz", "--orderings", 30) == 0
+    printed = capsys.readouterr().out.strip()
+    torch.manual_seed(0)
+    model = ar.load("run").ensemble(30)
+    assert printed == str(ar.evaluate(model, np.load("data.npz")["test"]))
+    assert len(model.members) == 30
+
+
 MISTAKES = {
+    "orderings of a model of one": (
+        ["evaluate", "run", "--data", "data.npz:valid", "--orderings", 9],
+        "a MADE trained over all of them",
+    ),
     "no such data": (["evaluate", "run", "--data", "nope.npz"], "no such file"),
     "no such run": (["info", "nope"], "no folder nope"),
     "a folder that is no run": (["info", "images"], "config.json"),

@@ -482,6 +482,12 @@ def test_an_ensemble_shares_weights_and_leaves_the_model_alone():
     assert {id(p) for p in other.parameters()} == {id(p) for p in model.parameters()}
 
 
+def test_an_ensemble_of_a_connectivity_agnostic_model_draws_one_for_each_ordering():
+    model = make((2,) * 5, hidden=(9,), orderings="any", connectivities="any").ensemble(20)
+    assert len(model.members) == 20
+    assert len(model.get_buffer("degrees_0").unique(dim=0)) > made.DEFAULT_MEMBERS
+
+
 @pytest.mark.parametrize("name", ["plain", "everything", "any"])
 @pytest.mark.parametrize("levels", [(2,) * 5, (2, 3, 2, 5)], ids=str)
 def test_surprisal_is_nonnegative_and_sums_to_minus_log_prob(name, levels):

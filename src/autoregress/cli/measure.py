@@ -13,6 +13,7 @@ from tyro.conf import Positional
 from autoregress import data as datasets
 from autoregress.cli.opening import open_examples
 from autoregress.evaluation import evaluate
+from autoregress.networks.made import MADE
 from autoregress.processes import join
 from autoregress.storage import load
 from autoregress.symbols import Symbols
@@ -29,6 +30,8 @@ class Evaluate:
         data: Examples as those it was trained on; of an .npz the array "test", of shards those
             of that name (folder:name is another split).
         stride: Of videos: frames from one frame of a clip to the next.
+        orderings: Of a MADE trained over all orderings: the probability is the mean over so many
+            random ones, by default 8. More are better and take longer.
         batch_size: Examples at once; the result does not depend on it.
         device: Where to compute, for example cuda.
     """
@@ -36,11 +39,17 @@ class Evaluate:
     run: Positional[Path]
     data: Path
     stride: int = 1
+    orderings: int | None = None
     batch_size: int = 1000
     device: str = "cpu"
 
     def __call__(self) -> None:
         model = load(self.run).to(self.device)
+        if self.orderings is not None:
+            if not (isinstance(model, MADE) and model.options["orderings"] == "any"):
+                raise ValueError(f"{self.run}: --orderings is for a MADE trained over all of them")
+            torch.manual_seed(0)
+            model = model.ensemble(self.orderings)
         examples = join().after_first(
             lambda: open_examples(self.data, model.symbols, split="test", stride=self.stride)
         )

@@ -238,17 +238,20 @@ class MADE(AutoregressiveModel):
         """A model over the same weights (shared, not copied) with other members.
 
         For a model trained with "any", this is the paper's "no limit" evaluation:
-        ``model.ensemble(1000, connectivities=1000)``. Likelihoods are good only for the
-        orderings and connectivities that it was trained for.
+        ``model.ensemble(1000)``. Likelihoods are good only for the orderings and connectivities
+        that it was trained for.
 
         Args:
             orderings: as for the constructor; its own by default.
-            connectivities: a count of fresh draws; its own by default.
+            connectivities: a count of fresh draws; by default its own, or, if it was trained with
+                "any" connectivity, one for each ordering.
         """
         other = copy.copy(self)
         other._buffers = self._buffers.copy()
         if orderings is not None:
             other._set_orderings(orderings)
+            if connectivities is None and self._fresh_connectivities:
+                connectivities = len(other.orderings)
         if connectivities is not None:
             other._set_connectivities(connectivities)
         return other.to(self.device)
