@@ -14,7 +14,11 @@ from autoregress.recipes.made_paper import recipe
 from autoregress.recipes.options import MADEOptions, Recipe
 from autoregress.training import Training
 
-PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=8, connectivities=8), 180)
+PAPER = recipe(
+    __doc__,
+    MADEOptions(hidden=(500,), orderings="any", connectivities="any", direct=True),
+    180,
+)
 
 BEST = Recipe(
     __doc__,
