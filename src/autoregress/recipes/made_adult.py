@@ -13,7 +13,12 @@ from autoregress.recipes.made_paper import recipe
 from autoregress.recipes.options import MADEOptions, Recipe
 from autoregress.training import Training
 
-PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1), 123, eps=1e-9)
+PAPER = recipe(
+    __doc__,
+    MADEOptions(hidden=(500,), orderings=1, activation="softplus", direct=True),
+    123,
+    eps=1e-9,
+)
 
 BEST = Recipe(
     __doc__,

@@ -13,7 +13,12 @@ from autoregress.recipes.made_paper import recipe
 from autoregress.recipes.options import MADEOptions, Recipe
 from autoregress.training import Training
 
-PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=8, connectivities=8), 112, eps=1e-5)
+PAPER = recipe(
+    __doc__,
+    MADEOptions(hidden=(500,), orderings=8, connectivities=8, direct=True),
+    112,
+    eps=1e-5,
+)
 
 BEST = Recipe(
     __doc__,

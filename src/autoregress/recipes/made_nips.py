@@ -13,7 +13,14 @@ from autoregress.recipes.made_paper import recipe
 from autoregress.recipes.options import MADEOptions, Recipe
 from autoregress.training import Training
 
-PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=32, connectivities=32), 500)
+PAPER = recipe(
+    __doc__,
+    MADEOptions(
+        hidden=(500, 500), orderings=16, connectivities=16, activation="softplus", direct=True
+    ),
+    500,
+    eps=1e-9,
+)
 
 BEST = Recipe(
     __doc__,

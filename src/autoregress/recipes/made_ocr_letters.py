@@ -13,7 +13,9 @@ from autoregress.recipes.made_paper import recipe
 from autoregress.recipes.options import MADEOptions, Recipe
 from autoregress.training import Training
 
-PAPER = recipe(__doc__, MADEOptions(hidden=(500,), orderings=1), 128)
+PAPER = recipe(
+    __doc__, MADEOptions(hidden=(500,), orderings=1, activation="softplus", direct=True), 128
+)
 
 BEST = Recipe(
     __doc__,
