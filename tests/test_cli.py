@@ -271,8 +271,10 @@ def test_evaluate_takes_more_orderings_of_a_model_of_all(folder, capsys):
     capsys.readouterr()
     assert run("evaluate", "run", "--data", "data.npz", "--orderings", 30) == 0
     printed = capsys.readouterr().out.strip()
+    model = ar.load("run")
+    assert isinstance(model, ar.MADE)
     torch.manual_seed(0)
-    model = ar.load("run").ensemble(30)
+    model = model.ensemble(30)
     assert printed == str(ar.evaluate(model, np.load("data.npz")["test"]))
     assert len(model.members) == 30
 
