@@ -14,7 +14,7 @@ from autoregress.training import Training
 
 PAPER = recipe(
     __doc__,
-    MADEOptions(hidden=(500,), orderings=8, connectivities=8, direct=True),
+    MADEOptions(hidden=(500,), orderings=8, connectivities=8, activation="softplus", direct=True),
     112,
     eps=1e-5,
 )
