@@ -76,6 +76,25 @@ def test_networks_are_mixed_one_after_another():
         assert abs(growing[count - 1] - float(mixed)) < 1e-12
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_page_names_the_choices_that_a_walk_made(seed, tmp_path, monkeypatch):
+    import made_grid
+    import made_tables
+
+    def measure(name, point, seed):
+        nats = np.random.default_rng([seed, *map(ord, str(sorted(point.items())))]).random()
+        return {"set": name, **point, "seed": seed, "valid_nats": nats}
+
+    def walk(choices, out):
+        out.mkdir()
+        made_grid.main(("dna",), tuple(choices), seed=seed, out=out)
+        return json.loads((out / "made_grid.json").read_text())["rows"]
+
+    monkeypatch.setattr(made_grid, "measure", measure)
+    points = walk(["layers", "direct", "orderings", "eps", "layers", "orderings"], tmp_path / "a")
+    assert walk(made_tables.choices_tried(points), tmp_path / "b") == points
+
+
 def test_differing_bits_are_counted():
     import made_curves
 
