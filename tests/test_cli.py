@@ -441,7 +441,7 @@ def test_a_plan_takes_the_options_of_train_and_the_shape_of_the_data(capsys):
 
 
 def test_a_plan_knows_the_data_of_its_recipe(capsys):
-    assert run("plan", "made-dna", "--hidden", 20) == 0
+    assert run("plan", "made-dna", "--hidden", 20, "--no-direct") == 0
     assert f"{2 * 180 * 20 + 180 + 20:,}\n" in capsys.readouterr().out
 
 
