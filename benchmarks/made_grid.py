@@ -4,9 +4,9 @@
 
 The grid is that of the experiments on the binary UCI sets: one or two layers of 500 units, ReLU or
 softplus, adadelta's ε of 1e-5, 1e-7 or 1e-9, conditioning weights or none, and 1, 8, 16, 32 or a
-fresh ordering each update; 120 points. It does not say whether these networks had the paper's
-direct connections, as those of its MNIST command have; so both are tried, first. The walk starts at
-the first of each choice below, changes one choice after another and keeps what is better on
+fresh ordering each update; 120 points. The paper does not say whether these networks had direct
+connections, as those of its authors' MNIST command have; so both are tried, first. The walk starts
+at the first of each choice below, changes one choice after another and keeps what is better on
 validation: some ten points. Test is not read.
 Points go to docs/results/made_grid.json; one that is there is not run again. The page of
 ``made_tables.py`` shows where each walk ended.
