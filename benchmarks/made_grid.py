@@ -64,12 +64,13 @@ def measure(name: str, point: Point, seed: int) -> dict[str, Any]:
     epochs = EPOCHS.get(name, recipe.training.max_epochs)
     training = replace(recipe.training, eps=point["eps"], max_epochs=epochs)
     started = time.monotonic()
-    ar.fit(model, train, valid=valid, training=training, seed=seed, quiet=True)
+    fit = ar.fit(model, train, valid=valid, training=training, seed=seed, quiet=True)
     if point["orderings"] == "any":
         model = model.ensemble(ORDERINGS)
     nats = ar.evaluate(model, valid).nats
     seconds = round(time.monotonic() - started)
-    return {"set": name, **point, "seed": seed, "valid_nats": nats, "seconds": seconds}
+    found = {"valid_nats": nats, "epochs": fit.epochs, "seconds": seconds}
+    return {"set": name, **point, "seed": seed, **found}
 
 
 def main(
