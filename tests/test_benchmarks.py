@@ -12,6 +12,7 @@ import torch
 import autoregress as ar
 
 ROOT = Path(__file__).parent.parent
+GRID = ROOT / "docs" / "results" / "made_grid.json"
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +94,21 @@ def test_the_page_names_the_choices_that_a_walk_made(seed, tmp_path, monkeypatch
     monkeypatch.setattr(made_grid, "measure", measure)
     points = walk(["layers", "direct", "orderings", "eps", "layers", "orderings"], tmp_path / "a")
     assert walk(made_tables.choices_tried(points), tmp_path / "b") == points
+
+
+@pytest.mark.parametrize("name", {row["set"]: None for row in json.loads(GRID.read_text())["rows"]})
+def test_a_recipe_as_the_paper_is_the_winner_of_its_walk(name, tmp_path, monkeypatch):
+    import made_grid
+    import made_tables
+
+    points = [row for row in json.loads(GRID.read_text())["rows"] if row["set"] == name]
+    winner = min(points, key=lambda row: row["valid_nats"])
+    recipe = ar.recipes.RECIPES[made_tables.recipe_name(name, "paper")]
+    assert made_grid.settings(name, winner) == (recipe.model, recipe.training)
+
+    monkeypatch.setattr(made_grid, "measure", lambda *point: pytest.fail(f"not run: {point}"))
+    (tmp_path / GRID.name).write_text(GRID.read_text())
+    made_grid.main((name,), tuple(made_tables.choices_tried(points)), out=tmp_path)
 
 
 def test_differing_bits_are_counted():
