@@ -13,7 +13,9 @@ from autoregress.recipes.options import MADEOptions, Recipe
 from autoregress.training import Training
 
 PAPER = recipe(
-    __doc__, MADEOptions(hidden=(500,), orderings=1, activation="softplus", direct=True), 126
+    __doc__,
+    MADEOptions(hidden=(500,), orderings=8, connectivities=8, activation="softplus", direct=True),
+    126,
 )
 
 BEST = Recipe(
