@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import autoregress as ar
+from autoregress.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 GRID = ROOT / "docs" / "results" / "made_grid.json"
@@ -103,7 +104,7 @@ def test_a_recipe_as_the_paper_is_the_winner_of_its_walk(name, tmp_path, monkeyp
 
     points = [row for row in json.loads(GRID.read_text())["rows"] if row["set"] == name]
     winner = min(points, key=lambda row: row["valid_nats"])
-    recipe = ar.recipes.RECIPES[made_tables.recipe_name(name, "paper")]
+    recipe = RECIPES[made_tables.recipe_name(name, "paper")]
     assert made_grid.settings(name, winner) == (recipe.model, recipe.training)
 
     monkeypatch.setattr(made_grid, "measure", lambda *point: pytest.fail(f"not run: {point}"))

@@ -278,6 +278,11 @@ def test_evaluate_takes_more_orderings_of_a_model_of_all(folder, capsys):
     assert printed == str(ar.evaluate(model, np.load("data.npz")["test"]))
     assert len(model.members) == 30
 
+    assert run("mix", "run", "run", "--out", "both") == 0
+    capsys.readouterr()
+    assert run("evaluate", "both", "--data", "data.npz", "--orderings", 15) == 0
+    assert capsys.readouterr().out.strip() == printed  # 15 and then 15 of the same 30 orderings
+
 
 MISTAKES = {
     "orderings of a model of one": (

@@ -10,10 +10,9 @@ def recipe(
     dims: int,
     *,
     eps: float = 1e-7,
-    max_epochs: int = 1000,
 ) -> Recipe[MADEOptions]:
     """A run with the paper's optimiser: adadelta, batches of 100, a look-ahead of 30 epochs."""
     training = Training(
-        optimiser="adadelta", lr=1.0, decay=0.95, eps=eps, patience=30, max_epochs=max_epochs
+        optimiser="adadelta", lr=1.0, decay=0.95, eps=eps, patience=30, max_epochs=1000
     )
     return Recipe(about, model, training, shape=(dims,))
