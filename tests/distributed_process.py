@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from autoregress.cli import main
 from autoregress.evaluation import evaluate
 from autoregress.mixture import Mixture
-from autoregress.model import AutoregressiveModel
+from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Update
 from autoregress.networks.made import MADE
 from autoregress.networks.pixelcnn import GatedPixelCNN
 from autoregress.networks.video_transformer import VideoTransformer
@@ -38,10 +38,10 @@ class Partly(MADE):
         self.sometimes, self.never = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
 
     def objective(
-        self, x: Tensor, context: Tensor | None = None, *, step: int = 0, **options: Any
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
-        nats = super().objective(x, context, step=step, **options)
-        return nats * self.sometimes.prod() if step % 2 else nats
+        nats = super().objective(x, context, update)
+        return nats * self.sometimes.prod() if update.step % 2 else nats
 
 
 def made() -> MADE:

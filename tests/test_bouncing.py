@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import autoregress as ar
 from autoregress.data import bouncing_digits, digits_splits, moving_mnist
-from autoregress.data.bouncing import STEP, _steps_of, _whole_steps
+from autoregress.data.sets.moving import STEP, _steps_of, _whole_steps
 from autoregress.training.examples import fingerprint
 
 quick = settings(max_examples=30, deadline=None)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from autoregress.data import Data, check_writable, digits, digits_splits, picture, read, write
-from autoregress.data.tables import MISSING
+from autoregress.data.formats.tables import MISSING
 from autoregress.symbols import Columns
 
 quick = settings(

@@ -34,7 +34,7 @@ class Run:
 def run(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("demo")
     out, picture = folder / "demo", folder / "demo.png"
-    command = [sys.executable, str(ROOT / "examples/demo.py"), "--epochs", "2"]
+    command = [sys.executable, str(ROOT / "demo/demo.py"), "--epochs", "2"]
     done = subprocess.run(
         [*command, "--out", str(out), "--picture", str(picture)],
         cwd=folder,

@@ -8,10 +8,13 @@ import autoregress
 SOURCE = Path(autoregress.__file__).parent
 
 LAYERS = [
+    "version",
     "symbols",
     "orderings",
     "conditionals",
     "traversal",
+    "disk",
+    "data",
     "model",
     "mixture",
     "networks",
@@ -20,7 +23,6 @@ LAYERS = [
     "checks",
     "storage",
     "coding",
-    "data",
     "training",
     "planning",
     "recipes",
@@ -43,7 +45,7 @@ LAYERS = [
 
 
 def layer(module: str) -> str:
-    """That of ``autoregress.data.shards`` is data; ``autoregress.cli.train`` is one by itself."""
+    """Of ``autoregress.data.source`` it is data; ``autoregress.cli.train`` is one by itself."""
     _, *names = module.split(".")
     own = ".".join(names[:2])
     return own if own in LAYERS else names[0]

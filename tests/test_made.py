@@ -13,7 +13,6 @@ from scipy.stats import chi2
 import autoregress as ar
 from autoregress.networks import made, masked
 from autoregress.networks.made import sample_degrees
-from autoregress.traversal import traverse
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -224,7 +223,7 @@ def faces_differ_by(model, x, context=None):
             unrolled[:, position] = conditional.log_prob(flat[:, position])
             return flat[:, position]
 
-        returned = traverse(model, look_up, len(x), context=context, member=member)
+        returned = model.traverse(look_up, len(x), context=context, member=member)
         assert torch.equal(returned, x)
         parallel = model.forward(x, context, member).log_prob(x).flatten(1)
         worst = max(worst, float((parallel - unrolled).detach().abs().max()))
@@ -529,7 +528,7 @@ def test_updates_cycle_through_the_members():
     assert len(members) == 6
     for step in range(12):
         expected = -model.forward(x, member=members[step % 6]).log_prob(x).sum(1)
-        assert torch.equal(model.objective(x, step=step), expected)
+        assert torch.equal(model.objective(x, update=ar.Update(step)), expected)
 
 
 def test_fresh_masks_are_a_function_of_the_generator_and_differ_between_updates():
@@ -537,7 +536,7 @@ def test_fresh_masks_are_a_function_of_the_generator_and_differ_between_updates(
     x = all_states((2,) * 5)
 
     def losses(seed):
-        return model.objective(x, step=0, generator=torch.Generator().manual_seed(seed))
+        return model.objective(x, update=ar.Update(0, torch.Generator().manual_seed(seed)))
 
     assert torch.equal(losses(1), losses(1))
     assert not torch.equal(losses(1), losses(2))
@@ -549,7 +548,7 @@ def test_evidence_is_promoted_in_about_half_of_the_updates():
     x = all_states((2,) * 5)
     own = -model.log_prob(x)
     generator = torch.Generator().manual_seed(0)
-    losses = [model.objective(x, step=i, generator=generator) for i in range(400)]
+    losses = [model.objective(x, update=ar.Update(i, generator)) for i in range(400)]
     assert all(abs(float((-nats).exp().sum().detach()) - 1) < 1e-10 for nats in losses)
     changed = sum(not torch.allclose(nats, own) for nats in losses)
     # Some promotions change nothing: of none, of all, and of what comes first anyway.

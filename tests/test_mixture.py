@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autoregress.checks import check_causality, check_faces, check_normalisation
 from autoregress.mixture import Mixture, several
-from autoregress.model import AutoregressiveModel
+from autoregress.model import AutoregressiveModel, Update
 from autoregress.networks.made import MADE
 from autoregress.networks.pixelcnn import GatedPixelCNN
 from autoregress.networks.pixelrnn import RowLSTM
@@ -126,11 +126,11 @@ def test_each_is_trained_as_it_would_be_alone():
     for step in range(8):
         turn, which = divmod(step, 2)
         torch.manual_seed(step)
-        expected = models[which].objective(x, step=turn)
+        expected = models[which].objective(x, update=Update(turn))
         torch.manual_seed(step)
-        assert torch.equal(mixture.objective(x, step=step), expected)
+        assert torch.equal(mixture.objective(x, update=Update(step)), expected)
         mixture.zero_grad()
-        mixture.objective(x, step=step).sum().backward()
+        mixture.objective(x, update=Update(step)).sum().backward()
         touched = [any(p.grad is not None for p in m.parameters()) for m in models]
         assert touched == [which == 0, which == 1]
 
@@ -142,7 +142,7 @@ def test_weights_are_averaged_at_their_models_pace():
     expected = [[p.detach().clone() for p in each.parameters()] for each in model.models.values()]
     for step in range(30):
         optimiser.zero_grad()
-        model.objective(torch.randint(0, 2, (4, 6)), step=step).sum().backward()
+        model.objective(torch.randint(0, 2, (4, 6)), update=Update(step)).sum().backward()
         optimiser.step()
         average.update_parameters(model)
         decay = min(0.5, (1 + step) / (10 + step)) if step else 0.0

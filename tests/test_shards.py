@@ -21,11 +21,12 @@ from PIL import Image
 from torch import Tensor
 
 import autoregress as ar
-from autoregress.data import Data, Shards, VideoFolder, bouncing_digits, read, shards, write
-from autoregress.data.ahead import ahead
-from autoregress.data.dataset import held_out
-from autoregress.data.images import ImageFolder
-from autoregress.data.shards import write_shards
+from autoregress.data import Data, Shards, VideoFolder, bouncing_digits, read, write
+from autoregress.data.formats import shards
+from autoregress.data.formats.images import ImageFolder
+from autoregress.data.formats.shards import write_shards
+from autoregress.data.prefetch import ahead
+from autoregress.data.source import held_out
 from autoregress.symbols import Columns
 from autoregress.training.examples import fingerprint
 

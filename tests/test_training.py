@@ -697,7 +697,7 @@ def test_what_differs_from_the_run_in_the_folder_is_named(tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["training"]["patience"] == 3
     assert config["model"]["kind"] == "MADE"
-    assert config["data"]["train"]["examples"] == 33
+    assert config["data"]["train"]["demo"] == 33
 
 
 def test_data_that_cannot_be_learnt_from():

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import autoregress as ar
-from autoregress.data import VideoFolder, picture, read, videos, write
+from autoregress.data import VideoFolder, picture, read, write
+from autoregress.data.formats import videos
 from autoregress.training.examples import fingerprint
 
 quick = settings(

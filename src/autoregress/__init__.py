@@ -1,13 +1,11 @@
 """Exact-likelihood autoregressive models of bits, categories, images and video."""
 
-__version__ = "0.1.0"
-
 from autoregress import data
 from autoregress.checks import Causality, check_causality, check_faces, check_normalisation
 from autoregress.coding import decode, encode
 from autoregress.evaluation import Score, evaluate
 from autoregress.mixture import Mixture
-from autoregress.model import AutoregressiveModel, Member
+from autoregress.model import AutoregressiveModel, Member, Update
 from autoregress.networks.made import MADE
 from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
 from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
@@ -17,6 +15,7 @@ from autoregress.planning import Plan, plan
 from autoregress.storage import load, save
 from autoregress.symbols import Columns
 from autoregress.training import Fit, Training, fit
+from autoregress.version import __version__
 
 __all__ = [
     "MADE",
@@ -34,7 +33,9 @@ __all__ = [
     "RowLSTM",
     "Score",
     "Training",
+    "Update",
     "VideoTransformer",
+    "__version__",
     "check_causality",
     "check_faces",
     "check_normalisation",

@@ -11,7 +11,6 @@ from torch import Tensor
 from autoregress.conditionals import Conditional
 from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel
-from autoregress.traversal import traverse
 
 # An ensemble may have thousands of members, all of one network: the first few are looked at.
 MEMBERS = 8
@@ -161,7 +160,7 @@ def check_faces(
 
         with measuring(model):
             parallel = model(x, context, member).log_prob(x).double().flatten(1).cpu()
-            traverse(model, look_up, rows, context=context, member=member)
+            model.traverse(look_up, rows, context=context, member=member)
         one, other = parallel.sum(1), stepwise.sum(1)
         difference = torch.where(one == other, 0.0, (one - other).abs())  # -inf is -inf
         if not (difference <= tolerance * one.abs().clamp(min=1)).all():

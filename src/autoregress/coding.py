@@ -27,10 +27,10 @@ import torch
 from torch import Tensor
 
 from autoregress.conditionals import Conditional
-from autoregress.evaluation import Examples, as_examples, measuring
+from autoregress.data.source import Examples, as_examples
+from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel, groups
 from autoregress.storage import digest
-from autoregress.traversal import traverse
 
 # What encoded examples begin with: a mark, the version of the format, how many threads computed,
 # how many examples there are and how many were taken side by side at most, the model's digest, and
@@ -137,7 +137,7 @@ def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | N
             return symbols[:, position]
 
         given = None if context is None else context[own]
-        traverse(model, look_up, len(own), context=given, member=members[index])
+        model.traverse(look_up, len(own), context=given, member=members[index])
 
     for symbols, table in reversed(pushed):
         stack.encode_reverse(symbols, _categorical(), table)
@@ -160,7 +160,7 @@ def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | N
 
     for index, own in groups(torch.from_numpy(chosen)):
         given = None if context is None else context[own]
-        x[own] = traverse(model, read, len(own), context=given, member=members[index])
+        x[own] = model.traverse(read, len(own), context=given, member=members[index])
     if back:
         stack.encode_reverse(chosen, _categorical(), _posterior(model, x, context))
     return x

@@ -6,28 +6,15 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from autoregress.data.source import Examples, as_examples
 from autoregress.model import AutoregressiveModel
 from autoregress.processes import join
-
-
-class Examples(Protocol):
-    """What a set of examples has to offer; a tensor does.
-
-    One that reads or makes its examples as they are needed may have a text ``digest``, by which a
-    training run tells them from others when it is resumed.
-    """
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: Tensor, /) -> Tensor:
-        """The examples of an index (batch,) of integers: integers (batch, *event_shape)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -107,22 +94,6 @@ def _score(nats: list[float], dims: int) -> Score:
     if count > 1:
         error = math.sqrt(math.fsum((n - mean) ** 2 for n in nats) / (count - 1) / count)
     return Score(mean, mean / (dims * math.log(2)), count, error)
-
-
-def as_examples(data: Examples | np.ndarray[Any, Any]) -> Examples:
-    """An array as a tensor, which shares its memory where it can; all else as it is.
-
-    Raises:
-        ValueError: an array of anything but numbers.
-    """
-    if not isinstance(data, np.ndarray):
-        return data
-    if data.dtype.kind not in "buif":
-        raise ValueError(f"symbols are integers, got an array of {data.dtype}")
-    # Few of torch's operations know the wider unsigned integers, and none another byte order.
-    wide = data.dtype.kind == "u" and data.dtype.itemsize > 1
-    dtype = np.dtype(np.int64) if wide else data.dtype.newbyteorder("=")
-    return torch.from_numpy(np.require(data, dtype=dtype, requirements=["C", "W"]))
 
 
 @contextmanager

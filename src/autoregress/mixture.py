@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
-import torch
 from torch import Tensor, nn
 
 from autoregress.conditionals import Conditional
-from autoregress.model import AutoregressiveModel, Member
+from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
 from autoregress.traversal import Unrolling
 
 
@@ -111,20 +110,11 @@ class Mixture(AutoregressiveModel):
         return model.unroll(batch, context, own)
 
     def objective(
-        self,
-        x: Tensor,
-        context: Tensor | None = None,
-        *,
-        step: int = 0,
-        generator: torch.Generator | None = None,
-        places: Tensor | None = None,
-        total: int | None = None,
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
         """That of the one model whose turn it is."""
-        turn, index = divmod(step, len(self.models))
-        return self._models[index].objective(
-            x, context, step=turn, generator=generator, places=places, total=total
-        )
+        turn, index = divmod(update.step, len(self.models))
+        return self._models[index].objective(x, context, replace(update, step=turn))
 
 
 def several(count: int, build: Callable[[], AutoregressiveModel]) -> AutoregressiveModel:

@@ -31,6 +31,26 @@ class Member:
         return replace(self, ordering=self.ordering.promote(known))
 
 
+@dataclass(frozen=True)
+class Update:
+    """An update of the weights, as far as an objective may depend on it.
+
+    Attributes:
+        step: its number, from 0.
+        generator: on the CPU; torch's own by default.
+        places: (batch,) of the given examples among all of the update; by default 0, 1, ….
+        total: number of examples of the update; by default there are no others.
+    """
+
+    step: int = 0
+    generator: torch.Generator | None = None
+    places: Tensor | None = None
+    total: int | None = None
+
+
+ONLY_UPDATE = Update()
+
+
 class AutoregressiveModel(nn.Module, ABC):
     """A distribution over integer events, the equal mixture of its members.
 
@@ -78,7 +98,7 @@ class AutoregressiveModel(nn.Module, ABC):
         """The conditionals of all symbols of x (batch, *event_shape), in one parallel pass.
 
         Those of a dimension depend on what its member visits before it, and on nothing else.
-        The first member by default.
+        The first member by default. Whatever an array of symbols was made of, x is int64.
         """
 
     @abstractmethod
@@ -87,15 +107,31 @@ class AutoregressiveModel(nn.Module, ABC):
     ) -> Unrolling:
         """The same conditionals, one position at a time, each piece of arithmetic done once."""
 
-    def objective(
+    @torch.no_grad()
+    def traverse(
         self,
-        x: Tensor,
-        context: Tensor | None = None,
+        choose: Choose,
+        batch: int,
         *,
-        step: int = 0,
-        generator: torch.Generator | None = None,
-        places: Tensor | None = None,
-        total: int | None = None,
+        context: Tensor | None = None,
+        member: Member | None = None,
+    ) -> Tensor:
+        """Visits every dimension in order and lets ``choose`` say which symbols go there.
+
+        Args:
+            choose: given a dimension (its place in the flattened event) and the conditional of
+                the ``batch`` symbols there, returns the symbols, (batch,) integer.
+            member: the member whose ordering is followed; the first by default.
+
+        Returns:
+            The chosen symbols, (batch, *event_shape) int64.
+        """
+        member = member or self.members[0]
+        x = traverse(self.unroll(batch, context, member), member.ordering, choose)
+        return x.view(batch, *self.event_shape)
+
+    def objective(
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
         """What training minimises: nats of each example, (batch,), float64.
 
@@ -105,12 +141,9 @@ class AutoregressiveModel(nn.Module, ABC):
         many processes, the examples of an update are taken.
 
         Args:
-            x: integer symbols (batch, *event_shape), all or some of the examples of an update.
+            x: int64 symbols (batch, *event_shape), all or some of the examples of an update.
             context: (batch, context) if the model takes one.
-            step: the number of the update, from 0.
-            generator: on the CPU; torch's own by default.
-            places: (batch,) of these examples among all of the update; by default 0, 1, ….
-            total: the number of examples of the update; by default there are no others.
+            update: the update of the weights that this is part of.
         """
         return -self.log_prob(x, context)
 
@@ -195,7 +228,7 @@ class AutoregressiveModel(nn.Module, ABC):
         return torch.cat(
             [
                 -self.forward(piece, part, member).log_prob(piece).double()
-                for piece, part in zip(pieces, contexts, strict=True)
+                for piece, part in zip(map(Tensor.long, pieces), contexts, strict=True)
             ]
         )
 
@@ -236,9 +269,8 @@ class AutoregressiveModel(nn.Module, ABC):
         out = torch.empty(count, *self.event_shape, dtype=torch.int64, device=self.device)
         for index, rows in groups(chosen):
             part = None if context is None else context[rows]
-            out[rows] = traverse(
-                self, _draw(generator, temperature), len(rows), context=part, member=members[index]
-            )
+            choose = _draw(generator, temperature)
+            out[rows] = self.traverse(choose, len(rows), context=part, member=members[index])
         return out
 
     @overload
@@ -381,7 +413,7 @@ class AutoregressiveModel(nn.Module, ABC):
             part = None if context is None else context[rows]
             values = {position: symbols[rows] for position, symbols in clamp.items()}
             choose = _draw(generator, temperature, values)
-            out[rows] = traverse(self, choose, len(rows), context=part, member=members[index])
+            out[rows] = self.traverse(choose, len(rows), context=part, member=members[index])
         return out
 
     def _given(

@@ -12,7 +12,8 @@ from autoregress import data as datasets
 from autoregress.cli.draw import named
 from autoregress.cli.opening import open_examples
 from autoregress.coding import decode, encode
-from autoregress.storage import load, unreadable, write_file
+from autoregress.disk import unreadable, write_file
+from autoregress.storage import load
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from autoregress import data as datasets
 from autoregress.cli.opening import holds_images, open_examples, reported
 from autoregress.data import Data, Shards, VideoFolder
-from autoregress.data.arrays import holds_split
-from autoregress.data.dataset import Source, held_out
-from autoregress.data.images import ImageFolder
-from autoregress.data.shards import holds_part, holds_shards
-from autoregress.data.tables import MAX_CATEGORIES
-from autoregress.data.videos import DEFAULT_FRAMES, holds_videos
+from autoregress.data.formats.arrays import holds_split
+from autoregress.data.formats.images import ImageFolder
+from autoregress.data.formats.shards import holds_part, holds_shards
+from autoregress.data.formats.tables import MAX_CATEGORIES
+from autoregress.data.formats.videos import DEFAULT_FRAMES, holds_videos
+from autoregress.data.source import Source, held_out
 from autoregress.symbols import Symbols
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from autoregress import data as datasets
 from autoregress.cli.wording import shortened
 from autoregress.data import Data, Shards, VideoFolder
-from autoregress.data.dataset import Source
-from autoregress.data.images import SUFFIXES as IMAGES
-from autoregress.data.images import ImageFolder
-from autoregress.data.published import is_published
-from autoregress.data.shards import holds_shards
-from autoregress.data.videos import holds_videos
+from autoregress.data.formats.images import SUFFIXES as IMAGES
+from autoregress.data.formats.images import ImageFolder
+from autoregress.data.formats.shards import holds_shards
+from autoregress.data.formats.videos import holds_videos
+from autoregress.data.sets.published import is_published
+from autoregress.data.source import Source
 from autoregress.symbols import Symbols
 
 

@@ -12,8 +12,8 @@ from tyro.conf import OmitArgPrefixes
 
 from autoregress.cli.examples import Examples
 from autoregress.data import write_shards
-from autoregress.data.dataset import Source
-from autoregress.data.shards import INDEX, check_free, check_prepared
+from autoregress.data.formats.shards import INDEX, check_free, check_prepared
+from autoregress.data.source import Source
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from typing import Annotated
 import tyro
 from tyro.conf import HelptextFromCommentsOff, subcommand
 
-from autoregress import __version__
 from autoregress.cli.compress import Compress, Decompress
 from autoregress.cli.draw import Complete, Sample
 from autoregress.cli.info import Info
@@ -26,6 +25,7 @@ from autoregress.cli.plan import PlanTraining
 from autoregress.cli.prepare import Prepare
 from autoregress.cli.train import Train
 from autoregress.processes import Processes, is_lost, join
+from autoregress.version import __version__
 
 Verb = (
     Annotated[Train, subcommand("train")]

@@ -1,13 +1,13 @@
 """Files and bundled sets as integer symbols, and back."""
 
-from autoregress.data.bouncing import MovingImages, bouncing_digits, moving_mnist
-from autoregress.data.bundled import digits, digits_splits
-from autoregress.data.dataset import Data
-from autoregress.data.files import check_writable, read, write
-from autoregress.data.images import picture
-from autoregress.data.published import read_cifar10, read_mnist
-from autoregress.data.shards import Shards, write_shards
-from autoregress.data.videos import VideoFolder
+from autoregress.data.formats.images import picture
+from autoregress.data.formats.shards import Shards, write_shards
+from autoregress.data.formats.videos import VideoFolder
+from autoregress.data.open import check_writable, read, write
+from autoregress.data.sets.digits import digits, digits_splits
+from autoregress.data.sets.moving import MovingImages, bouncing_digits, moving_mnist
+from autoregress.data.sets.published import read_cifar10, read_mnist
+from autoregress.data.source import Data
 
 __all__ = [
     "Data",

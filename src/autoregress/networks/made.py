@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional, from_columns
-from autoregress.model import AutoregressiveModel, Member
+from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
 from autoregress.networks.masked import ByDegree, MaskedLinear, PrefixNorm
 from autoregress.orderings import Ordering
 from autoregress.symbols import Columns
@@ -283,22 +283,16 @@ class MADE(AutoregressiveModel):
         return self._parallel(x, context, member or self._member(0))
 
     def objective(
-        self,
-        x: Tensor,
-        context: Tensor | None = None,
-        *,
-        step: int = 0,
-        generator: torch.Generator | None = None,
-        places: Tensor | None = None,
-        total: int | None = None,
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
         """−log p of the one member whose turn it is, with dropout: (batch,) nats, float64.
 
-        Update ``step`` takes the next of the lists, or a fresh ordering or connectivity where
+        Each update takes the next of the lists, or a fresh ordering or connectivity where
         the model was made with "any" (order- and connectivity-agnostic training). It is the same
         for all examples of the update, wherever their places are.
         """
-        member: MaskedMember = self._member(step)
+        generator = update.generator
+        member: MaskedMember = self._member(update.step)
         if self._fresh_orderings:
             member = replace(member, ordering=Ordering.random(self.dims, generator=generator))
         if self._evidence and float(torch.rand((), generator=generator)) < 0.5:

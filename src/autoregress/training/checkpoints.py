@@ -32,10 +32,10 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel
 
+from autoregress.disk import make_folder, sync_folder, unreadable, write_file
 from autoregress.evaluation import Score
 from autoregress.model import AutoregressiveModel
 from autoregress.processes import Processes
-from autoregress.storage import make_folder, sync_folder, unreadable, write_file
 from autoregress.training.distributed import own_part, whole
 
 LAST = "last.json"

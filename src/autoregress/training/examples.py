@@ -7,10 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from autoregress.data.dataset import Data
-from autoregress.evaluation import Examples
+from autoregress.data.source import Data, Examples
+from autoregress.disk import raw_bytes
 from autoregress.model import AutoregressiveModel
-from autoregress.storage import raw_bytes
 
 
 def content(data: Examples) -> Tensor | None:

@@ -17,22 +17,21 @@ from typing import Any
 
 from torch import Tensor
 
-import autoregress
+from autoregress.disk import make_folder, write_json
 from autoregress.model import AutoregressiveModel
 from autoregress.processes import Processes
 from autoregress.storage import (
     CONFIG,
     WEIGHTS,
-    make_folder,
     model_config,
     read_config,
     read_weights,
-    write_json,
     write_weights,
 )
 from autoregress.training.checkpoints import LAST, Snapshot, State
 from autoregress.training.log import Log
 from autoregress.training.options import Training
+from autoregress.version import __version__
 
 LOG = "log.jsonl"
 # Options that say how far a run goes, where, or in how many pieces, but not along which path.
@@ -76,7 +75,7 @@ class RunFolder:
         self._aside = ThreadPoolExecutor(1) if options.async_save else None
         self._writing: Future[None] | None = None
         config = {
-            "autoregress": autoregress.__version__,
+            "autoregress": __version__,
             "model": self._model,
             "dtype": str(next(model.parameters()).dtype),
             "training": asdict(options),

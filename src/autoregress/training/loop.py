@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.evaluation import Examples, Score, as_examples, evaluate
-from autoregress.model import AutoregressiveModel
+from autoregress.data.source import Examples, as_examples
+from autoregress.evaluation import Score, evaluate
+from autoregress.model import AutoregressiveModel, Update
 from autoregress.processes import join
 from autoregress.training.checkpoints import Position, State
 from autoregress.training.distributed import (
@@ -162,12 +163,9 @@ def fit(
                         with exchanging(objective, part is parts[-1]):
                             with _precision(options, device):
                                 nats = objective(
-                                    x[part].to(device),
+                                    x[part].to(device).long(),
                                     given,
-                                    step=now.step,
-                                    generator=generator,
-                                    places=own,
-                                    total=len(index),
+                                    Update(now.step, generator, own, len(index)),
                                 )
                             loss = (nats * weight[part].to(device)).sum()
                             # Gradients are averaged over the processes, and losses added up.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional
-from autoregress.model import Array, AutoregressiveModel, Member
+from autoregress.model import ONLY_UPDATE, Array, AutoregressiveModel, Member, Update
 from autoregress.networks.video_transformer.attention import BlockLayer
 from autoregress.networks.video_transformer.channels import ChannelHead
 from autoregress.networks.video_transformer.decoder import SliceDecoder
@@ -242,14 +242,7 @@ class VideoTransformer(AutoregressiveModel):
         return self.channels(states.movedim(2, -1), digits, known.expand(digits.shape[:-1]))
 
     def objective(
-        self,
-        x: Tensor,
-        context: Tensor | None = None,
-        *,
-        step: int = 0,
-        generator: torch.Generator | None = None,
-        places: Tensor | None = None,
-        total: int | None = None,
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
         """An unbiased estimate of −log p from one slice of each clip, (batch,) nats, float64.
 
@@ -261,8 +254,9 @@ class VideoTransformer(AutoregressiveModel):
         With ``slices="all"`` every slice is taken, and nothing is drawn but the known frames.
         """
         length, slices = self.event_shape[0], len(self.subscaling.offsets)
-        total = len(x) if total is None else total
-        own = slice(None) if places is None else places
+        generator = update.generator
+        total = len(x) if update.total is None else update.total
+        own = slice(None) if update.places is None else update.places
         choices = torch.tensor(self._priming)
         frames = choices[torch.randint(len(choices), (total,), generator=generator)][own]
         scale = length / (length - frames).double()
@@ -307,7 +301,7 @@ class VideoTransformer(AutoregressiveModel):
     def _pieces(self, x: Tensor, context: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
         """So many clips at a time as make a few thousand pixels of one slice."""
         for rows in torch.arange(len(x), device=x.device).split(self.piece):
-            yield x[rows], None if context is None else context[rows]
+            yield x[rows].long(), None if context is None else context[rows]
 
     def _slice_log_prob(
         self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None

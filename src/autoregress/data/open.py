@@ -9,15 +9,15 @@ from typing import Any
 
 from torch import Tensor
 
-from autoregress.data.animations import write_gif, write_mkv, write_mp4
-from autoregress.data.arrays import read_arrays, write_npy, write_npz
-from autoregress.data.dataset import Data
-from autoregress.data.images import SUFFIXES as IMAGES
-from autoregress.data.images import ImageFolder, picture
-from autoregress.data.published import is_published, read_published
-from autoregress.data.shards import Shards, holds_shards
-from autoregress.data.tables import MAX_CATEGORIES, read_csv, write_csv
-from autoregress.data.videos import DEFAULT_FRAMES, VideoFolder, holds_videos
+from autoregress.data.formats.animations import write_gif, write_mkv, write_mp4
+from autoregress.data.formats.arrays import read_arrays, write_npy, write_npz
+from autoregress.data.formats.images import SUFFIXES as IMAGES
+from autoregress.data.formats.images import ImageFolder, picture
+from autoregress.data.formats.shards import Shards, holds_shards
+from autoregress.data.formats.tables import MAX_CATEGORIES, read_csv, write_csv
+from autoregress.data.formats.videos import DEFAULT_FRAMES, VideoFolder, holds_videos
+from autoregress.data.sets.published import is_published, read_published
+from autoregress.data.source import Data
 from autoregress.symbols import Columns, Symbols
 
 TABLES = (".npy", ".npz", ".csv")
@@ -57,16 +57,16 @@ def read(
         symbols: the numbers of levels, where they are known already, as a trained model's are.
         columns: a trained model's names and labels.
         partial: the data is to be completed: what is missing is unknown instead of refused.
-        max_categories, labels_from: for tables, see :func:`~autoregress.data.tables.read_csv`.
+        max_categories, labels_from: for tables, see ``read_csv``.
         size, grey, levels: for images and videos, see
-            :class:`~autoregress.data.images.ImageFolder`; without levels those of ``symbols``,
+            ``ImageFolder``; without levels those of ``symbols``,
             or 256; with a size, an array's examples are images too, as
-            :func:`~autoregress.data.arrays.read_arrays` says.
-        frames, stride, step: for videos, see :class:`~autoregress.data.videos.VideoFolder`, which
+            ``read_arrays`` says.
+        frames, stride, step: for videos, see ``VideoFolder``, which
             reads no more of them into memory than is needed. With frames a .gif is a video,
             otherwise an image.
         mapped: leave the array of an .npy on disk, see
-            :func:`~autoregress.data.arrays.read_arrays`.
+            ``read_arrays``.
 
     Raises:
         ValueError: one sentence that names the file and what is wrong with it.

@@ -1,6 +1,6 @@
 """Trains models of scikit-learn's handwritten digits and shows what an exact likelihood is for.
 
-python examples/demo.py        about six minutes on one core; writes demo/report.html
+python demo/demo.py        about six minutes on one core; writes demo/out/report.html
 
 It measures held-out digits, draws new ones, completes half-hidden ones, and finds the pixels that
 do not belong.
@@ -94,7 +94,7 @@ def subjects() -> list[Subject]:
 
 
 def main(
-    out: Path = Path("demo"),
+    out: Path = Path("demo/out"),
     *,
     picture: Path | None = None,
     epochs: int | None = None,

@@ -33,10 +33,10 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from autoregress.data.ahead import ahead
-from autoregress.data.dataset import Data, Source
-from autoregress.data.tables import MAX_CATEGORIES
-from autoregress.storage import make_folder, read_json, unreadable, write_json
+from autoregress.data.formats.tables import MAX_CATEGORIES
+from autoregress.data.prefetch import ahead
+from autoregress.data.source import Data, Source
+from autoregress.disk import make_folder, read_json, unreadable, write_json
 from autoregress.symbols import Columns, Symbols
 
 INDEX = "shards.json"
@@ -76,7 +76,7 @@ class Shards:
             self._kind = _kind(index)
             self.digest = splits[self._split]["sha256"]
             self._shards = splits[self._split]["shards"]
-            counts = [shard["examples"] for shard in self._shards]
+            counts = [shard["demo"] for shard in self._shards]
             sizes = [shard["bytes"] for shard in self._shards]
         except (KeyError, TypeError) as error:
             raise ValueError(f"{self._folder / INDEX} is damaged: {error!r}") from error

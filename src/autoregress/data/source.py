@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.evaluation import Examples
 from autoregress.symbols import Columns, Symbols
+
+
+class Examples(Protocol):
+    """What a set of examples has to offer; a tensor does.
+
+    One that reads or makes its examples as they are needed may have a text ``digest``, by which a
+    training run tells them from others when it is resumed.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        """The examples of an index (batch,) of integers: integers (batch, *event_shape)."""
+        ...
 
 
 class Source(Examples, Protocol):
@@ -149,3 +163,19 @@ def _parts(count: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
         )
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     return order[held:].sort().values, order[:held].sort().values
+
+
+def as_examples(data: Examples | np.ndarray[Any, Any]) -> Examples:
+    """An array as a tensor, which shares its memory where it can; all else as it is.
+
+    Raises:
+        ValueError: an array of anything but numbers.
+    """
+    if not isinstance(data, np.ndarray):
+        return data
+    if data.dtype.kind not in "buif":
+        raise ValueError(f"symbols are integers, got an array of {data.dtype}")
+    # Few of torch's operations know the wider unsigned integers, and none another byte order.
+    wide = data.dtype.kind == "u" and data.dtype.itemsize > 1
+    dtype = np.dtype(np.int64) if wide else data.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(data, dtype=dtype, requirements=["C", "W"]))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.data.dataset import Data
+from autoregress.data.source import Data
 from autoregress.symbols import Columns
 
 MAX_CATEGORIES = 256

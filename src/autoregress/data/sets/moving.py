@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from autoregress.data.bundled import digits_splits
-from autoregress.data.dataset import Data
-from autoregress.data.images import reduce_levels
+from autoregress.data.formats.images import reduce_levels
+from autoregress.data.sets.digits import digits_splits
+from autoregress.data.source import Data
 
 SPLITS = ("train", "valid", "test")
 FASTEST = 1

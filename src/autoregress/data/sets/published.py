@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from autoregress.data.dataset import Data
-from autoregress.data.images import check_size, pixels, reduce_levels
+from autoregress.data.formats.images import check_size, pixels, reduce_levels
+from autoregress.data.source import Data
 
 MNIST = {"train": "train", "test": "t10k"}
 CIFAR10 = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from autoregress.data.dataset import Data
+from autoregress.data.source import Data
 
 TRAIN, VALID = 1197, 300  # and the last 300 of the 1797 to test
 

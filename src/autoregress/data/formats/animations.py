@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 from torch import Tensor
 
-from autoregress.data.images import MID_GREY, brightness, columns_of_grid, grid
+from autoregress.data.formats.images import MID_GREY, brightness, columns_of_grid, grid
 from autoregress.symbols import Symbols
 
 WIDEST = 512

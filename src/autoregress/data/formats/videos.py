@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from autoregress.data.dataset import Data
-from autoregress.data.images import SUFFIXES as IMAGES
-from autoregress.data.images import check_size, files_below, pixels, reduce_levels
+from autoregress.data.formats.images import SUFFIXES as IMAGES
+from autoregress.data.formats.images import check_size, files_below, pixels, reduce_levels
+from autoregress.data.source import Data
 
 SUFFIXES = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 DEFAULT_FRAMES = 16

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from autoregress.data.dataset import Data
+from autoregress.data.source import Data
 from autoregress.symbols import Columns, Symbols
 
 SUFFIXES = {
