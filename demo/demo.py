@@ -163,7 +163,7 @@ def other(subject: Subject, name: str, run: Path, *, seed: int, epochs: int | No
     train, valid, test = subject.splits
     recipe = RECIPES[run.name]
     torch.manual_seed(seed)
-    model = recipe.model.build(train.event_shape, train.symbols, None)
+    model = recipe.build(train.event_shape, train.symbols)
     changes: dict[str, Any] = {} if epochs is None else {"max_epochs": epochs, "warmup": 0}
     fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed, **changes)
     generator = torch.Generator().manual_seed(seed)

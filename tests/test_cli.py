@@ -432,7 +432,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(folder):
 
 
 def test_a_plan_takes_the_options_of_train_and_the_shape_of_the_data(capsys):
-    command = ["plan", "made", "--shape", 6, "--symbols", 3, "--hidden", 12, "--direct"]
+    command = ["plan", "made", "--shape", 6, "--levels", 3, "--hidden", 12, "--direct"]
     command += ["--ema", 0, "--devices", 4]
     assert run(*command, "--batch", 40, "--steps", 7) == 0
     said = capsys.readouterr().out

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import autoregress as ar
-from autoregress.recipes import RECIPES, MADEOptions
+from autoregress.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 TITLES = {"Black and white": {"threshold": 8}, "17 levels of grey": {"levels": 17}}
@@ -141,7 +141,5 @@ def test_the_picture_for_the_readme_is_small(run):
 
 def test_the_recipe_is_the_demo_s(run):
     model = ar.load(run.folder / "demo/runs/bits")
-    recipe = RECIPES["made-digits"].model
-    assert isinstance(recipe, MADEOptions)
-    same = recipe.build(model.event_shape, 2, None)
+    same = RECIPES["made-digits"].build(model.event_shape, 2)
     assert model.options == same.options

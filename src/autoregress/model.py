@@ -6,13 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, overload
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from autoregress.conditionals import Conditional
+from autoregress.configs import NoOptions
 from autoregress.orderings import Ordering
 from autoregress.symbols import Columns, Symbols
 from autoregress.traversal import Choose, Unrolling, traverse
@@ -59,12 +60,22 @@ class AutoregressiveModel(nn.Module, ABC):
     p(x) is the mean of the members' probabilities (never of their logits).
 
     Args:
-        event_shape: shape of one example, or its length if it is a vector.
-        symbols: number of levels K ≥ 2 of all D dimensions, or of each.
+        event_shape: shape of one example, or its length D if it is a vector.
+        symbols: number of levels K ≥ 2 of every dimension, or one number for each.
         context: number of features of the optional conditioning vector, 0 for none.
-        columns: names and labels of a table's columns, kept with the model.
-        options: the family's own settings, kept so that ``load`` can rebuild it.
+        labels: what the features of the context stand for, if it is a one-hot label.
+        columns: names and labels of a table's columns.
+        **options: those of the family, the fields of its ``Config``.
+
+    Attributes:
+        config: the options, an instance of ``Config``.
+
+    Raises:
+        ValueError: sizes or options that make no sense; TypeError for an unknown option.
     """
+
+    Config: ClassVar[type[Any]] = NoOptions
+    """The frozen dataclass of the family's options."""
 
     # Whether its members were trained for orderings at large, so that one may be rearranged.
     order_agnostic: bool = False
@@ -77,14 +88,16 @@ class AutoregressiveModel(nn.Module, ABC):
         symbols: int | Sequence[int],
         *,
         context: int = 0,
+        labels: Sequence[str] | None = None,
         columns: Columns | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
+        self.config = self.Config(**{name: _frozen(value) for name, value in options.items()})
         self.symbols = Symbols(shape, symbols, columns)
-        self.context = context
-        self.options = options
+        self.labels = None if labels is None else tuple(labels)
+        self.context = context if labels is None else len(labels)
 
     @property
     @abstractmethod
@@ -148,14 +161,19 @@ class AutoregressiveModel(nn.Module, ABC):
         return -self.log_prob(x, context)
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The options of the family, by name."""
+        return dict(vars(self.config))
+
+    @property
     def arguments(self) -> dict[str, Any]:
-        """What its family makes it of; models among them, ``save`` writes too."""
-        columns = self.symbols.columns
+        """What the family makes it of; models among them, ``save`` writes too."""
+        described = {"labels": self.labels, "columns": self.symbols.columns}
         return {
             "event_shape": self.event_shape,
             "symbols": self.symbols.compact,
             "context": self.context,
-            **({} if columns is None else {"columns": columns}),
+            **{name: value for name, value in described.items() if value is not None},
             **self.options,
         }
 
@@ -459,6 +477,11 @@ class AutoregressiveModel(nn.Module, ABC):
                 f"context must have shape ({batch}, {self.context}), got {tuple(context.shape)}"
             )
         return context.to(next(self.parameters()).dtype)
+
+
+def _frozen(value: Any) -> Any:
+    """A value with tuples in the place of its lists, as JSON gives back lists for tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def groups(index: Tensor) -> list[tuple[int, Tensor]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional
+from autoregress.configs import PixelConfig
 from autoregress.model import AutoregressiveModel, Member
 from autoregress.networks.raster import (
     Apply,
@@ -23,6 +24,7 @@ from autoregress.networks.raster import (
     parallel,
 )
 from autoregress.orderings import Ordering
+from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
 
 # From the stream, at all pixels or at one, to what a layer makes of it.
@@ -179,46 +181,34 @@ class PixelModel(AutoregressiveModel):
     Args:
         event_shape: (C, H, W).
         symbols: number of levels K ≥ 2 of every channel; its values are taken as intensities.
-        layers: of the family's kind.
-        features: h, of each layer; the paper's stream between them has 2h.
-        head: maps of the two 1×1 layers before the output (1024 in the paper, 32 for bits); 2h by
-            default.
-        residual: connections past each layer.
-        skip: connections from each layer to the output.
-        scales: the strides of the coarser grids, such as (4, 2), coarsest first; each is a
-            multiple of the next.
         context: number of features of an optional conditioning vector, such as a one-hot class;
             it shifts the sums of every layer (van den Oord et al., 2016b, eq. 4).
+        labels: as for any :class:`~autoregress.model.AutoregressiveModel`.
+        **options: the fields of :class:`~autoregress.configs.PixelConfig`.
 
     Raises:
         ValueError: sizes that make no sense.
     """
+
+    Config = PixelConfig
+    config: PixelConfig
 
     def __init__(
         self,
         event_shape: Sequence[int],
         symbols: int | Sequence[int] = 256,
         *,
-        layers: int = 12,
-        features: int = 128,
-        head: int | None = None,
-        residual: bool = True,
-        skip: bool = True,
-        scales: Sequence[int] = (),
         context: int = 0,
+        labels: Sequence[str] | None = None,
+        columns: Columns | None = None,
+        **options: Any,
     ) -> None:
-        head = 2 * features if head is None else head
         super().__init__(
-            event_shape,
-            symbols,
-            context=context,
-            layers=layers,
-            features=features,
-            head=head,
-            residual=residual,
-            skip=skip,
-            scales=list(scales),
+            event_shape, symbols, context=context, labels=labels, columns=columns, **options
         )
+        config = self.config
+        features, scales = config.features, config.scales
+        head = 2 * features if config.head is None else config.head
         if len(self.event_shape) != 3:
             raise ValueError(
                 f"an image has a shape (C, H, W), got {self.event_shape}; rows of numbers become "
@@ -232,22 +222,20 @@ class PixelModel(AutoregressiveModel):
                 raise ValueError(
                     f"{name} must be at least {channels}, a group for each channel, got {width}"
                 )
-        if layers < 1:
-            raise ValueError(f"layers must be at least 1, got {layers}")
         self._strides = [*scales, 1]
-        if any(b < 1 or a % b or a == b for a, b in pairwise(self._strides)):
-            raise ValueError(
-                f"scales are strides above 1, each a multiple of the next, got {tuple(scales)}"
-            )
         levels = self.symbols.levels[0]
-        settings: dict[str, Any] = {"head": head, "residual": residual, "skip": skip}
+        settings: dict[str, Any] = {
+            "layers": config.layers,
+            "features": features,
+            "head": head,
+            "residual": config.residual,
+            "skip": config.skip,
+        }
         self.networks = nn.ModuleList()
         self.upsampling = nn.ModuleList()
         for i in range(len(self._strides)):
-            sizes = Sizes(channels, context, features if i else 0)
-            self.networks.append(
-                self._network(sizes, levels, layers=layers, features=features, **settings)
-            )
+            sizes = Sizes(channels, self.context, features if i else 0)
+            self.networks.append(self._network(sizes, levels, **settings))
             if i:
                 factor = self._strides[i - 1] // self._strides[i]
                 self.upsampling.append(Upsampling(channels, levels, features, factor))

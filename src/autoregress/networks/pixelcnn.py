@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoregress.families import family
 from autoregress.networks.pixel import PixelModel, ResidualNetwork
 from autoregress.networks.raster import (
     Apply,
@@ -20,6 +21,7 @@ from autoregress.networks.raster import (
 )
 
 
+@family
 class PixelCNN(PixelModel):
     """Masked convolutions (van den Oord et al., 2016a, section 3.5 and table 1).
 
@@ -59,6 +61,7 @@ class Block(nn.Module):
         return apply(self.conv, h.relu()).relu()
 
 
+@family
 class GatedPixelCNN(PixelModel):
     """A vertical and a horizontal stack of gated convolutions (van den Oord et al., 2016b).
 

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoregress.families import family
 from autoregress.networks.pixel import PixelModel, ResidualNetwork
 from autoregress.networks.raster import Apply, Causal, CausalConv, Condition, Sizes, part
 
 
+@family
 class RowLSTM(PixelModel):
     """An LSTM that takes a row at a time (van den Oord et al., 2016a, section 3.1).
 
@@ -26,6 +28,7 @@ class RowLSTM(PixelModel):
         return _network(sizes, levels, RowCell, maps=1, reach=1, **settings)
 
 
+@family
 class DiagonalBiLSTM(PixelModel):
     """LSTMs along the diagonals, from either side (van den Oord et al., 2016a, section 3.2).
 
