@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from autoregress.cli import main
-from autoregress.cli.train import TrainRecipe
+from autoregress.cli.train import Train
 from autoregress.processes import Processes
 from autoregress.storage import load
 from autoregress.training import Training
@@ -77,7 +77,7 @@ def test_the_cluster_script_starts_a_run_on_every_node(tmp_path, monkeypatch):
     assert "one:29500" in launcher.split()
 
     started: list[Training] = []
-    monkeypatch.setattr(TrainRecipe, "__call__", lambda self: started.append(self.training))
+    monkeypatch.setattr(Train, "__call__", lambda self: started.append(self.training))
     main(arguments.split())
     assert (started[0].sharding, started[0].device) == ("full", "cuda")
 

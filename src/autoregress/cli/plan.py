@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from tyro.conf import OmitArgPrefixes, Positional, Suppress
+from tyro.conf import OmitArgPrefixes, Suppress
 
 from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
@@ -14,26 +14,12 @@ Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Generic[Config]):
     """Work out what training takes of memory and time, without data and without a GPU.
 
     autoregress plan video-large --devices 128 --batch 64
 
     Memory is that of tensors, and time that of matrix products and convolutions; see docs/scale.md.
-
-    Args:
-        recipe: One of those that train takes; it has a --help of its own with all options.
-    """
-
-    recipe: Positional[str]
-
-    def __call__(self) -> None:
-        raise ValueError(f"the recipe comes first: autoregress plan {self.recipe} …")
-
-
-@dataclass(frozen=True)
-class PlanRecipe(Generic[Config]):
-    """What is planned, with the options of train.
 
     Args:
         shape: Shape of an example; by default as the recipe's data, or the family's paper, has it.
@@ -62,7 +48,7 @@ class PlanRecipe(Generic[Config]):
     steps: int | None = None
 
     @classmethod
-    def of(cls, recipe: Recipe) -> PlanRecipe[Any]:
+    def of(cls, recipe: Recipe) -> Plan[Any]:
         """The plan of a recipe as it is."""
         shape, levels = recipe.example
         return cls(recipe.config, recipe.training, recipe.kind, recipe.steps, shape, levels)

@@ -7,53 +7,57 @@ needs torch, so that help and mistakes are answered at once; verbs import it whe
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import tyro
-from tyro.conf import HelptextFromCommentsOff, subcommand
+from tyro.conf import HelptextFromCommentsOff
 
 from autoregress.cli.compress import Compress, Decompress
 from autoregress.cli.draw import Complete, Sample
 from autoregress.cli.info import Info
 from autoregress.cli.measure import Evaluate, Score
 from autoregress.cli.mix import Mix
-from autoregress.cli.plan import Plan, PlanRecipe
+from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
-from autoregress.cli.recipes import Recipes, find_recipe
-from autoregress.cli.train import Train, TrainRecipe
-from autoregress.recipes.recipe import Recipe
+from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
+from autoregress.cli.train import Train
 from autoregress.version import __version__
 
 if TYPE_CHECKING:
     from autoregress.processes import Processes
 
-Verb = (
-    Annotated[Train, subcommand("train")]
-    | Annotated[Evaluate, subcommand("evaluate")]
-    | Annotated[Sample, subcommand("sample")]
-    | Annotated[Complete, subcommand("complete")]
-    | Annotated[Score, subcommand("score")]
-    | Annotated[Compress, subcommand("compress")]
-    | Annotated[Decompress, subcommand("decompress")]
-    | Annotated[Mix, subcommand("mix")]
-    | Annotated[Prepare, subcommand("prepare")]
-    | Annotated[Recipes, subcommand("recipes")]
-    | Annotated[Plan, subcommand("plan")]
-    | Annotated[Info, subcommand("info")]
-)
-DESCRIPTION = f"""Exact-likelihood autoregressive models of bits, categories, images and video.
-Version {__version__}.
+VERBS: dict[str, type[Any]] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "sample": Sample,
+    "complete": Complete,
+    "score": Score,
+    "compress": Compress,
+    "decompress": Decompress,
+    "mix": Mix,
+    "prepare": Prepare,
+    "recipes": Recipes,
+    "plan": Plan,
+    "info": Info,
+}
+HELP = f"""usage: autoregress VERB …
 
-autoregress --plugin MODULE … first imports a module of yours, such as one with a family of models.
-"""
+Exact-likelihood autoregressive models of bits, categories, images and video. Version {__version__}.
+
+{{}}
+
+autoregress VERB --help shows the options of a verb.
+autoregress --plugin MODULE VERB … first imports a module of yours, such as one with a family."""
 # Verbs that several processes do together; all others are done by the first.
-TOGETHER = (TrainRecipe, Evaluate)
+TOGETHER = (Train, Evaluate)
 
 
 def run(argv: Sequence[str]) -> None:
@@ -113,32 +117,47 @@ def _plug_in(argv: Sequence[str]) -> Sequence[str]:
 
 
 def _parse(argv: Sequence[str]) -> Callable[[], None]:
-    """The verb that the arguments ask for.
+    """The verb that the arguments ask for, with its options.
 
-    Train and plan take a recipe, whose family says which options there are. So that not all of
-    them are worked out each time, the recipe is looked up first.
+    Only the options of that verb, and of the recipe that train and plan take, are worked out.
     """
-    if argv[:1] in (["train"], ["plan"]) and argv[1:] and not argv[1].startswith("-"):
-        verb = TrainRecipe if argv[0] == "train" else PlanRecipe
-        return _of_recipe(verb, argv, find_recipe(argv[1]))
-    return tyro.cli(
-        HelptextFromCommentsOff[Verb],  # type: ignore[arg-type]  # a union is a form of type
-        prog="autoregress",
-        description=DESCRIPTION,
-        args=argv,
+    match argv:
+        case [("train" | "plan") as verb, name, *rest] if not name.startswith("-"):
+            recipe = find_recipe(name)
+            kind: Any = VERBS[verb]
+            return tyro.cli(
+                HelptextFromCommentsOff[kind[type(recipe.config)]],
+                prog=f"autoregress {verb} {name}",
+                description=recipe.description,
+                default=kind.of(recipe),
+                args=rest,
+            )
+        case ["train" | "plan", "-h" | "--help", *_]:
+            _show(recipe_help(argv[0]))
+        case ["train" | "plan", *_]:
+            raise ValueError(f"the recipe comes first, as in: autoregress {argv[0]} made …")
+        case [verb, *rest] if verb in VERBS:
+            prog = f"autoregress {verb}"
+            return tyro.cli(HelptextFromCommentsOff[VERBS[verb]], prog=prog, args=rest)
+        case ["-h" | "--help", *_] | []:
+            _show(_help())
+        case ["--version"]:
+            _show(f"autoregress {__version__}")
+    near = get_close_matches(argv[0], VERBS, n=1)
+    raise ValueError(
+        f"there is no verb {argv[0]!r}; {f'is {near[0]} meant? ' if near else ''}"
+        f"They are {', '.join(VERBS)}"
     )
 
 
-def _of_recipe(
-    verb: type[TrainRecipe[Any]] | type[PlanRecipe[Any]], argv: Sequence[str], recipe: Recipe
-) -> Callable[[], None]:
-    return tyro.cli(
-        HelptextFromCommentsOff[verb[type(recipe.config)]],  # type: ignore[valid-type, misc]
-        prog=f"autoregress {argv[0]} {argv[1]}",
-        description=recipe.description,
-        default=verb.of(recipe),
-        args=argv[2:],
-    )
+def _show(text: str) -> NoReturn:
+    print(text)
+    sys.exit(0)
+
+
+def _help() -> str:
+    titles = {verb: (inspect.getdoc(kind) or "").partition("\n")[0] for verb, kind in VERBS.items()}
+    return HELP.format("\n".join(f"  {verb:10}  {title}" for verb, title in titles.items()))
 
 
 def _processes() -> Processes | None:
@@ -153,7 +172,7 @@ def _processes() -> Processes | None:
 def _again(verb: object) -> str:
     """What the same command does after it was broken off."""
     match verb:
-        case TrainRecipe():
+        case Train():
             return "; the same command resumes the training run"
         case Prepare():
             return "; the same command begins anew"
@@ -163,7 +182,7 @@ def _again(verb: object) -> str:
 def _less(verb: object) -> str:
     """What takes less memory."""
     match verb:
-        case TrainRecipe():
+        case Train():
             return (
                 "a larger --accumulate takes less of it, and so does a smaller --batch-size in "
                 "another run folder; autoregress plan says how much a run takes"

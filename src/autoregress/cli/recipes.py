@@ -13,6 +13,21 @@ from autoregress.recipes import GENERAL, RECIPES
 from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
 
+HELP = """usage: autoregress {verb} RECIPE [OPTIONS]
+
+Recipes for data of your own:
+
+{recipes}
+
+The first options of train:
+
+  --data PATH       an .npy, .npz or .csv file, a folder of images or of videos
+  --run PATH        the folder for the model, its log and its checkpoints; the same command resumes
+  --max-epochs N    passes over the data, unless it gets no better before
+
+autoregress {verb} made --help shows all options of a recipe.
+autoregress recipes lists further ones, of the papers' experiments."""
+
 
 @dataclass(frozen=True)
 class Recipes:
@@ -60,6 +75,12 @@ def find_recipe(name: str) -> Recipe:
         f"there is no recipe {name!r}; {f'is {near[0]} meant? ' if near else ''}"
         f"{', '.join(GENERAL)} are for data of your own, and autoregress recipes lists all"
     )
+
+
+def recipe_help(verb: str) -> str:
+    """What a newcomer needs first of a verb that takes a recipe."""
+    lines = [f"  {name:16} {RECIPES[name].title}" for name in GENERAL]
+    return HELP.format(verb=verb, recipes="\n".join(lines))
 
 
 def _hyphened(kind: str) -> str:

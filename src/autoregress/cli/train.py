@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes
 
 from autoregress.cli.examples import Examples
 from autoregress.recipes.recipe import Recipe
@@ -17,25 +17,10 @@ Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(Generic[Config]):
     """Train a model; the same command resumes an interrupted run.
 
     autoregress train made --data data.npz --run runs/mine
-
-    Args:
-        recipe: {recipes}. Each has a --help of its own with all options. autoregress recipes lists
-            further ones, of the papers' experiments.
-    """
-
-    recipe: Positional[str]
-
-    def __call__(self) -> None:
-        raise ValueError(f"the recipe comes first: autoregress train {self.recipe} …")
-
-
-@dataclass(frozen=True)
-class TrainRecipe(Generic[Config]):
-    """A training run.
 
     Args:
         run: The run folder: configuration, log, best and last checkpoint. The same command
@@ -52,7 +37,7 @@ class TrainRecipe(Generic[Config]):
     models: int = 1
 
     @classmethod
-    def of(cls, recipe: Recipe) -> TrainRecipe[Any]:
+    def of(cls, recipe: Recipe) -> Train[Any]:
         """The run of a recipe; what the user has to say is missing."""
         examples = Examples(data=tyro.MISSING, **recipe.reading)
         return cls(examples, tyro.MISSING, recipe.config, recipe.training, recipe.kind)
