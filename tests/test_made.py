@@ -414,7 +414,7 @@ def test_any_subset_completes_with_probabilities_that_sum_to_one(name, levels):
         known = torch.tensor(bits)
         evidence = states[-1]
         agrees = (states[:, known] == evidence[known]).all(1)
-        members = model._members_given(known)
+        members = model.members_given(known)
         parts = [model.forward(states, member=m).log_prob(states) for m in members]
         log_k = torch.stack([p[:, known].sum(1) for p in parts]).logsumexp(0)
         log_all = torch.stack([p.sum(1) for p in parts]).logsumexp(0)

@@ -114,6 +114,8 @@ class MADE(AutoregressiveModel):
         ValueError: sizes, orderings or names that make no sense.
     """
 
+    advice = "train one with evidence=True, which completes from any subset"
+
     def __init__(
         self,
         event_shape: int | Sequence[int],
@@ -265,6 +267,9 @@ class MADE(AutoregressiveModel):
         self._ordered = [replace(own, columns=own.columns.map(fn)) for own in self._ordered]
         self._connected = [tuple(each.map(fn) for each in layers) for layers in self._connected]
         return self
+
+    def over_orderings(self, count: int) -> AutoregressiveModel:
+        return self.ensemble(count) if self._fresh_orderings else super().over_orderings(count)
 
     def ensemble(
         self, orderings: Orderings | None = None, *, connectivities: int | None = None
