@@ -287,7 +287,7 @@ def test_evaluate_takes_more_orderings_of_a_model_of_all(folder, capsys):
 MISTAKES = {
     "orderings of a model of one": (
         ["evaluate", "run", "--data", "data.npz:valid", "--orderings", 9],
-        "a MADE trained over all of them",
+        "was not trained over all orderings",
     ),
     "no such data": (["evaluate", "run", "--data", "nope.npz"], "no such file"),
     "no such run": (["info", "nope"], "no folder nope"),

@@ -7,6 +7,8 @@ from itertools import product
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from autoregress.checks import check_causality, check_faces, check_normalisation
@@ -54,19 +56,41 @@ def test_models_of_several_families(context):
     assert check_faces(mixture) < 1e-12
     check_causality(mixture, trials=5)
     x = everything(IMAGE)
-    given = torch.randn(len(x), 2) if context else None
-    # A model counts as often as it has members.
-    p = [2 * models[0].log_prob(x, given).exp(), *(m.log_prob(x, given).exp() for m in models[1:])]
-    torch.testing.assert_close(mixture.log_prob(x, given).exp(), sum(p) / 4)
+    told = torch.randn(len(x), 2) if context else None
+    p = torch.stack([model.log_prob(x, told).exp() for model in models])
+    torch.testing.assert_close(mixture.log_prob(x, told).exp(), p.mean(0))
     torch.testing.assert_close(
-        mixture.surprisal(x, given).flatten(1).sum(1), -mixture.log_prob(x, given)
+        mixture.surprisal(x, told).flatten(1).sum(1), -mixture.log_prob(x, told)
     )
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 5), min_size=1, max_size=4), nested=st.booleans(), data=st.data()
+)
+def test_its_nats_are_at_most_the_mean_of_its_models(counts, nested, data):
+    """Models of any numbers of members weigh the same, in any data."""
+    models: list[AutoregressiveModel] = [
+        rough(MADE(IMAGE, hidden=(4,), orderings=count)).double() for count in counts
+    ]
+    if nested:
+        models.append(Mixture(models[:2]))
+    mixture = Mixture(models)
+    assert mixture.log_weights.exp().sum().item() == pytest.approx(1)
+    assert len(mixture.log_weights) == len(mixture.members)
+    assert mixture.log_prob(everything(IMAGE)).exp().sum().item() == pytest.approx(1)
+    x = everything(IMAGE)[data.draw(st.lists(st.integers(0, 63), min_size=1, max_size=9))]
+    nats = -torch.stack([model.log_prob(x).mean() for model in models])
+    assert -mixture.log_prob(x).mean() <= nats.mean() + 1e-12
+    joint = mixture.member_log_probs(x) + mixture.log_weights[:, None]
+    torch.testing.assert_close(joint.logsumexp(0), mixture.log_prob(x))
 
 
 @pytest.mark.usefixtures("float64")
 def test_it_draws_and_completes_by_its_probabilities():
     generator = torch.Generator().manual_seed(1)
-    mixture = Mixture([rough(MADE(IMAGE, hidden=(9,), evidence=True)) for _ in range(2)])
+    # One has three members, the other one: they are picked equally often all the same.
+    mixture = Mixture([rough(MADE(IMAGE, hidden=(9,), evidence=True, orderings=n)) for n in (3, 1)])
     x = everything(IMAGE)
     p = mixture.log_prob(x).exp()
 
@@ -82,9 +106,9 @@ def test_it_draws_and_completes_by_its_probabilities():
     events = torch.ones(20_000, *IMAGE, dtype=torch.int64)
     drawn, log_prob = mixture.complete(events, known, generator=generator, return_log_prob=True)
     # The members are rearranged, so that it is another joint, of which this is the conditional.
-    given = mixture.conditional_log_prob(x[x[:, 0, 1, 1] == 1], known).exp()
-    assert given.sum().item() == pytest.approx(1)
-    assert (shares(drawn)[x[:, 0, 1, 1] == 1] - given).abs().max() < 0.02
+    conditional = mixture.conditional_log_prob(x[x[:, 0, 1, 1] == 1], known).exp()
+    assert conditional.sum().item() == pytest.approx(1)
+    assert (shares(drawn)[x[:, 0, 1, 1] == 1] - conditional).abs().max() < 0.02
     torch.testing.assert_close(log_prob, mixture.conditional_log_prob(drawn, known))
 
 

@@ -35,7 +35,7 @@ from autoregress.storage import digest
 # What encoded examples begin with: a mark, the version of the format, how many threads computed,
 # how many examples there are and how many were taken side by side at most, the model's digest, and
 # checksums of the symbols and of all else.
-MAGIC, VERSION = b"\xa4reg", 1
+MAGIC, VERSION = b"\xa4reg", 2
 HEADER = struct.Struct("<4sHHQI16sII")
 
 stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compiled, without types
@@ -53,8 +53,8 @@ def encode(
 ) -> bytes:
     """Examples in bytes, from which :func:`decode` gives them back, exactly.
 
-    They take −log₂ p(x) bits each, and some 50 bytes in all; the last few of them log₂(members)
-    bits more.
+    They take −log₂ p(x) bits each, and some 50 bytes in all; the last few of them as many bits
+    more as it takes to say which member each is of.
 
     Args:
         data: a tensor, an array or anything else with a length that takes an index (batch,) of
@@ -142,7 +142,7 @@ def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | N
     for symbols, table in reversed(pushed):
         stack.encode_reverse(symbols, _categorical(), table)
     if len(members) > 1:
-        stack.encode_reverse(chosen, stream.model.Uniform(len(members)))
+        stack.encode_reverse(chosen, _weights(model))
         stack.encode_reverse(np.array([back], dtype=np.int32), stream.model.Uniform(2))
 
 
@@ -151,7 +151,7 @@ def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | N
     members, back, chosen = model.members, False, np.zeros(count, dtype=np.int32)
     if len(members) > 1:
         back = bool(stack.decode(stream.model.Uniform(2), 1)[0])
-        chosen = stack.decode(stream.model.Uniform(len(members)), count)
+        chosen = stack.decode(_weights(model), count)
     x = torch.empty(count, *model.event_shape, dtype=torch.int64, device=model.device)
 
     def read(position: int, conditional: Conditional) -> Tensor:
@@ -178,8 +178,13 @@ def _posterior(
     model: AutoregressiveModel, x: Tensor, context: Tensor | None
 ) -> np.ndarray[Any, Any]:
     """(batch, members): which member an example is of."""
-    nats = torch.stack([s.flatten(1).sum(1) for s in model.member_surprisals(x, context)], 1)
-    return _finite((-nats).softmax(1)).cpu().numpy()
+    joint = model.member_log_probs(x, context) + model.log_weights[:, None]
+    return _finite(joint.softmax(0).T).contiguous().cpu().numpy()
+
+
+def _weights(model: AutoregressiveModel) -> Any:
+    """Which member an example is of, before it is known."""
+    return stream.model.Categorical(model.log_weights.exp().cpu().numpy(), perfect=False)
 
 
 def _table(conditional: Conditional, levels: int) -> np.ndarray[Any, Any]:

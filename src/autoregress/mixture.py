@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
+import torch
 from torch import Tensor, nn
 
 from autoregress.conditionals import Conditional
@@ -28,11 +30,12 @@ class MixtureMember(Member):
 
 @family
 class Mixture(AutoregressiveModel):
-    """The equal mixture of all members of several models, of any families.
+    """The equal mixture of several models, of any families.
 
-    p(x) is the mean of the members' probabilities. As −log is convex, its nats are at most the
-    mean of theirs, and the less alike their mistakes are the fewer: networks that were trained from
-    different initial weights, in different orderings, are together better than any one of them.
+    p(x) is the mean of the models' probabilities, however many members each has: those of a model
+    share its weight. As −log is convex, its nats are at most the mean of theirs, and the less alike
+    their mistakes are the fewer: networks that were trained from different initial weights, in
+    different orderings, are together better than any one of them.
 
     Trained as it is, the models take the updates in turn, so that each gets what it would get
     alone from as many fewer updates. It completes what all of its models do.
@@ -90,11 +93,21 @@ class Mixture(AutoregressiveModel):
     def members(self) -> list[MixtureMember]:
         return [_member(i, own) for i, model in enumerate(self._models) for own in model.members]
 
-    def _members_given(self, known: Tensor) -> list[Member]:
+    @property
+    def log_weights(self) -> Tensor:
+        """Those of each model's members in the model, less log(models)."""
+        own = torch.cat([model.log_weights.to(self.device) for model in self._models])
+        return own - math.log(len(self.models))
+
+    def over_orderings(self, count: int) -> Mixture:
+        """The mixture of its models, each over ``count`` random orderings of its own."""
+        return Mixture([model.over_orderings(count) for model in self._models])
+
+    def members_given(self, known: Tensor) -> list[MixtureMember]:
         return [
             _member(i, own)
             for i, model in enumerate(self._models)
-            for own in model._members_given(known)
+            for own in model.members_given(known)
         ]
 
     def _chosen(self, member: Member | None) -> tuple[AutoregressiveModel, Member]:
@@ -108,9 +121,9 @@ class Mixture(AutoregressiveModel):
         model, own = self._chosen(member)
         return model.forward(x, context, own)
 
-    def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
+    def member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
         model, own = self._chosen(member)
-        return model._member_surprisal(x, context, own)
+        return model.member_surprisal(x, context, own)
 
     def unroll(
         self, batch: int, context: Tensor | None = None, member: Member | None = None

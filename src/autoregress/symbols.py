@@ -110,7 +110,7 @@ class Symbols:
         bits = (self.widths == 1).to(x.device)
         index = self.offsets[:-1].to(x.device) + torch.where(bits, 0, x)
         value = torch.where(bits, x, 1).to(dtype)
-        return x.new_zeros(len(x), self.width, dtype=dtype).scatter_(1, index, value)
+        return x.new_zeros(len(x), self.width, dtype=dtype).scatter(1, index, value)
 
     @cached_property
     def padded(self) -> Tensor:

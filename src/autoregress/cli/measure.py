@@ -13,9 +13,6 @@ from tyro.conf import Positional
 from autoregress import data as datasets
 from autoregress.cli.opening import open_examples
 from autoregress.evaluation import evaluate
-from autoregress.mixture import Mixture
-from autoregress.model import AutoregressiveModel
-from autoregress.networks.made import MADE
 from autoregress.processes import join
 from autoregress.storage import load
 from autoregress.symbols import Symbols
@@ -32,9 +29,9 @@ class Evaluate:
         data: Examples as those it was trained on; of an .npz the array "test", of shards those
             of that name (folder:name is another split).
         stride: Of videos: frames from one frame of a clip to the next.
-        orderings: Of a MADE trained over all orderings, or of each in a mixture of such: the
-            probability is the mean over so many random ones, by default 8. More are better and
-            take longer.
+        orderings: Number of random orderings of a model trained over all of them, or of each
+            model of a mixture; the probability is the mean over these, by default 8. More are
+            better and take longer.
         batch_size: Examples at once; the result does not depend on it.
         device: Where to compute, for example cuda.
     """
@@ -50,22 +47,14 @@ class Evaluate:
         model = load(self.run).to(self.device)
         if self.orderings is not None:
             torch.manual_seed(0)
-            model = self.in_orderings(model, self.orderings)
+            try:
+                model = model.over_orderings(self.orderings)
+            except ValueError as error:
+                raise ValueError(f"{self.run}: --orderings: {error}") from error
         examples = join().after_first(
             lambda: open_examples(self.data, model.symbols, split="test", stride=self.stride)
         )
         print(evaluate(model, examples, batch_size=self.batch_size))
-
-    def in_orderings(self, model: AutoregressiveModel, count: int) -> AutoregressiveModel:
-        """A model trained over all orderings, in so many; of a mixture, each one in its own."""
-        match model:
-            case Mixture():
-                return Mixture(
-                    [self.in_orderings(each, count) for each in model.arguments["models"]]
-                )
-            case MADE(options={"orderings": "any"}):
-                return model.ensemble(count)
-        raise ValueError(f"{self.run}: --orderings is for a MADE trained over all of them")
 
 
 @dataclass(frozen=True)

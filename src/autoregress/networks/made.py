@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,9 +43,24 @@ UNROLL_BLOCK = 32
 
 @dataclass(frozen=True)
 class MaskedMember(Member):
-    """An ordering, and the units of each hidden layer by their degrees."""
+    """An ordering, and the units of each hidden layer by their degrees.
+
+    Attributes:
+        widths: (D,) columns of each dimension.
+        columns: those of inputs and outputs by m⁰, the place of their dimension.
+    """
 
     hidden: tuple[ByDegree, ...]
+    widths: Tensor
+    columns: ByDegree
+
+    @classmethod
+    def of(cls, ordering: Ordering, hidden: tuple[ByDegree, ...], widths: Tensor) -> Self:
+        m0 = (ordering.rank + 1).repeat_interleave(widths)
+        return cls(ordering, hidden, widths, ByDegree(m0, len(ordering)))
+
+    def promote(self, known: Tensor) -> Self:
+        return self.of(self.ordering.promote(known), self.hidden, self.widths)
 
 
 def sample_degrees(
@@ -87,6 +102,7 @@ class MADE(AutoregressiveModel):
 
     Config = MADEConfig
     config: MADEConfig
+    advice = "train one with evidence=True, which completes from any subset"
 
     def __init__(
         self,
@@ -161,6 +177,7 @@ class MADE(AutoregressiveModel):
                 )
         self.orderings: Tensor
         self.register_buffer("orderings", torch.stack([o.visit for o in chosen]))
+        self._read_orderings()
 
     def _set_connectivities(self, count: int) -> None:
         draws = [sample_degrees(self.dims, self.config.hidden) for _ in range(count)]
@@ -169,28 +186,49 @@ class MADE(AutoregressiveModel):
             # Units are interchangeable: those of a single connectivity are numbered by degree,
             # which spares rearranging them.
             self.register_buffer(f"degrees_{layer}", stack.sort(1).values if count == 1 else stack)
+        self._read_connectivities()
 
     @property
     def _degrees(self) -> list[Tensor]:
         """For each hidden layer (connectivities, units) int32."""
         return [self.get_buffer(f"degrees_{i}") for i in range(len(self.config.hidden))]
 
-    # Members
+    # Members. What they are is kept beside the buffers that say so: it takes sorting, and lists on
+    # the host for which a device would have to be waited for.
+
+    def _read_orderings(self) -> None:
+        widths = self.symbols.widths
+        # Cloned, for buffers may be written to.
+        each = [
+            MaskedMember.of(Ordering(visit), (), widths) for visit in self.orderings.cpu().clone()
+        ]
+        device = self.orderings.device
+        self._ordered = [replace(own, columns=own.columns.to(device)) for own in each]
+
+    def _read_connectivities(self) -> None:
+        self._connected = [self._by_degree(each) for each in zip(*self._degrees, strict=True)]
+
+    def _by_degree(self, degrees: Iterable[Tensor]) -> tuple[ByDegree, ...]:
+        return tuple(ByDegree(d.cpu(), self.dims).to(self.orderings.device) for d in degrees)
 
     @property
     def members(self) -> list[MaskedMember]:
         """The pairs that arise when both lists are cycled through side by side."""
-        return [
-            self._member(i) for i in range(math.lcm(len(self.orderings), len(self._degrees[0])))
-        ]
+        return [self._member(i) for i in range(math.lcm(len(self._ordered), len(self._connected)))]
 
     def _member(self, index: int) -> MaskedMember:
-        visit = self.orderings[index % len(self.orderings)].cpu()
-        degrees = [d[index % len(d)] for d in self._degrees]
-        return MaskedMember(Ordering(visit), self._by_degree(degrees))
+        own = self._ordered[index % len(self._ordered)]
+        hidden = self._connected[index % len(self._connected)]
+        return MaskedMember(own.ordering, hidden, own.widths, own.columns)
 
-    def _by_degree(self, degrees: Sequence[Tensor]) -> tuple[ByDegree, ...]:
-        return tuple(ByDegree(d, self.dims, self.device) for d in degrees)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self._ordered = [replace(own, columns=own.columns.map(fn)) for own in self._ordered]
+        self._connected = [tuple(each.map(fn) for each in layers) for layers in self._connected]
+        return self
+
+    def over_orderings(self, count: int) -> AutoregressiveModel:
+        return self.ensemble(count) if self._fresh_orderings else super().over_orderings(count)
 
     def ensemble(
         self, orderings: Orderings | None = None, *, connectivities: int | None = None
@@ -234,6 +272,8 @@ class MADE(AutoregressiveModel):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
+        self._read_orderings()
+        self._read_connectivities()
 
     # The parallel face
 
@@ -254,7 +294,8 @@ class MADE(AutoregressiveModel):
         generator = update.generator
         member: MaskedMember = self._member(update.step)
         if self._fresh_orderings:
-            member = replace(member, ordering=Ordering.random(self.dims, generator=generator))
+            ordering = Ordering.random(self.dims, generator=generator)
+            member = MaskedMember.of(ordering, member.hidden, member.widths)
         if self.config.evidence and float(torch.rand((), generator=generator)) < 0.5:
             member = member.promote(_random_subset(self.dims, generator))
         if self._fresh_connectivities:
@@ -289,9 +330,8 @@ class MADE(AutoregressiveModel):
     def _sides(self, member: Member) -> tuple[ByDegree, list[ByDegree]]:
         """The columns of inputs and outputs by m⁰, and the units of each node by degree."""
         assert isinstance(member, MaskedMember)
-        m0 = (member.ordering.rank + 1).repeat_interleave(self.symbols.widths)
-        columns = ByDegree(m0, self.dims, self.device)
-        return columns, [member.hidden[node] for node in self._nodes]
+        hidden = [units.to(self.device) for units in member.hidden]
+        return member.columns.to(self.device), [hidden[node] for node in self._nodes]
 
     # The incremental face
 

@@ -80,8 +80,11 @@ def _quiet() -> Iterator[None]:
 def start_alike(model: nn.Module, processes: Processes) -> None:
     """Gives the model of every process the weights and buffers of the first one's."""
     if processes.size > 1:
-        for tensor in model.state_dict().values():
+        state = model.state_dict()
+        for tensor in state.values():
             dist.broadcast(tensor.detach(), src=0)
+        # A model may keep more of its buffers than their tensors, which it reads when it is loaded.
+        model.load_state_dict(state)
 
 
 def shard(model: nn.Module, device: torch.device, processes: Processes) -> None:

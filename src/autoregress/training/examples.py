@@ -39,7 +39,7 @@ def check_examples(
         except ValueError as error:
             raise ValueError(f"the {name} examples: {error}") from error
     try:
-        return model._checked_context(context, len(data))
+        return model.checked_context(context, len(data))
     except ValueError as error:
         raise ValueError(f"the {name} context: {error}") from error
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Self
 
 import torch
@@ -106,6 +105,7 @@ class VideoTransformer(AutoregressiveModel):
         self.checkpointing = config.checkpointing
         self.piece = max(1, PIECE // math.prod(self.subscaling.grid))
         self._priming = config.priming
+        self._primed = {frames: self._member(frames) for frames in sorted(set(config.priming))}
 
         grid, channels = self.subscaling.grid, self.event_shape[1]
         heads = (config.heads,) if isinstance(config.heads, int) else config.heads
@@ -153,18 +153,21 @@ class VideoTransformer(AutoregressiveModel):
 
     @property
     def members(self) -> list[PrimedMember]:
-        return [self._member(0)]
+        return [self._primed[0]]
 
     def _member(self, frames: int) -> PrimedMember:
-        return _member(self.subscaling.shape, self.subscaling.factors, frames)
+        ordering = Ordering.subscale(self.event_shape, self.subscaling.factors)
+        known = frames * self.dims // self.event_shape[0]
+        first = torch.arange(self.dims, device="cpu") < known
+        return PrimedMember(ordering.promote(first), frames)
 
-    def _members_given(self, known: Tensor) -> list[Member]:
+    def members_given(self, known: Tensor) -> list[Member]:
         known = known.cpu()
         frames = int(known.sum()) * self.event_shape[0] // self.dims
         first = torch.arange(self.dims) < frames * self.dims // self.event_shape[0]
         whole = torch.equal(known, first)
         if whole and frames in self._priming:
-            return [self._member(frames)]
+            return [self._primed[frames]]
         (member,) = self.members
         if member.ordering.is_prefix(known):
             return [member]
@@ -235,30 +238,13 @@ class VideoTransformer(AutoregressiveModel):
             nats = nats - log_prob.masked_fill(known, 0).flatten(1).sum(1, dtype=torch.float64)
         return scale.to(x.device) * nats
 
-    def log_prob(self, x: Array, context: Tensor | None = None) -> Tensor:
-        # A few clips at a time from the top, as many clips' symbols are too many to keep the
-        # surprisal of each.
-        x, context = self._checked(x, context)
-        log_prob = super().log_prob
-        return torch.cat([log_prob(piece, part) for piece, part in self._pieces(x, context)])
-
-    def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
-        """(batch, *event_shape) float64, slice by slice and a few clips at a time."""
-        surprisals = []
-        for piece, part in self._pieces(x, context):
-            log_probs = [
-                self._slice_log_prob(
-                    piece, *self._everywhere(piece, number, _frames(member)), part
-                ).double()
-                for number in range(len(self.subscaling.offsets))
-            ]
-            surprisals.append(-self.subscaling.weave(torch.stack(log_probs, dim=1)))
-        return torch.cat(surprisals)
-
-    def _pieces(self, x: Tensor, context: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """So many clips at a time as make a few thousand pixels of one slice."""
-        for rows in torch.arange(len(x), device=x.device).split(self.piece):
-            yield x[rows].long(), None if context is None else context[rows]
+    def member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
+        # Slice by slice, for which less memory suffices than for all at once.
+        log_probs = [
+            self._slice_log_prob(x, *self._everywhere(x, number, _frames(member)), context).double()
+            for number in range(len(self.subscaling.offsets))
+        ]
+        return -self.subscaling.weave(torch.stack(log_probs, dim=1))
 
     def _slice_log_prob(
         self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None
@@ -390,13 +376,6 @@ class VideoTransformer(AutoregressiveModel):
             )
             x = torch.cat([x, drawn[:, given:]], dim=1)
         return x[:, :total].long()
-
-
-@lru_cache(maxsize=16)
-def _member(shape: tuple[int, ...], factors: tuple[int, ...], frames: int) -> PrimedMember:
-    ordering = Ordering.subscale(shape, factors)
-    first = torch.arange(len(ordering)) < frames * len(ordering) // shape[0]
-    return PrimedMember(ordering.promote(first), frames)
 
 
 def _frames(member: Member | None) -> int:
