@@ -11,6 +11,7 @@ LAYERS = [
     "symbols",
     "orderings",
     "conditionals",
+    "predictors",
     "traversal",
     "model",
     "mixture",

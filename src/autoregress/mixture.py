@@ -64,6 +64,7 @@ class Mixture(AutoregressiveModel):
             first.symbols.compact,
             context=first.context,
             columns=first.symbols.columns,
+            ordered=[all(each) for each in zip(*(m.symbols.ordered for m in models), strict=True)],
             **_options(models),
         )
         # Not a list, whose modules sharding puts together when they are called: these are not.
@@ -109,6 +110,10 @@ class Mixture(AutoregressiveModel):
     ) -> Unrolling:
         model, own = self._chosen(member)
         return model.unroll(batch, context, own)
+
+    def start_from(self, x: Tensor) -> None:
+        for model in self._models:
+            model.start_from(x)
 
     def objective(
         self,

@@ -43,6 +43,7 @@ class AutoregressiveModel(nn.Module, ABC):
         symbols: number of levels K ≥ 2 of all D dimensions, or of each.
         context: number of features of the optional conditioning vector, 0 for none.
         columns: names and labels of a table's columns, kept with the model.
+        ordered: whether the levels of all dimensions have an order, or of each.
         options: the family's own settings, kept so that ``load`` can rebuild it.
     """
 
@@ -58,11 +59,12 @@ class AutoregressiveModel(nn.Module, ABC):
         *,
         context: int = 0,
         columns: Columns | None = None,
+        ordered: bool | Sequence[bool] = False,
         **options: Any,
     ) -> None:
         super().__init__()
         shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
-        self.symbols = Symbols(shape, symbols, columns)
+        self.symbols = Symbols(shape, symbols, columns, ordered)
         self.context = context
         self.options = options
 
@@ -113,6 +115,16 @@ class AutoregressiveModel(nn.Module, ABC):
             total: the number of examples of the update; by default there are no others.
         """
         return -self.log_prob(x, context)
+
+    def start_from(self, x: Tensor) -> None:
+        """Sets the output biases of a new model by the marginals of training examples.
+
+        So the first update is one of a model that knows how often a symbol is what, but nothing
+        of what goes with what. It does nothing to a model that was trained, nor by default.
+
+        Args:
+            x: integer symbols (batch, *event_shape), all or some of the examples.
+        """
 
     @property
     def arguments(self) -> dict[str, Any]:

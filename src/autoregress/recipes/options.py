@@ -13,7 +13,8 @@ from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
 from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
 from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.networks.video_transformer.model import BLOCKS, Slices
-from autoregress.symbols import Columns
+from autoregress.predictors import Predictor
+from autoregress.symbols import Columns, Levels
 from autoregress.training import Training
 
 
@@ -114,6 +115,11 @@ class PixelOptions:
         skip: Connections from each layer to the output.
         scales: Strides of coarser grids that are modelled first, such as 4 2, for the
             multi-scale model.
+        levels: Ordered levels are numbers, modelled by how far they are from a prediction; nominal
+            ones are categories, as in the papers. Bits are bits.
+        mixture: Number of logistics in the conditional of an ordered symbol.
+        predictor: Of ordered symbols from their neighbours: the median of west, north and
+            west + north - northwest; or none.
     """
 
     layers: int = 12
@@ -122,6 +128,9 @@ class PixelOptions:
     residual: bool = True
     skip: bool = True
     scales: tuple[int, ...] = ()
+    levels: Levels = "ordered"
+    mixture: int = 5
+    predictor: Predictor = "median"
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((3, 32, 32), 256)
     family: ClassVar[type[PixelModel]]

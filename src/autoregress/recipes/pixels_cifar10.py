@@ -24,17 +24,17 @@ TRAINING = Training(
 RECIPES: dict[str, Recipe[PixelOptions]] = {
     "pixelcnn-cifar10": Recipe(
         f"PixelCNN on CIFAR-10, as in the paper.\n{__doc__}",
-        PixelCNNOptions(layers=15, features=128, head=1024),
+        PixelCNNOptions(layers=15, features=128, head=1024, levels="nominal"),
         TRAINING,
     ),
     "row-lstm-cifar10": Recipe(
         f"Row LSTM on CIFAR-10, as in the paper.\n{__doc__}",
-        RowLSTMOptions(layers=12, features=128, head=1024),
+        RowLSTMOptions(layers=12, features=128, head=1024, levels="nominal"),
         TRAINING,
     ),
     "diagonal-bilstm-cifar10": Recipe(
         f"Diagonal BiLSTM on CIFAR-10, as in the paper.\n{__doc__}",
-        DiagonalBiLSTMOptions(layers=12, features=128, head=1024),
+        DiagonalBiLSTMOptions(layers=12, features=128, head=1024, levels="nominal"),
         TRAINING,
     ),
 }

@@ -29,28 +29,28 @@ TRAINING = Training(
 RECIPES: dict[str, Recipe[PixelOptions]] = {
     "pixelcnn-digits": Recipe(
         f"PixelCNN on scikit-learn's digits.\n{__doc__}",
-        PixelCNNOptions(layers=4, features=24),
+        PixelCNNOptions(layers=4, features=24, levels="nominal"),
         TRAINING,
         shape=(1, 8, 8),
         symbols=17,
     ),
     "gated-pixelcnn-digits": Recipe(
         f"Gated PixelCNN on scikit-learn's digits.\n{__doc__}",
-        GatedPixelCNNOptions(layers=4, features=32),
+        GatedPixelCNNOptions(layers=4, features=32, levels="nominal"),
         TRAINING,
         shape=(1, 8, 8),
         symbols=17,
     ),
     "row-lstm-digits": Recipe(
         f"Row LSTM on scikit-learn's digits.\n{__doc__}",
-        RowLSTMOptions(layers=3, features=24),
+        RowLSTMOptions(layers=3, features=24, levels="nominal"),
         TRAINING,
         shape=(1, 8, 8),
         symbols=17,
     ),
     "diagonal-bilstm-digits": Recipe(
         f"Diagonal BiLSTM on scikit-learn's digits.\n{__doc__}",
-        DiagonalBiLSTMOptions(layers=2, features=24),
+        DiagonalBiLSTMOptions(layers=2, features=24, levels="nominal"),
         TRAINING,
         shape=(1, 8, 8),
         symbols=17,
