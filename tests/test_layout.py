@@ -12,6 +12,7 @@ LAYERS = [
     "symbols",
     "orderings",
     "conditionals",
+    "predictors",
     "traversal",
     "disk",
     "data",

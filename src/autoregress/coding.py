@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import Conditional
+from autoregress.conditionals import CoarseToFine, Conditional, Logistics
 from autoregress.data.source import Examples, as_examples
 from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel, groups
@@ -43,6 +43,9 @@ stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compile
 # Examples side by side: enough for a matrix product to be worth it, but no more than have so many
 # probabilities. The first to be encoded are few, as the stack is empty and no bits come back.
 SIDE_BY_SIDE, PROBABILITIES, FIRST = 256, 2**25, 8
+
+# Digits (batch,), and the probabilities of each (batch, base).
+Coded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
 def encode(
@@ -69,7 +72,7 @@ def encode(
     if len(data) == 0:
         raise ValueError("there are no examples to encode")
     threads, stack, checksum = torch.get_num_threads(), stream.stack.AnsCoder(), 0
-    numbers = model.dims * max(model.symbols.levels)
+    numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
     most = max(1, min(SIDE_BY_SIDE, model.piece, PROBABILITIES // numbers))
     with measuring(model):
         for rows in reversed(_batches(len(data), most)):
@@ -126,15 +129,15 @@ def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | N
             chosen = stack.decode(_categorical(), posterior)
         else:
             chosen = posterior.argmax(1).astype(np.int32)
-    pushed: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+    pushed: list[Coded] = []
 
     for index, own in groups(torch.from_numpy(chosen)):
         symbols = x[own].flatten(1)
 
         def look_up(position: int, conditional: Conditional, symbols: Tensor = symbols) -> Tensor:
-            table = _table(conditional, model.symbols.levels[position])
-            pushed.append((_numbers(symbols[:, position]), table))
-            return symbols[:, position]
+            own = symbols[:, position]
+            pushed.extend(_split(conditional, own, model.symbols.levels[position]))
+            return own
 
         given = None if context is None else context[own]
         model.traverse(look_up, len(own), context=given, member=members[index])
@@ -155,8 +158,7 @@ def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | N
     x = torch.empty(count, *model.event_shape, dtype=torch.int64, device=model.device)
 
     def read(position: int, conditional: Conditional) -> Tensor:
-        table = _table(conditional, model.symbols.levels[position])
-        return torch.from_numpy(stack.decode(_categorical(), table)).long().to(x.device)
+        return _join(stack, conditional, model.symbols.levels[position], x.device)
 
     for index, own in groups(torch.from_numpy(chosen)):
         given = None if context is None else context[own]
@@ -185,6 +187,41 @@ def _posterior(
 def _weights(model: AutoregressiveModel) -> Any:
     """Which member an example is of, before it is known."""
     return stream.model.Categorical(model.log_weights.exp().cpu().numpy(), perfect=False)
+
+
+def _probabilities(levels: int, ordered: bool) -> int:
+    """Number of them at a dimension; ordered levels are coded in two digits."""
+    return 2 * (math.isqrt(levels - 1) + 1) if ordered else levels
+
+
+def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded]:
+    """Symbols as one digit or two, each with its probabilities; the first is decoded first."""
+    if isinstance(conditional, Logistics):
+        conditional = conditional.digits()
+    if not isinstance(conditional, CoarseToFine):
+        return [(_numbers(symbols), _table(conditional, levels))]
+    base = conditional.base
+    coarse, fine = symbols // base, symbols % base
+    return [
+        (_numbers(coarse), _table(conditional.coarse, base)),
+        (_numbers(fine), _table(conditional.fine(coarse), base)),
+    ]
+
+
+def _join(stack: Any, conditional: Conditional, levels: int, device: torch.device) -> Tensor:
+    """The symbols (batch,) that were split, from the stack."""
+
+    def digit(conditional: Conditional, levels: int) -> Tensor:
+        table = _table(conditional, levels)
+        return torch.from_numpy(stack.decode(_categorical(), table)).long().to(device)
+
+    if isinstance(conditional, Logistics):
+        conditional = conditional.digits()
+    if not isinstance(conditional, CoarseToFine):
+        return digit(conditional, levels)
+    base = conditional.base
+    coarse = digit(conditional.coarse, base)
+    return coarse * base + digit(conditional.fine(coarse), base)
 
 
 def _table(conditional: Conditional, levels: int) -> np.ndarray[Any, Any]:

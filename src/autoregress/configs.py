@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self, get_args
 
 Activation = Literal["relu", "softplus", "tanh", "sigmoid", "elu", "gelu", "silu"]
+Predictor = Literal["median", "none"]
 Slices = Literal["one", "all"]
 Permutations = tuple[tuple[int, ...], ...]
 Blocks = tuple[tuple[int, int, int], ...]
@@ -100,6 +101,11 @@ class PixelConfig:
         skip: Connect each layer to the output.
         scales: Strides of coarser grids that are modelled first, coarsest first, each a multiple
             of the next, such as 4 2, for the multi-scale model (arXiv 1601.06759, section 3.6).
+        ordered: Take levels for numbers, modelled by how far they are from a prediction; otherwise
+            for categories, as in the papers. Bits are bits.
+        mixture: Number of logistics in the conditional of an ordered symbol.
+        predictor: Prediction of an ordered symbol from its neighbours: the median of west, north
+            and west + north - northwest (on its own grid, of several scales), or none.
     """
 
     layers: int = 12
@@ -108,6 +114,9 @@ class PixelConfig:
     residual: bool = True
     skip: bool = True
     scales: tuple[int, ...] = ()
+    ordered: bool = True
+    mixture: int = 5
+    predictor: Predictor = "median"
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((3, 32, 32), 256)
 
@@ -119,6 +128,9 @@ class PixelConfig:
                 f"layers and widths must be at least 1, got {self.layers} layers of "
                 f"{' and '.join(map(str, widths))}"
             )
+        if self.mixture < 1:
+            raise ValueError(f"mixture must be at least 1, got {self.mixture}")
+        _require_one_of("predictor", self.predictor, get_args(Predictor))
         strides = (*self.scales, 1)
         if any(b < 1 or a % b or a == b for a, b in pairwise(strides)):
             raise ValueError(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from autoregress.conditionals import Conditional
 from autoregress.families import family
 from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
+from autoregress.symbols import Symbols
 from autoregress.traversal import Unrolling
 
 
@@ -69,6 +70,10 @@ class Mixture(AutoregressiveModel):
             context=first.context,
             labels=first.labels,
             columns=first.symbols.columns,
+        )
+        ordered = [all(each) for each in zip(*(m.symbols.ordered for m in models), strict=True)]
+        self.symbols = Symbols(
+            first.event_shape, first.symbols.compact, first.symbols.columns, ordered
         )
         # Not a list, whose modules sharding puts together when they are called: these are not.
         self.models = nn.ModuleDict({str(i): model for i, model in enumerate(models)})
@@ -130,6 +135,10 @@ class Mixture(AutoregressiveModel):
     ) -> Unrolling:
         model, own = self._chosen(member)
         return model.unroll(batch, context, own)
+
+    def start_from(self, x: Tensor) -> None:
+        for model in self._models:
+            model.start_from(x)
 
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE

@@ -98,7 +98,8 @@ class AutoregressiveModel(nn.Module, ABC):
         super().__init__()
         shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
         self.config = self.Config(**{name: _frozen(value) for name, value in options.items()})
-        self.symbols = Symbols(shape, symbols, columns)
+        ordered = getattr(self.config, "ordered", False)
+        self.symbols = Symbols(shape, symbols, columns, ordered)
         self.labels = None if labels is None else tuple(labels)
         self.context = context if labels is None else len(labels)
 
@@ -199,6 +200,16 @@ class AutoregressiveModel(nn.Module, ABC):
     def options(self) -> dict[str, Any]:
         """The options of the family, by name."""
         return dict(vars(self.config))
+
+    def start_from(self, x: Tensor) -> None:
+        """Sets the output biases of a new model by the marginals of training examples.
+
+        So the first update is one of a model that knows how often a symbol is what, but nothing
+        of what goes with what. It does nothing to a model that was trained, nor by default.
+
+        Args:
+            x: integer symbols (batch, *event_shape), all or some of the examples.
+        """
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -546,7 +557,9 @@ class AutoregressiveModel(nn.Module, ABC):
 
 def _frozen(value: Any) -> Any:
     """A value with tuples in the place of its lists, as JSON gives back lists for tuples."""
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(map(_frozen, value))
+    return value
 
 
 def groups(index: Tensor) -> list[tuple[int, Tensor]]:

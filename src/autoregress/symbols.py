@@ -1,7 +1,8 @@
 """What the models are models of: integer symbols, a number of levels in each dimension.
 
-A dimension with two levels is a bit, one input column and one logit; a dimension with K > 2
-levels is a category, K one-hot columns and K logits. Columns of a table keep their labels.
+A dimension with two levels is a bit, one input column and one logit; one with K > 2 nominal
+levels is a category, K one-hot columns and K logits; one with K > 2 ordered levels is a number.
+Columns of a table keep their labels.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Symbols:
         event_shape: shape of one example; D is its product.
         levels: number of levels K ≥ 2 of every dimension, or one number for each of the D.
         columns: names and labels, when the event is a row of a table.
+        ordered: whether the levels of every dimension have an order, or one answer for each of
+            the D. Bits are bits either way.
 
     Raises:
         ValueError: an empty shape, fewer than two levels, or not D numbers of them.
@@ -54,6 +57,7 @@ class Symbols:
         event_shape: Sequence[int],
         levels: int | Sequence[int],
         columns: Columns | None = None,
+        ordered: bool | Sequence[bool] = False,
     ) -> None:
         self.event_shape = tuple(int(n) for n in event_shape)
         self.dims = math.prod(self.event_shape)
@@ -71,6 +75,10 @@ class Symbols:
             raise ValueError("the columns' labels do not match the numbers of levels")
         self.levels = several
         self.columns = columns
+        answers = (ordered,) * self.dims if isinstance(ordered, bool) else tuple(ordered)
+        self.ordered = tuple(
+            bool(answer) and k > 2 for answer, k in zip(answers, several, strict=True)
+        )
 
     @property
     def compact(self) -> int | list[int]:
@@ -171,3 +179,8 @@ class Symbols:
                 f"row {row}, {self.name(dim)} holds {int(flat[row, dim])}; "
                 f"its symbols are 0 to {self.levels[dim] - 1}"
             )
+
+
+def as_numbers(x: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
+    """Symbols 0 … K − 1, of any shape, on a scale from −1 to 1."""
+    return x.to(dtype) * (2 / (levels - 1)) - 1

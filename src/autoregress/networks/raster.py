@@ -1,8 +1,9 @@
 """Layers over the pixels of an image in raster order, and the machine that runs their two faces.
 
-Maps have their features last, (N, H, W, features). Features belong to groups, one for each channel
-of a pixel: those of group g see every pixel before theirs, and of their own pixel the channels
-before g (van den Oord et al., 2016a, section 3.4). A network is written once, as a text over
+Maps have their features last, (N, H, W, features). Features belong to groups: one for each channel
+of a pixel, of which those of group g see every pixel before theirs, and of their own pixel the
+channels before g (van den Oord et al., 2016a, section 3.4); or a single one, which sees of its own
+pixel nothing. A network is written once, as a text over
 :class:`Causal` modules; ``parallel`` runs it on all pixels at once, and :class:`Incremental` on one
 group of one pixel after another, each module keeping what it will need again.
 """
@@ -13,7 +14,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol, cast
 
 import torch
@@ -39,12 +39,14 @@ class Sizes:
     """What all modules of a network share.
 
     Attributes:
-        channels: groups of features.
+        count: number of groups of features.
+        encoded: numbers that each group brings to an encoded pixel.
         context: length of the conditioning vector of an image, 0 for none.
         map: length of that of a pixel, 0 for none.
     """
 
-    channels: int
+    count: int
+    encoded: int = 1
     context: int = 0
     map: int = 0
 
@@ -54,20 +56,20 @@ class Sizes:
         Several parts, such as the gates of an LSTM, have the same groups one after the other.
         """
         numbers = torch.arange(features, device="cpu")
-        return (numbers * self.channels // features).repeat(parts)
+        return (numbers * self.count // features).repeat(parts)
 
     def spans(self, features: int) -> list[slice]:
         """Where the features of each group are."""
-        ends = self.groups(features).bincount().cumsum(0).tolist()
-        return [slice(a, b) for a, b in pairwise([0, *ends])]
+        return [span(self.groups(features), group) for group in range(self.count)]
 
     @property
     def inputs(self) -> Tensor:
-        """The groups of an encoded pixel: a constant, and its channels.
+        """The groups of an encoded pixel: a constant, and what each group brings.
 
-        The first mask is strict (the paper's mask A): channel c counts as of group c + 1.
+        The first mask is strict (the paper's mask A): what group g brings counts as of g + 1.
         """
-        return torch.arange(self.channels + 1, device="cpu")
+        brought = torch.arange(1, self.count + 1, device="cpu").repeat_interleave(self.encoded)
+        return F.pad(brought, (1, 0))
 
 
 class Steps(Protocol):
@@ -187,7 +189,7 @@ class CausalConv(Causal):
         conditioned: bool = False,
     ) -> None:
         super().__init__()
-        self.channels, self.rows, self.reach = sizes.channels, above, reach
+        self.count, self.rows, self.reach = sizes.count, above, reach
         self.masked = not bool((sources <= targets[:, None]).all())
         n, m = len(targets), len(sources)
         # A tap for every pixel in view; (n, m, rows, columns).
@@ -241,9 +243,9 @@ class ConvSteps:
         self.inputs = conv.bias.new_zeros(batch, conv.rows + 1, padded, len(conv.sources))
         own = conv._own()[:, :, 0].transpose(1, 2)  # (outputs, reach + 1, inputs)
         self.places, self.targets, self.weights, self.seen = [], [], [], []
-        for group in range(conv.channels + 1):
-            self.places.append(_span(conv.sources == group))
-        for group in range(conv.channels):
+        for group in range(conv.count + 1):
+            self.places.append(span(conv.sources, group))
+        for group in range(conv.count):
             target = (conv.targets == group).nonzero().flatten()
             # Groups of the own pixel that are not yet known are the last inputs in view.
             seen = conv.reach * len(conv.sources) + int((conv.sources <= group).sum())
@@ -276,9 +278,9 @@ class ConvSteps:
         return torch.addmm(self.sums[group][column], seen, self.weights[group])
 
 
-def _span(chosen: Tensor) -> slice:
-    """The places of a group of sources, which lie side by side."""
-    places = chosen.nonzero().flatten().tolist()
+def span(groups: Tensor, group: int) -> slice:
+    """The places of the features of a group, which lie side by side."""
+    places = (groups == group).nonzero().flatten().tolist()
     return slice(places[0], places[-1] + 1) if places else slice(0, 0)
 
 

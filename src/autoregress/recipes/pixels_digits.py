@@ -3,6 +3,8 @@
 autoregress train gated-pixelcnn-digits --data digits.npz --run runs/digits
 """
 
+from dataclasses import replace
+
 from autoregress.configs import PixelConfig
 from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
@@ -23,7 +25,7 @@ def recipe(name: str, kind: str, config: PixelConfig) -> Recipe:
     return Recipe(
         f"{name} on scikit-learn's digits.",
         kind,
-        config,
+        replace(config, ordered=False),
         TRAINING,
         "the rows of autoregress.data.digits_splits() as arrays train, valid and test",
         "part of make demo",

@@ -19,14 +19,14 @@ RECIPES = {
     "row-lstm-imagenet32": Recipe(
         ABOUT.format("32×32"),
         "RowLSTM",
-        PixelConfig(layers=12, features=384, head=1024),
+        PixelConfig(layers=12, features=384, head=1024, ordered=False),
         Training(optimiser="rmsprop", lr=3e-4, batch_size=64, max_epochs=20, precision="bfloat16"),
         DATA,
     ),
     "row-lstm-imagenet64": Recipe(
         ABOUT.format("64×64"),
         "RowLSTM",
-        PixelConfig(layers=4, features=512, head=1024, residual=False),
+        PixelConfig(layers=4, features=512, head=1024, residual=False, ordered=False),
         Training(optimiser="rmsprop", lr=3e-4, batch_size=32, max_epochs=20, precision="bfloat16"),
         DATA,
         shape=(3, 64, 64),
