@@ -26,8 +26,6 @@ LAYERS = [
     "training",
     "planning",
     "recipes",
-    "cli.wording",
-    "cli.opening",
     "cli.examples",
     "cli.by_recipe",
     "cli.train",

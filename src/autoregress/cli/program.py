@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except FloatingPointError as error:
         status, message = 1, str(error)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         status, message = 2, str(error)
     except (RuntimeError, MemoryError) as error:
         if _is_out_of_memory(error):

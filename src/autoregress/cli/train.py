@@ -12,6 +12,7 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes
 
 from autoregress.cli.by_recipe import by_recipe
 from autoregress.cli.examples import Examples
+from autoregress.data.reading import Reading
 from autoregress.mixture import several
 from autoregress.processes import join
 from autoregress.recipes.options import FamilyOptions, Options, Recipe
@@ -37,7 +38,7 @@ class Job(Generic[Options]):
 
 
 def _job(recipe: Recipe[Options]) -> Job[Options]:
-    examples = Examples(data=tyro.MISSING, **recipe.data)
+    examples = Examples(tyro.MISSING, Reading(**recipe.data))
     return Job(examples, tyro.MISSING, recipe.model, recipe.training)
 
 
@@ -65,7 +66,7 @@ class Train:
         torch.manual_seed(job.training.seed)
         model = several(
             job.models,
-            lambda: job.model.build(train.event_shape, train.symbols, train.columns),
+            lambda: job.model.build(train.event_shape, train.levels, train.columns),
         )
         parameters = sum(p.numel() for p in model.parameters())
         print(
