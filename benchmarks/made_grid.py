@@ -64,7 +64,7 @@ def measure(name: str, point: Point, seed: int) -> dict[str, Any]:
     options, training = settings(name, point)
     train, valid = bits(name, "train"), bits(name, "valid")
     torch.manual_seed(seed)
-    model = ar.MADE(train.event_shape, train.symbols, **vars(options))
+    model = ar.MADE(train.event_shape, train.levels, **vars(options))
     started = time.monotonic()
     fit = ar.fit(model, train, valid=valid, training=training, seed=seed, quiet=True)
     if point["orderings"] == "any":

@@ -91,7 +91,7 @@ def test_the_independent_baseline_is_that_of_counts(run, title):
 def test_xz_is_given_its_best_packing(run, title):
     test = ar.data.digits_splits(**TITLES[title])[2]
     x = test.x.numpy().reshape(-1, 64)
-    packed = np.packbits(x, axis=1) if test.symbols == 2 else x
+    packed = np.packbits(x, axis=1) if test.levels == 2 else x
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 
     def nats(data: bytes) -> float:

@@ -27,8 +27,6 @@ LAYERS = [
     "training",
     "planning",
     "recipes",
-    "cli.wording",
-    "cli.opening",
     "cli.examples",
     "cli.by_recipe",
     "cli.train",

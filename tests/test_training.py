@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from training_process import run as run_process
 
-from autoregress.data import Data
+from autoregress.data import Data, Source
 from autoregress.evaluation import Score, evaluate
 from autoregress.networks.made import MADE
 from autoregress.storage import load, save
@@ -374,17 +374,18 @@ def test_another_handler_is_left_alone(monkeypatch):
 # ---------------------------------------------------------------------------- what is random
 
 
-class Recorder:
+class Recorder(Source):
     """Examples that remember in which order they were asked for."""
 
     def __init__(self, x: Tensor) -> None:
+        super().__init__(x.shape[1:], 2)
         self.x = x
         self.order: list[int] = []
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: Tensor) -> Tensor:
+    def _rows(self, index: Tensor) -> Tensor:
         self.order += index.tolist()
         return self.x[index]
 

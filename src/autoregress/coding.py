@@ -27,10 +27,11 @@ import torch
 from torch import Tensor
 
 from autoregress.conditionals import CoarseToFine, Conditional, Logistics
-from autoregress.data.source import Examples, as_examples
+from autoregress.data.inputs import as_source, context_of
 from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel, groups
 from autoregress.storage import digest
+from autoregress.symbols import as_tensor
 
 # What encoded examples begin with: a mark, the version of the format, how many threads computed,
 # how many examples there are and how many were taken side by side at most, the model's digest, and
@@ -50,7 +51,7 @@ Coded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 def encode(
     model: AutoregressiveModel,
-    data: Examples | np.ndarray[Any, Any],
+    data: Any,
     *,
     context: Tensor | None = None,
 ) -> bytes:
@@ -60,23 +61,25 @@ def encode(
     more as it takes to say which member each is of.
 
     Args:
-        data: a tensor, an array or anything else with a length that takes an index (batch,) of
-            integers and gives integer symbols (batch, *event_shape).
-        context: (examples, context) if the model takes one; it is not encoded.
+        data: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
+            :func:`autoregress.data.as_source`.
+        context: (examples, context) if the model takes one, by default that of the examples; it
+            is not encoded.
 
     Raises:
         ValueError: no examples, wrong shapes, dtypes or symbols, or a model that gives no
             probabilities.
     """
-    data = as_examples(data)
+    data = as_source(data, model.symbols, features=model.context)
     if len(data) == 0:
         raise ValueError("there are no examples to encode")
+    context = context_of(data, context, model.context)
     threads, stack, checksum = torch.get_num_threads(), stream.stack.AnsCoder(), 0
     numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
     most = max(1, min(SIDE_BY_SIDE, model.piece, PROBABILITIES // numbers))
     with measuring(model):
         for rows in reversed(_batches(len(data), most)):
-            x = torch.as_tensor(data[rows], device=model.device)
+            x = data[rows].to(model.device)
             model.symbols.check(x)
             x, part = x.long(), _part(context, rows, len(data))
             _push(stack, model, x, part)
@@ -100,6 +103,7 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
             kind of processor or version of torch may not be.
     """
     threads, count, most, expected, payload = _opened(model, data)
+    context = None if context is None else as_tensor(context)
     stack = stream.stack.AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
     with measuring(model), _threads(threads):
         parts = [

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoregress.data.source import Examples, as_examples
+from autoregress.data.inputs import as_source, context_of
 from autoregress.model import AutoregressiveModel
 from autoregress.processes import join
 
@@ -43,7 +42,7 @@ class Score:
 
 def evaluate(
     model: AutoregressiveModel,
-    data: Examples | np.ndarray[Any, Any],
+    data: Any,
     *,
     context: Tensor | None = None,
     batch_size: int = 1000,
@@ -56,23 +55,20 @@ def evaluate(
     given the same score.
 
     Args:
-        data: a tensor, an array or anything else with a length that takes an index (batch,) of
-            integers and gives integer symbols (batch, *event_shape).
-        context: (examples, context) if the model takes one.
+        data: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
+            :func:`autoregress.data.as_source`.
+        context: (examples, context) if the model takes one; by default that of the examples.
         batch_size: examples that are measured at once, by all processes together.
 
     Raises:
         ValueError: no examples, or wrong shapes, dtypes or symbols.
     """
-    data = as_examples(data)
+    data = as_source(data, model.symbols, features=model.context)
     if len(data) == 0:
         raise ValueError("there are no examples to evaluate the model on")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    if context is not None and len(context) != len(data):
-        raise ValueError(f"context has {len(context)} rows for {len(data)} examples")
-    if isinstance(data, Tensor):
-        model.symbols.check(data)  # here, as a row's number in a batch would mean nothing
+    context = context_of(data, context, model.context)
     processes = join()
     batches = torch.arange(len(data)).split(batch_size)
     own = []

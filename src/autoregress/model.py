@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from autoregress.conditionals import Conditional
 from autoregress.configs import NoOptions
 from autoregress.orderings import Ordering
-from autoregress.symbols import Columns, Symbols
+from autoregress.symbols import Columns, Symbols, as_tensor
 from autoregress.traversal import Choose, Unrolling, traverse
 
 Array = Tensor | np.ndarray
@@ -512,8 +512,8 @@ class AutoregressiveModel(nn.Module, ABC):
 
     def _checked_known(self, x: Array, known: Array) -> tuple[Tensor, Tensor]:
         """Both on the model's device, of shape (batch, *event_shape); x is int64."""
-        x = torch.as_tensor(x, device=self.device)
-        known = torch.as_tensor(known, device=self.device)
+        x = as_tensor(x).to(self.device)
+        known = as_tensor(known).to(self.device)
         self.symbols.check_shape(x)
         if known.dtype != torch.bool:
             raise ValueError(f"known must be of dtype bool, got {known.dtype}")
@@ -527,7 +527,7 @@ class AutoregressiveModel(nn.Module, ABC):
     def _checked(
         self, x: Array, context: Tensor | None, *, validate: bool = True
     ) -> tuple[Tensor, Tensor | None]:
-        x = torch.as_tensor(x, device=self.device)
+        x = as_tensor(x).to(self.device)
         if validate:
             self.symbols.check(x)
         return x, self.checked_context(context, len(x))
@@ -547,7 +547,7 @@ class AutoregressiveModel(nn.Module, ABC):
             )
         if context is None:
             return None
-        context = torch.as_tensor(context, device=self.device)
+        context = as_tensor(context).to(self.device)
         if context.shape != (batch, self.context):
             raise ValueError(
                 f"context must have shape ({batch}, {self.context}), got {tuple(context.shape)}"

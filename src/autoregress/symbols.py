@@ -11,7 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -28,7 +30,7 @@ class Columns:
     labels: tuple[tuple[str, ...], ...]
 
     @property
-    def symbols(self) -> tuple[int, ...]:
+    def levels(self) -> tuple[int, ...]:
         """The number of levels of each column; at least 2, so that a constant is a bit."""
         return tuple(max(2, len(labels)) for labels in self.labels)
 
@@ -71,7 +73,7 @@ class Symbols:
             )
         if min(several) < 2:
             raise ValueError(f"every dimension needs at least 2 levels, got {min(several)}")
-        if columns is not None and columns.symbols != several:
+        if columns is not None and columns.levels != several:
             raise ValueError("the columns' labels do not match the numbers of levels")
         self.levels = several
         self.columns = columns
@@ -143,13 +145,17 @@ class Symbols:
         index = torch.unravel_index(torch.tensor(dim), self.event_shape)
         return f"position ({', '.join(str(int(i)) for i in index)})"
 
-    def check_shape(self, x: Tensor) -> None:
-        """Raises ValueError unless x holds integers of shape (batch, *event_shape)."""
-        if tuple(x.shape[1:]) != self.event_shape or x.dim() == 0:
+    def check_array(self, shape: Sequence[int]) -> None:
+        """Raises ValueError unless a shape is (batch, *event_shape)."""
+        if tuple(shape[1:]) != self.event_shape or not shape:
             raise ValueError(
                 f"this model takes arrays of shape (batch, {', '.join(map(str, self.event_shape))})"
-                f", got {tuple(x.shape)}"
+                f", got {tuple(shape)}"
             )
+
+    def check_shape(self, x: Tensor) -> None:
+        """Raises ValueError unless x holds integers of shape (batch, *event_shape)."""
+        self.check_array(x.shape)
         if x.is_floating_point() or x.is_complex():
             if x.isnan().any():
                 row, dim = (int(i) for i in x.isnan().flatten(1).nonzero()[0])
@@ -159,10 +165,10 @@ class Symbols:
                 "or use .long() if they are whole numbers already"
             )
 
-    def check(self, x: Tensor) -> None:
+    def check(self, x: Tensor, *, first: int = 0) -> None:
         """Raises ValueError unless x (batch, *event_shape) holds symbols within their levels.
 
-        The message names the row, the dimension and the value.
+        The message names the row, counted from ``first``, the dimension and the value.
         """
         self.check_shape(x)
         if x.dtype == torch.bool or len(x) == 0:
@@ -176,7 +182,7 @@ class Symbols:
         if wrong.any():
             row, dim = (int(i) for i in wrong.nonzero()[0])
             raise ValueError(
-                f"row {row}, {self.name(dim)} holds {int(flat[row, dim])}; "
+                f"row {first + row}, {self.name(dim)} holds {int(flat[row, dim])}; "
                 f"its symbols are 0 to {self.levels[dim] - 1}"
             )
 
@@ -184,3 +190,28 @@ class Symbols:
 def as_numbers(x: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
     """Symbols 0 … K − 1, of any shape, on a scale from −1 to 1."""
     return x.to(dtype) * (2 / (levels - 1)) - 1
+
+
+def as_tensor(values: Any) -> Tensor:
+    """Numbers as people hold them, as a tensor that shares their memory where it can.
+
+    Args:
+        values: a tensor, or what NumPy makes an array of: an array of any integer dtype, byte
+            order and strides, read-only or not; nested lists; a table of whole numbers.
+
+    Raises:
+        ValueError: rows of several lengths, or anything but numbers.
+    """
+    if isinstance(values, Tensor):
+        return values
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError("symbols are an array, and these rows differ in length") from error
+    if array.dtype.kind not in "buif":
+        what = f"a {type(values).__name__}" if array.ndim == 0 else f"an array of {array.dtype}"
+        raise ValueError(f"symbols are integers, got {what}")
+    # Few of torch's operations know the wider unsigned integers, and none another byte order.
+    wide = array.dtype.kind == "u" and array.dtype.itemsize > 1
+    dtype = np.dtype(np.int64) if wide else array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(array, dtype=dtype, requirements=["C", "W"]))

@@ -10,6 +10,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes
 
 from autoregress.cli.examples import Examples
+from autoregress.data.reading import Reading
 from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
 
@@ -39,7 +40,7 @@ class Train(Generic[Config]):
     @classmethod
     def of(cls, recipe: Recipe) -> Train[Any]:
         """The run of a recipe; what the user has to say is missing."""
-        examples = Examples(data=tyro.MISSING, **recipe.reading)
+        examples = Examples(tyro.MISSING, Reading(**recipe.reading))
         return cls(examples, tyro.MISSING, recipe.config, recipe.training, recipe.kind)
 
     def __call__(self) -> None:
@@ -56,7 +57,13 @@ class Train(Generic[Config]):
         model = several(
             self.models,
             lambda: build(
-                self.kind, self.model, train.event_shape, train.symbols, columns=train.columns
+                self.kind,
+                self.model,
+                train.event_shape,
+                train.levels,
+                context=0 if train.context is None else train.context.shape[1],
+                labels=train.labels,
+                columns=train.columns,
             ),
         )
         parameters = sum(p.numel() for p in model.parameters())

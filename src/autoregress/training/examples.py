@@ -7,48 +7,49 @@ from typing import Any
 
 from torch import Tensor
 
-from autoregress.data.source import Data, Examples
+from autoregress.data.inputs import as_source
+from autoregress.data.source import Data, Source
 from autoregress.disk import raw_bytes
 from autoregress.model import AutoregressiveModel
+from autoregress.symbols import as_tensor
 
 
-def content(data: Examples) -> Tensor | None:
-    """All examples (N, *event_shape) if they are in memory; None if they are read as needed."""
-    if isinstance(data, Data):
-        return data.x
-    return data if isinstance(data, Tensor) else None
+def checked_examples(
+    model: AutoregressiveModel, data: Any, context: Any, name: str
+) -> tuple[Source, Tensor | None]:
+    """The examples, and their context, of the model's device and dtype, once they are found right.
 
-
-def check_examples(
-    model: AutoregressiveModel, data: Examples, context: Tensor | None, name: str
-) -> Tensor | None:
-    """The context, of the model's device and dtype, once it and the examples are found right.
+    Args:
+        data: what :func:`~autoregress.data.as_source` takes.
+        context: (examples, context) if the model takes one; by default that of the examples.
 
     Raises:
         ValueError: no examples, unknown entries, wrong shapes, dtypes or symbols.
     """
-    if len(data) == 0:
+    try:
+        source = as_source(data, model.symbols, features=model.context)
+    except ValueError as error:
+        raise ValueError(f"the {name} examples: {error}") from error
+    if len(source) == 0:
         raise ValueError(f"there are no {name} examples")
-    if isinstance(data, Data) and data.known is not None and not data.known.all():
+    if isinstance(source, Data) and source.known is not None and not source.known.all():
         raise ValueError(
             f"the {name} examples have unknown entries; a model learns from whole ones"
         )
-    if (x := content(data)) is not None:
-        try:
-            model.symbols.check(x)
-        except ValueError as error:
-            raise ValueError(f"the {name} examples: {error}") from error
     try:
-        return model.checked_context(context, len(data))
+        if context is None:
+            context = source.context if model.context else None
+        else:
+            context = as_tensor(context)
+        return source, model.checked_context(context, len(source))
     except ValueError as error:
         raise ValueError(f"the {name} context: {error}") from error
 
 
-def fingerprint(data: Examples, context: Tensor | None) -> dict[str, Any]:
-    """What tells these examples from others: all that is in memory, else what they say of it."""
-    digest = hashlib.sha256(getattr(data, "digest", "").encode())
-    for tensor in (content(data), context):
-        if tensor is not None:
-            digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(raw_bytes(tensor))
+def fingerprint(data: Source, context: Tensor | None) -> dict[str, Any]:
+    """What tells these examples from others: their content, and that of their context."""
+    digest = hashlib.sha256(data.digest.encode())
+    if context is not None:
+        digest.update(f"{context.dtype} {tuple(context.shape)}".encode())
+        digest.update(raw_bytes(context))
     return {"examples": len(data), "sha256": digest.hexdigest()}

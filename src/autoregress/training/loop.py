@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.data.source import Examples, as_examples
+from autoregress.data.source import Data, Source
 from autoregress.evaluation import Score, evaluate
 from autoregress.model import AutoregressiveModel, Update
 from autoregress.processes import join
@@ -26,7 +25,7 @@ from autoregress.training.distributed import (
     shard,
     start_alike,
 )
-from autoregress.training.examples import check_examples, content, fingerprint
+from autoregress.training.examples import checked_examples, fingerprint
 from autoregress.training.folder import RunFolder
 from autoregress.training.interrupts import Interrupts
 from autoregress.training.optimisation import lr_factor, make_average, make_optimiser
@@ -58,9 +57,9 @@ class Fit:
 
 def fit(
     model: AutoregressiveModel,
-    train: Examples | np.ndarray[Any, Any],
+    train: Any,
     *,
-    valid: Examples | np.ndarray[Any, Any] | None = None,
+    valid: Any = None,
     run: str | Path | None = None,
     context: Tensor | None = None,
     valid_context: Tensor | None = None,
@@ -81,11 +80,11 @@ def fit(
     log and shows progress.
 
     Args:
-        train: a tensor, an array or anything else with a length that takes an index (batch,) of
-            integers and gives integer symbols (batch, *event_shape).
+        train: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
+            :func:`autoregress.data.as_source`.
         valid: validation examples, for choosing the best weights and for stopping early.
         run: the run folder, which ``load`` reads the best weights from; None to write nothing.
-        context: (len(train), context) if the model takes one.
+        context: (len(train), context) if the model takes one; by default that of the examples.
         valid_context: (len(valid), context) likewise.
         quiet: show no progress.
         training: the options; its defaults if not given.
@@ -100,14 +99,13 @@ def fit(
             FloatingPointError, the model has the best weights so far, if an epoch was finished.
     """
     options, processes = Training.changed(training, changes), join()
-    train, valid = as_examples(train), None if valid is None else as_examples(valid)
     device = _device(model, options.device)
     sharded = options.sharding == "full" and processes.size > 1
     if not sharded:
         model.to(device)
-    context = check_examples(model, train, context, "training")
+    train, context = checked_examples(model, train, context, "training")
     if valid is not None:
-        valid_context = check_examples(model, valid, valid_context, "validation")
+        valid, valid_context = checked_examples(model, valid, valid_context, "validation")
     folder = None
     if run is not None:
         data = {
@@ -147,7 +145,7 @@ def fit(
                     started = time.perf_counter()
                     places, counted = processes.share(len(index))
                     x = train[index[places]]
-                    if content(train) is None:
+                    if not isinstance(train, Data):
                         model.symbols.check(x)
                     # What an example counts in the mean over the update's.
                     weight = (torch.arange(len(x)) < counted).double() / len(index)
@@ -242,7 +240,7 @@ def fit(
     return Fit(now.epoch, now.step, now.best_epoch, now.best, now.history, seconds)
 
 
-def _validate(state: State, valid: Examples, context: Tensor | None, batch_size: int) -> Score:
+def _validate(state: State, valid: Source, context: Tensor | None, batch_size: int) -> Score:
     # Without gradients an example takes a fraction of the memory, which sufficed for a batch.
     score = evaluate(state.measured, valid, context=context, batch_size=4 * batch_size)
     if not math.isfinite(score.nats):
