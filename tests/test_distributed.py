@@ -29,7 +29,7 @@ from autoregress.processes import Processes
 from autoregress.storage import load
 from autoregress.training import Training
 
-SLURM = Path(__file__).parent.parent / "examples" / "slurm" / "train.sbatch"
+SLURM = Path(__file__).parent.parent / "demo" / "slurm" / "train.sbatch"
 JOB = Path(__file__).with_name("distributed_process.py")
 # Nothing is bound but to this machine, and every process has one thread.
 ENVIRONMENT = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}

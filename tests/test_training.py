@@ -24,6 +24,7 @@ from training_process import run as run_process
 
 from autoregress.data import Data
 from autoregress.evaluation import Score, evaluate
+from autoregress.model import Update
 from autoregress.networks.made import MADE
 from autoregress.storage import load, save
 from autoregress.training import Fit, Training, fit
@@ -72,10 +73,10 @@ def train(model: MADE, run: Path | None = None, **options: Any) -> Fit:
 def stop_at(step: int, stop: Callable[[], object]) -> Callable[..., Tensor]:
     """An objective that has something else happen at an update, counted from 0."""
 
-    def objective(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
-        if options["step"] == step:
+    def objective(self: MADE, x: Tensor, context: Tensor | None, update: Update) -> Tensor:
+        if update.step == step:
             stop()
-        return OBJECTIVE(self, x, context, **options)
+        return OBJECTIVE(self, x, context, update)
 
     return objective
 
@@ -342,11 +343,11 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
             assert later.wait(60)
         return write(self, *args)
 
-    def objective(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
-        if options["step"] == 8:
+    def objective(self: MADE, x: Tensor, context: Tensor | None, update: Update) -> Tensor:
+        if update.step == 8:
             later.set()
             kill()
-        return OBJECTIVE(self, x, context, **options)
+        return OBJECTIVE(self, x, context, update)
 
     options = {"ema": 0.9, "async_save": True}
     train(made(), tmp_path / "a", **options, max_epochs=1)
@@ -580,9 +581,9 @@ def test_data_of_any_kind():
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
-    def poisoned(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
-        nats = OBJECTIVE(self, x, context, **options)
-        return nats * float("nan") if options["step"] == 18 else nats
+    def poisoned(self: MADE, x: Tensor, context: Tensor | None, update: Update) -> Tensor:
+        nats = OBJECTIVE(self, x, context, update)
+        return nats * float("nan") if update.step == 18 else nats
 
     monkeypatch.setattr(MADE, "objective", poisoned)
     model = made()
@@ -610,9 +611,9 @@ def test_weights_that_are_not_finite_are_never_kept(tmp_path, options):
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
-    def steep(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
+    def steep(self: MADE, x: Tensor, context: Tensor | None, update: Update) -> Tensor:
         # The root of 0 is 0, and its slope is not finite.
-        return OBJECTIVE(self, x, context, **options) + (self.output.bias[0] * 0).sqrt()
+        return OBJECTIVE(self, x, context, update) + (self.output.bias[0] * 0).sqrt()
 
     monkeypatch.setattr(MADE, "objective", steep)
     with pytest.raises(FloatingPointError, match=r"gradient's norm is (nan|inf) at step 1;"):
@@ -697,7 +698,7 @@ def test_what_differs_from_the_run_in_the_folder_is_named(tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["training"]["patience"] == 3
     assert config["model"]["kind"] == "MADE"
-    assert config["data"]["train"]["demo"] == 33
+    assert config["data"]["train"]["examples"] == 33
 
 
 def test_data_that_cannot_be_learnt_from():
