@@ -145,6 +145,14 @@ def test_the_losses_are_the_same(job, size, family):
 
 
 @pytest.mark.slow
+def test_processes_that_are_not_told_of_each_other_are_alone(job):
+    assert found(job, 2)["each for itself"] == train("made", max_epochs=1)
+    for rank in range(2):
+        assert [line["epoch"] for line in log(job / f"alone {rank}")] == [1]
+        assert not (job / f"alone {rank}" / "logs").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4])
 def test_every_example_is_measured_once(job, size):
     for one, other in zip(found(job, size)["scores"], scores(4, 36), strict=True):

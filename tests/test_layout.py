@@ -14,6 +14,7 @@ LAYERS = [
     "conditionals",
     "traversal",
     "disk",
+    "devices",
     "data",
     "model",
     "mixture",

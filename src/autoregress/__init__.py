@@ -12,6 +12,7 @@ from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
 from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.orderings import Ordering
 from autoregress.planning import Plan, plan
+from autoregress.processes import Processes, join
 from autoregress.storage import load, save
 from autoregress.symbols import Columns
 from autoregress.training import Fit, Training, fit
@@ -30,6 +31,7 @@ __all__ = [
     "Ordering",
     "PixelCNN",
     "Plan",
+    "Processes",
     "RowLSTM",
     "Score",
     "Training",
@@ -44,6 +46,7 @@ __all__ = [
     "encode",
     "evaluate",
     "fit",
+    "join",
     "load",
     "plan",
     "save",

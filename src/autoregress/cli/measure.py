@@ -51,10 +51,11 @@ class Evaluate:
         if self.orderings is not None:
             torch.manual_seed(0)
             model = self.in_orderings(model, self.orderings)
-        examples = join().after_first(
+        processes = join()
+        examples = processes.after_first(
             lambda: open_examples(self.data, model.symbols, split="test", stride=self.stride)
         )
-        print(evaluate(model, examples, batch_size=self.batch_size))
+        print(evaluate(model, examples, batch_size=self.batch_size, processes=processes))
 
     def in_orderings(self, model: AutoregressiveModel, count: int) -> AutoregressiveModel:
         """A model trained over all orderings, in so many; of a mixture, each one in its own."""

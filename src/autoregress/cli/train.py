@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic
@@ -16,6 +17,7 @@ from autoregress.mixture import several
 from autoregress.processes import join
 from autoregress.recipes.options import FamilyOptions, Options, Recipe
 from autoregress.training import Training, fit
+from autoregress.training.tensorboard import TensorBoard
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Job(Generic[Options]):
             resumes.
         models: Independent models of this kind, mixed equally. They take the updates in turn, so
             that n of them need n times the epochs, and patience.
+        tensorboard: Write curves for TensorBoard, too, into the run folder.
     """
 
     examples: OmitArgPrefixes[Examples]
@@ -34,6 +37,7 @@ class Job(Generic[Options]):
     model: OmitArgPrefixes[Options]
     training: OmitArgPrefixes[Training]
     models: int = 1
+    tensorboard: bool = False
 
 
 def _job(recipe: Recipe[Options]) -> Job[Options]:
@@ -60,8 +64,9 @@ class Train:
 
     def __call__(self) -> None:
         job = self.recipe
+        processes = join()
         # The first of several processes decodes videos, and the others find them in the cache.
-        train, valid = join().after_first(lambda: job.examples.read(job.training.seed))
+        train, valid = processes.after_first(lambda: job.examples.read(job.training.seed))
         torch.manual_seed(job.training.seed)
         model = several(
             job.models,
@@ -72,6 +77,16 @@ class Train:
             f"{len(train):,} training and {len(valid):,} validation examples of shape "
             f"{train.event_shape}; {parameters:,} parameters"
         )
-        result = fit(model, train, valid=valid, run=job.run, training=job.training)
+        with TensorBoard(job.run / "tensorboard") if job.tensorboard else nullcontext() as board:
+            result = fit(
+                model,
+                train,
+                valid=valid,
+                run=job.run,
+                on_epoch=board and board.epoch,
+                on_update=board and board.update,
+                processes=processes,
+                training=job.training,
+            )
         print(f"best after epoch {result.best_epoch}: {result.valid} on the validation examples")
         print(f"next: autoregress evaluate {job.run} --data TEST")
