@@ -117,10 +117,9 @@ def test_draws_follow_the_table(levels):
     count = 40_000
     conditional = logistics(levels, batch=1, mixture=3, size=0.2, seed=levels)
     many = Logistics(
-        *(
-            each.expand(count, -1)
-            for each in (conditional.weights, conditional.means, conditional.log_scales)
-        ),
+        conditional.weights.expand(count, -1),
+        conditional.means.expand(count, -1),
+        conditional.log_scales.expand(count, -1),
         conditional.centre.expand(count),
         levels,
     )

@@ -37,7 +37,6 @@ from autoregress.data.formats import shards
 from autoregress.data.formats.arrays import MappedArray
 from autoregress.data.prefetch import read_ahead
 from autoregress.symbols import Columns, Symbols
-from autoregress.training.examples import fingerprint
 
 quick = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -155,7 +154,7 @@ def test_the_digest_is_of_the_examples_and_not_of_the_shards(tmp_path):
         ("f", Data(data.x.view(50, 1, 2, 3), 3), 1),
     ]:
         write_shards(tmp_path / name, {"train": source}, megabytes=size)
-        digests.append(fingerprint(Shards(tmp_path / name), None)["sha256"])
+        digests.append(Shards(tmp_path / name).digest)
     assert digests[0] == digests[1]
     assert len(set(digests)) == 5
 

@@ -24,6 +24,8 @@ from .networks import VideoTransformer as VideoTransformer
 from .orderings import Ordering as Ordering
 from .planning import Plan as Plan
 from .planning import plan as plan
+from .processes import Processes as Processes
+from .processes import join as join
 from .storage import load as load
 from .storage import save as save
 from .symbols import Columns as Columns

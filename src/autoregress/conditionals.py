@@ -169,9 +169,8 @@ class Logistics:
     @classmethod
     def from_parameters(cls, parameters: Tensor, levels: int) -> Logistics:
         """From M weights, M means, M log-scales and the centre side by side, (…, 3M + 1)."""
-        components = parameters.shape[-1] // 3
-        *own, centre = parameters.split([components] * 3 + [1], -1)
-        return cls(*own, centre.squeeze(-1), levels)
+        weights, means, log_scales = parameters[..., :-1].chunk(3, -1)
+        return cls(weights, means, log_scales, parameters[..., -1], levels)
 
     @property
     def logits(self) -> Tensor:

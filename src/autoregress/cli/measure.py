@@ -52,12 +52,13 @@ class Evaluate:
                 model = model.over_orderings(self.orderings)
             except ValueError as error:
                 raise ValueError(f"{self.run}: --orderings: {error}") from error
-        examples = join().after_first(
+        processes = join()
+        examples = processes.after_first(
             lambda: open_examples(
                 self.data, Reading(stride=self.stride), split="test", like=model.symbols
             )
         )
-        print(evaluate(model, examples, batch_size=self.batch_size))
+        print(evaluate(model, examples, batch_size=self.batch_size, processes=processes))
 
 
 @dataclass(frozen=True)

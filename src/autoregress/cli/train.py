@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -28,6 +29,7 @@ class Train(Generic[Config]):
             resumes.
         models: Number of independent models of this kind, mixed equally. They take the updates in
             turn, so that n of them need n times the epochs, and patience.
+        tensorboard: Write curves for TensorBoard, too, into the run folder.
     """
 
     examples: OmitArgPrefixes[Examples]
@@ -36,6 +38,7 @@ class Train(Generic[Config]):
     training: OmitArgPrefixes[Training]
     kind: tyro.conf.Suppress[str]
     models: int = 1
+    tensorboard: bool = False
 
     @classmethod
     def of(cls, recipe: Recipe) -> Train[Any]:
@@ -50,9 +53,11 @@ class Train(Generic[Config]):
         from autoregress.processes import join
         from autoregress.recipes.recipe import build
         from autoregress.training import fit
+        from autoregress.training.tensorboard import TensorBoard
 
+        processes = join()
         # The first of several processes decodes videos, and the others find them in the cache.
-        train, valid = join().after_first(lambda: self.examples.read(self.training.seed))
+        train, valid = processes.after_first(lambda: self.examples.read(self.training.seed))
         torch.manual_seed(self.training.seed)
         model = several(
             self.models,
@@ -71,6 +76,16 @@ class Train(Generic[Config]):
             f"{len(train):,} training and {len(valid):,} validation examples of shape "
             f"{train.event_shape}; {parameters:,} parameters"
         )
-        result = fit(model, train, valid=valid, run=self.run, training=self.training)
+        with TensorBoard(self.run / "tensorboard") if self.tensorboard else nullcontext() as board:
+            result = fit(
+                model,
+                train,
+                valid=valid,
+                run=self.run,
+                on_epoch=board and board.epoch,
+                on_update=board and board.update,
+                processes=processes,
+                training=self.training,
+            )
         print(f"best after epoch {result.best_epoch}: {result.valid} on the validation examples")
         print(f"next: autoregress evaluate {self.run} --data TEST")
