@@ -35,15 +35,16 @@ class Examples:
 
     def read(self, seed: int, **options: Any) -> tuple[Source, Source]:
         """The training and the validation examples; the options are those of :meth:`of`."""
-        from autoregress.data.open import splits
+        from autoregress.data.open import format_at, splits
 
         train = self.of("train", **options)
         valid = self.valid or (self.data if "valid" in splits(self.data) else None)
         if valid is None:
             return train.split(self.holdout, seed)
         # All else is as in the training examples.
-        own = self.reading
-        reading = Reading(stride=own.stride, cache=own.cache, condition=own.condition)
+        shared = {"stride", "cache", "condition"}
+        takes = format_at(valid, clips=len(train.event_shape) == 4).takes
+        reading = Reading(**{name: getattr(self.reading, name) for name in shared & takes})
         kind = {"like": train.symbols, "labels": train.labels}
         return train, open_examples(valid, reading, split="valid", **kind, **options)
 

@@ -73,6 +73,8 @@ class Items(Source):
         if self._count == 0:
             raise ValueError("the dataset has no examples")
         shape = self._example(0).shape
+        if like is not None:
+            like.check_array((self._count, *shape))
         levels = 2 if like is None else like.levels
         super().__init__(shape, levels, None if like is None else like.columns)
         if like is None:
@@ -134,7 +136,7 @@ def _as_source(data: Any, like: Symbols | None, features: int | None) -> Source:
         case str() | bytes() | PathLike():
             raise ValueError(f"{data!r} is a path; open it with autoregress.data.read")
         case np.memmap():
-            return MappedArray(_integers(data), None if like is None else like.levels)
+            return _mapped(data, like)
     if hasattr(data, "to_numpy"):  # a DataFrame, of whichever library
         data = data.to_numpy()
     return _in_memory(as_tensor(data), like)
@@ -153,10 +155,13 @@ def _in_memory(x: Tensor, like: Symbols | None, context: Tensor | None = None) -
     return Data(x, max(2, int(x.max()) + 1), context=context)
 
 
-def _integers(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _mapped(array: np.ndarray[Any, Any], like: Symbols | None) -> MappedArray:
     if array.dtype.kind not in "bui":
         raise ValueError(f"symbols are integers, got an array of {array.dtype}")
-    return array
+    if like is None:
+        return MappedArray(array)
+    like.check_array(array.shape)
+    return MappedArray(array, like.levels, like.columns)
 
 
 def _as_context(given: Tensor, features: int | None) -> Tensor | None:
