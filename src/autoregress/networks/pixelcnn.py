@@ -135,7 +135,7 @@ class VerticalStack(Causal):
         # On rows above only; the layers after it may see their own row.
         v = convolve(self.entry, F.pad(x, (0, 0, 3, 3, 3, 0))[:, :-1])
         terms = []
-        for conv, conditioning, across in self._layers():
+        for conv, conditioning, across in self.layers():
             sums = convolve(conv, F.pad(v, (0, 0, 1, 1, 1, 0)))
             extra = conditioning(condition)
             sums = sums if extra is None else sums + extra
@@ -143,7 +143,7 @@ class VerticalStack(Causal):
             v = gate(sums)
         return terms
 
-    def _layers(self) -> Any:
+    def layers(self) -> Any:
         return zip(self.convs, self.conditioning, self.across, strict=True)
 
     def steps(self, batch: int, width: int, condition: Condition) -> VerticalSteps:
@@ -169,7 +169,7 @@ class VerticalSteps:
         v = convolve(self.stack.entry, self.pixels[:, :-1])
         self.terms = []
         for (conv, _, across), rows, extra in zip(
-            self.stack._layers(), self.rows, self.extra, strict=True
+            self.stack.layers(), self.rows, self.extra, strict=True
         ):
             rows[:, 0] = rows[:, 1]
             rows[:, 1, 1:-1] = v[:, 0]
