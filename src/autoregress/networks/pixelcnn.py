@@ -175,7 +175,8 @@ class VerticalSteps:
             rows[:, 1, 1:-1] = v[:, 0]
             sums = convolve(conv, rows)
             if extra is not None:
-                sums = sums + extra[:, [row if extra.shape[1] > 1 else 0]]
+                own = row if extra.shape[1] > 1 else 0
+                sums = sums + extra[:, own : own + 1]
             terms = across(sums)[:, 0].transpose(0, 1)
             self.terms.append([part(terms, span, 2) for span in self.stack.spans])
             v = gate(sums)
