@@ -112,6 +112,23 @@ def test_it_draws_and_completes_by_its_probabilities():
     torch.testing.assert_close(log_prob, mixture.conditional_log_prob(drawn, known))
 
 
+def test_each_model_is_drawn_equally_often():
+    """One of three members that knows only ones, and one of a single member that knows zeros."""
+    ones, zeros = MADE(2, orderings=3, hidden=(3,)), MADE(2, hidden=(3,))
+    with torch.no_grad():
+        for model, logit in [(ones, 40), (zeros, -40)]:
+            for parameter in model.parameters():
+                parameter.zero_()
+            model.output.bias.fill_(logit)
+    mixture = Mixture([ones, Mixture([zeros, zeros])])
+    nothing = torch.zeros(4000, 2, dtype=torch.bool)
+    ones.order_agnostic = zeros.order_agnostic = True
+    for drawn in (mixture.sample(4000), mixture.complete(nothing.long(), nothing)):
+        # Within five standard deviations.
+        assert abs(drawn[:, 0].double().mean().item() - 0.5) < 5 * 0.5 / math.sqrt(4000)
+        assert torch.equal(drawn[:, 0], drawn[:, 1])
+
+
 @pytest.mark.usefixtures("float64")
 def test_each_model_says_what_it_can_be_given():
     clips = [

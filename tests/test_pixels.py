@@ -226,7 +226,7 @@ def test_row_lstm_is_its_equations():
     model = make(ar.RowLSTM, event_shape=(2, 4, 5), symbols=2, layers=1)
     layer = network_of(model).layers[0]
     x = image(3, 4, 5, 12)
-    inputs = layer.inputs._own()[:, :, 0]  # (4h, 2h, 2): left, own
+    inputs = layer.inputs.own_weights()[:, :, 0]  # (4h, 2h, 2): left, own
     weight = layer.cell.weight[0].view(3, 6, 24)  # left above, above, right above
     h, c = {}, {}
     for row, column in itertools.product(range(4), range(5)):

@@ -733,17 +733,20 @@ def test_tensorboard_is_an_extra(monkeypatch):
 # ----------------------------------------------------------------------------- reading ahead
 
 
-class Read:
+class Read(Source):
     """Examples that are read as they are needed; something may happen at the n-th batch."""
 
+    digest = "read"  # pyright: ignore
+
     def __init__(self, at: int = -1, does: Callable[[], object] = kill) -> None:
+        super().__init__(TRAIN.shape[1:], 2)
         self.batches: list[Tensor] = []
         self._at, self._does = at, does
 
     def __len__(self) -> int:
         return len(TRAIN)
 
-    def __getitem__(self, index: Tensor) -> Tensor:
+    def _rows(self, index: Tensor) -> Tensor:
         self.batches.append(index)
         if len(self.batches) - 1 == self._at:
             self._does()

@@ -40,16 +40,21 @@ def check_causality(
     """Changes each symbol in turn and looks whose conditionals change with it.
 
     Those of dimensions that are not visited after it must stay equal to the last bit. The events
-    (and contexts) are random; at most 8 members are looked at.
+    (and contexts) are random; at most 8 members are looked at. And log p is the same, to the last
+    bit, of symbols in the smallest dtype that holds them, which is what files and images give.
 
     Args:
         trials: how many events each symbol is changed in.
         generator: on the CPU; one with a fixed seed by default.
 
     Raises:
-        AssertionError: a dimension depends on itself or on one that comes after it.
+        AssertionError: a dimension depends on itself or on one that comes after it, or log p
+            depends on the dtype of the symbols.
     """
     generator = generator or torch.Generator().manual_seed(0)
+    _check_dtypes(
+        model, _shaped(model, _events(model, 4, generator)), _contexts(model, 4, generator)
+    )
     dims, levels = model.dims, torch.tensor(model.symbols.levels)
     rows = max(1, min(64, TABLE // (dims * int(levels.max()))))
     allowed = torch.zeros(dims, dims, dtype=torch.bool)
@@ -132,7 +137,8 @@ def check_faces(
     """The largest difference in log p, in nats, between the model's two faces.
 
     Random events are measured by ``forward`` and, one position at a time, by ``unroll``; by at
-    most 8 members.
+    most 8 members. And log p is the same, to the last bit, of symbols in the smallest dtype that
+    holds them, which is what files and images give.
 
     Args:
         rows: how many events.
@@ -142,7 +148,7 @@ def check_faces(
         generator: on the CPU; one with a fixed seed by default.
 
     Raises:
-        AssertionError: the two disagree.
+        AssertionError: the two disagree, or log p depends on the dtype of the symbols.
     """
     generator = generator or torch.Generator().manual_seed(0)
     flat = _events(model, rows, generator)
@@ -172,7 +178,25 @@ def check_faces(
                 f"{float(stepwise[row, dim])!r} (member {number} of the model)"
             )
         largest = max(largest, float(difference.max()))
+    _check_dtypes(model, x, context)
     return largest
+
+
+def _check_dtypes(model: AutoregressiveModel, x: Tensor, context: Tensor | None) -> None:
+    """Raises AssertionError unless log p of x is that of x in the smallest dtype."""
+    highest = max(model.symbols.levels) - 1
+    dtypes = (torch.uint8, torch.int16, torch.int32)
+    small = next((d for d in dtypes if highest <= torch.iinfo(d).max), torch.int64)
+    with measuring(model):
+        expected, got = (model.log_prob(events, context) for events in (x, x.to(small)))
+    same = (expected == got) | (expected.isnan() & got.isnan())
+    if not same.all():
+        row = int((~same).nonzero()[0])
+        raise AssertionError(
+            f"log p depends on the dtype of the symbols: it is {float(expected[row])!r} of an "
+            f"event of int64 and {float(got[row])!r} of the same in {small}; convert symbols "
+            "before computing with them"
+        )
 
 
 def _tolerance(model: AutoregressiveModel, double: float, other: float) -> float:

@@ -54,11 +54,14 @@ def save(model: AutoregressiveModel, folder: str | Path) -> None:
     write_json(folder / CONFIG, {"autoregress": __version__, "model": config})
 
 
-def load(folder: str | Path) -> AutoregressiveModel:
+def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> AutoregressiveModel:
     """The model of a folder that :func:`save` or a training run wrote; of a run the best one.
 
+    Args:
+        map_location: the device that it comes to be on, wherever it was when it was saved.
+
     Returns:
-        The model on the CPU, in eval mode, in the precision in which it was saved.
+        The model in eval mode, in the precision in which it was saved.
 
     Raises:
         ValueError: what is missing, damaged or does not belong together, and in which file.
@@ -68,7 +71,7 @@ def load(folder: str | Path) -> AutoregressiveModel:
     state = read_weights(folder / WEIGHTS, config)
     model = _build(config, folder / CONFIG)
     set_weights(model, state, folder / WEIGHTS)
-    return model.eval()
+    return model.to(map_location).eval()
 
 
 # What a model is

@@ -10,13 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
@@ -82,6 +80,11 @@ class Symbols:
             bool(answer) and k > 2 for answer, k in zip(answers, several, strict=True)
         )
 
+        # (D,) columns that stand for each dimension, 1 for a bit and K for K > 2 levels; and the
+        # first of them. On the CPU whatever torch's default is.
+        self.widths = torch.tensor([1 if k == 2 else k for k in several], device="cpu")
+        self.offsets = self.widths.cumsum(0) - self.widths
+
     @property
     def compact(self) -> int | list[int]:
         """The levels as they are written down: one number where all are the same."""
@@ -97,20 +100,10 @@ class Symbols:
         """Whether every dimension has the same number of levels."""
         return len(set(self.levels)) == 1
 
-    @cached_property
-    def widths(self) -> Tensor:
-        """(D,) columns that stand for each dimension: 1 for a bit, K for K > 2 levels."""
-        return torch.tensor([1 if k == 2 else k for k in self.levels])
-
-    @cached_property
-    def offsets(self) -> Tensor:
-        """(D + 1,) the first column of each dimension, and the number of columns."""
-        return F.pad(self.widths.cumsum(0), (1, 0))
-
     @property
     def width(self) -> int:
         """The number of columns of all dimensions together."""
-        return int(self.offsets[-1])
+        return sum(1 if k == 2 else k for k in self.levels)
 
     def one_hot(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """Symbols x (batch, D) as columns (batch, width): bits as 0 or 1, categories one-hot."""
@@ -118,23 +111,23 @@ class Symbols:
             return x.to(dtype)
         x = x.long()
         bits = (self.widths == 1).to(x.device)
-        index = self.offsets[:-1].to(x.device) + torch.where(bits, 0, x)
+        index = self.offsets.to(x.device) + torch.where(bits, 0, x)
         value = torch.where(bits, x, 1).to(dtype)
         return x.new_zeros(len(x), self.width, dtype=dtype).scatter(1, index, value)
 
-    @cached_property
+    @property
     def padded(self) -> Tensor:
         """(D, max K): which column holds the logit of each level.
 
         Two columns more are counted: ``width``, the constant 0 that a bit's logit is measured
         against, and ``width + 1``, the −∞ of a level that a dimension does not have.
         """
-        index = torch.full((self.dims, max(self.levels)), self.width + 1)
-        for dim, k in enumerate(self.levels):
-            first = int(self.offsets[dim])
-            own = [self.width, first] if k == 2 else range(first, first + k)
-            index[dim, :k] = torch.tensor(own)
-        return index
+        levels = torch.tensor(self.levels, device="cpu")[:, None]
+        level = torch.arange(max(self.levels), device="cpu")
+        first = self.offsets[:, None]
+        bits = torch.where(level == 0, self.width, first)
+        index = torch.where(levels == 2, bits, first + level)
+        return index.where(level < levels, self.width + 1)
 
     def name(self, dim: int) -> str:
         """A dimension as a person would call it: a column's name, or an index."""

@@ -300,7 +300,7 @@ class Product(torch.autograd.Function):
         return out
 
     @staticmethod
-    def vmap(
+    def vmap(  # pyright: ignore[reportIncompatibleMethodOverride]
         info: Any,
         in_dims: tuple[int | None, ...],
         x: Tensor,
@@ -366,7 +366,7 @@ class Outer(torch.autograd.Function):
         return one + other
 
     @staticmethod
-    def vmap(
+    def vmap(  # pyright: ignore[reportIncompatibleMethodOverride]
         info: Any,
         in_dims: tuple[int | None, ...],
         r: Tensor,

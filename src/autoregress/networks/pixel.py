@@ -253,6 +253,7 @@ class PixelModel(AutoregressiveModel):
                 factor = self._strides[i - 1] // self._strides[i]
                 self.upsampling.append(Upsampling(count, k, features, factor))
         self._conditional = channels.conditional
+        self._raster = [self._member()]
         widest = max(len(c.targets) for c in self.modules() if isinstance(c, CausalConv))
         self.piece = max(1, PIECE // (self.dims // count * widest))
 
@@ -264,13 +265,16 @@ class PixelModel(AutoregressiveModel):
 
     @property
     def members(self) -> list[Member]:
-        index = torch.arange(self.dims).view(self.event_shape).movedim(0, -1)
-        fresh = torch.ones(self.event_shape[1:], dtype=torch.bool)
+        return self._raster
+
+    def _member(self) -> Member:
+        index = torch.arange(self.dims, device="cpu").view(self.event_shape).movedim(0, -1)
+        fresh = torch.ones(self.event_shape[1:], dtype=torch.bool, device="cpu")
         visit = []
         for stride in self._strides:
             visit.append(index[::stride, ::stride][fresh[::stride, ::stride]].flatten())
             fresh[::stride, ::stride] = False
-        return [Member(Ordering(torch.cat(visit)))]
+        return Member(Ordering(torch.cat(visit)))
 
     def _condition(self, x: Tensor, level: int, context: Tensor | None) -> Condition:
         """What the pixels of a grid are conditioned on, given an image right on coarser grids."""
@@ -304,20 +308,20 @@ class PixelModel(AutoregressiveModel):
         A finished row is never computed again, and a pixel costs its own work only.
         """
         x = torch.zeros(batch, *self.event_shape, dtype=torch.int64, device=self.device)
-        fresh = torch.ones(self.event_shape[1:], dtype=torch.bool)
         for level, (stride, network) in enumerate(zip(self._strides, self.networks, strict=True)):
-            grid, unknown = x[:, :, ::stride, ::stride], fresh[::stride, ::stride].tolist()
+            grid, known = x[:, :, ::stride, ::stride], 0
+            if level:  # every so many rows and columns are those of the coarser grid
+                known = self._strides[level - 1] // stride
             height, width = grid.shape[2:]
             steps = cast(PixelNetwork, network).unroll(grid, self._condition(x, level, context))
             parameters = next(steps)
             for row, column, channel in product(
                 range(height), range(width), range(self.event_shape[0])
             ):
-                if unknown[row][column]:
+                if not known or row % known or column % known:
                     grid[:, channel, row, column] = yield self._conditional(parameters)
                 if (row, column, channel) != (height - 1, width - 1, self.event_shape[0] - 1):
                     parameters = steps.send(grid[:, channel, row, column])
-            fresh[::stride, ::stride] = False
 
     def start_from(self, x: Tensor) -> None:
         for stride, network in zip(self._strides, self.networks, strict=True):

@@ -19,7 +19,7 @@ from autoregress.networks.raster import (
     Conditioning,
     Sizes,
     part,
-    span,
+    spans,
 )
 
 
@@ -133,7 +133,7 @@ class VerticalStack(Causal):
 
     def __init__(self, sizes: Sizes, features: int, layers: int) -> None:
         super().__init__()
-        self.spans, self.inputs = sizes.spans(features), sizes.inputs
+        self.spans, self.places = sizes.spans(features), spans(sizes.inputs)
         self.entry = nn.Conv2d(len(sizes.inputs), features, (3, 7))
         self.convs = nn.ModuleList(nn.Conv2d(features, 2 * features, (2, 3)) for _ in range(layers))
         self.conditioning = nn.ModuleList(Conditioning(sizes, 2 * features) for _ in range(layers))
@@ -145,7 +145,7 @@ class VerticalStack(Causal):
         # On rows above only; the layers after it may see their own row.
         v = convolve(self.entry, F.pad(x, (0, 0, 3, 3, 3, 0))[:, :-1])
         terms = []
-        for conv, conditioning, across in self._layers():
+        for conv, conditioning, across in self.layers():
             sums = convolve(conv, F.pad(v, (0, 0, 1, 1, 1, 0)))
             extra = conditioning(condition)
             sums = sums if extra is None else sums + extra
@@ -153,7 +153,7 @@ class VerticalStack(Causal):
             v = gate(sums)
         return terms
 
-    def _layers(self) -> Any:
+    def layers(self) -> Any:
         return zip(self.convs, self.conditioning, self.across, strict=True)
 
     def steps(self, batch: int, width: int, condition: Condition) -> VerticalSteps:
@@ -165,7 +165,7 @@ class VerticalSteps:
 
     def __init__(self, stack: VerticalStack, batch: int, width: int, condition: Condition) -> None:
         self.stack = stack
-        self.places = [span(stack.inputs, group) for group in range(int(stack.inputs[-1]) + 1)]
+        self.places = stack.places
         weight = stack.entry.weight
         features, inputs = weight.shape[:2]
         # Three rows of pixels and the own one, and of each layer's inputs one and the own one.
@@ -180,13 +180,14 @@ class VerticalSteps:
         v = convolve(self.stack.entry, self.pixels[:, :-1])
         self.terms = []
         for (conv, _, across), rows, extra in zip(
-            self.stack._layers(), self.rows, self.extra, strict=True
+            self.stack.layers(), self.rows, self.extra, strict=True
         ):
             rows[:, 0] = rows[:, 1]
             rows[:, 1, 1:-1] = v[:, 0]
             sums = convolve(conv, rows)
             if extra is not None:
-                sums = sums + extra[:, [row if extra.shape[1] > 1 else 0]]
+                own = row if extra.shape[1] > 1 else 0
+                sums = sums + extra[:, own : own + 1]
             terms = across(sums)[:, 0].transpose(0, 1)
             self.terms.append([part(terms, span, 2) for span in self.stack.spans])
             v = gate(sums)
