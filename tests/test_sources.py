@@ -53,8 +53,8 @@ class Items(Dataset):
         return len(self.columns[0])
 
     def __getitem__(self, i: int) -> Any:
-        item = tuple(column[i] for column in self.columns)
-        return item if len(item) > 1 else item[0]
+        first, *others = (column[i] for column in self.columns)
+        return (first, *others) if others else first
 
 
 class Frame:

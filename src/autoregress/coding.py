@@ -63,8 +63,9 @@ def encode(
     Args:
         data: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
             :func:`autoregress.data.as_source`.
-        context: (examples, context) if the model takes one, by default that of the examples; it
-            is not encoded.
+        context: (examples, context) if the model takes one, by default that of the examples. Of a
+            model with labels they are encoded, too, at log₂(labels) bits each; other contexts are
+            not.
 
     Raises:
         ValueError: no examples, wrong shapes, dtypes or symbols, or a model that gives no
@@ -73,7 +74,9 @@ def encode(
     data = as_source(data, model.symbols, features=model.context)
     if len(data) == 0:
         raise ValueError("there are no examples to encode")
-    context = context_of(data, context, model.context)
+    context = model.checked_context(context_of(data, context, model.context), len(data))
+    if context is not None and model.labels is not None:
+        _require_one_hot(context)
     threads, stack, checksum = torch.get_num_threads(), stream.stack.AnsCoder(), 0
     numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
     most = max(1, min(SIDE_BY_SIDE, model.piece, PROBABILITIES // numbers))
@@ -83,6 +86,8 @@ def encode(
             model.symbols.check(x)
             x, part = x.long(), _part(context, rows, len(data))
             _push(stack, model, x, part)
+            if part is not None and model.labels is not None:
+                stack.encode_reverse(_numbers(part.argmax(1)), _label(model))
             checksum = zlib.crc32(_numbers(x).tobytes(), checksum)
     payload = stack.get_compressed().astype("<u4").tobytes()
     return _header(model, threads, len(data), most, checksum, payload) + payload
@@ -92,7 +97,8 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
     """The examples that :func:`encode` made bytes of, with the same model.
 
     Args:
-        context: as it was given to ``encode``.
+        context: as it was given to ``encode``, or one row if all are the same. None for a model
+            with labels: they are encoded.
 
     Returns:
         (examples, *event_shape) int64.
@@ -103,13 +109,19 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
             kind of processor or version of torch may not be.
     """
     threads, count, most, expected, payload = _opened(model, data)
+    if context is not None and model.labels is not None:
+        raise ValueError("the labels are in the encoded examples; leave the context out")
     context = None if context is None else as_tensor(context)
     stack = stream.stack.AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
     with measuring(model), _threads(threads):
-        parts = [
-            _pop(stack, model, len(rows), _part(context, rows, count))
-            for rows in _batches(count, most)
-        ]
+        parts = []
+        for rows in _batches(count, most):
+            part = _part(context, rows, count)
+            if model.labels is not None:
+                labels = torch.from_numpy(stack.decode(_label(model), len(rows))).long()
+                part = torch.eye(model.context)[labels]
+            part = model.checked_context(part, len(rows))
+            parts.append(_pop(stack, model, len(rows), part))
     checksum = 0
     for part in reversed(parts):
         checksum = zlib.crc32(_numbers(part).tobytes(), checksum)
@@ -239,6 +251,16 @@ def _finite(probabilities: Tensor) -> Tensor:
     return probabilities
 
 
+def _require_one_hot(context: Tensor) -> None:
+    if not (((context == 0) | (context == 1)).all() and (context.sum(1) == 1).all()):
+        raise ValueError("the context of a model with labels is one-hot, for it is encoded as one")
+
+
+def _label(model: AutoregressiveModel) -> Any:
+    """A label, each as likely as any other."""
+    return stream.model.Uniform(max(2, model.context))
+
+
 def _categorical() -> Any:
     return stream.model.Categorical(perfect=False)
 
@@ -250,6 +272,8 @@ def _numbers(symbols: Tensor) -> np.ndarray[Any, Any]:
 def _part(context: Tensor | None, rows: Tensor, count: int) -> Tensor | None:
     if context is None:
         return None
+    if len(context) == 1:
+        context = context.expand(count, -1)
     if len(context) != count:
         raise ValueError(f"context has {len(context)} rows for {count} examples")
     return context[rows]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from autoregress.data.inputs import as_source, context_of
 from autoregress.model import AutoregressiveModel
@@ -44,7 +44,7 @@ def evaluate(
     model: AutoregressiveModel,
     data: Any,
     *,
-    context: Tensor | None = None,
+    context: Any = None,
     batch_size: int = 1000,
     processes: Processes | None = None,
     on_batch: Callable[[int], object] | None = None,

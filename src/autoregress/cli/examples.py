@@ -13,6 +13,7 @@ from autoregress.data.reading import Reading
 
 if TYPE_CHECKING:
     from autoregress.data import Source
+    from autoregress.model import AutoregressiveModel
 
 
 @dataclass(frozen=True)
@@ -80,3 +81,15 @@ def open_examples(
     if source.complaint:
         print(source.complaint, file=sys.stderr)
     return source.data() if in_memory and not source.streamed else source
+
+
+def open_like(
+    model: AutoregressiveModel, path: Path, *, split: str | None = None, **options: Any
+) -> Source:
+    """Opens examples of the kind that a model takes.
+
+    Args:
+        **options: those of :class:`Reading`, by name.
+    """
+    kind = {"like": model.symbols, "labels": model.labels}
+    return open_examples(path, Reading(**options), split=split, **kind)

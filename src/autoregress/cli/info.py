@@ -10,8 +10,6 @@ from typing import Any
 
 from tyro.conf import Positional
 
-from autoregress.storage import load
-
 
 @dataclass(frozen=True)
 class Info:
@@ -26,6 +24,8 @@ class Info:
     run: Positional[Path]
 
     def __call__(self) -> None:
+        from autoregress.storage import load
+
         model = load(self.run)
         symbols = model.symbols
         lines: dict[str, Any] = {

@@ -139,7 +139,10 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
         case [verb, *rest] if verb in VERBS:
             prog = f"autoregress {verb}"
             return tyro.cli(HelptextFromCommentsOff[VERBS[verb]], prog=prog, args=rest)
-        case ["-h" | "--help", *_] | []:
+        case []:
+            print(_help(), file=sys.stderr)
+            sys.exit(2)
+        case ["-h" | "--help", *_]:
             _show(_help())
         case ["--version"]:
             _show(f"autoregress {__version__}")
