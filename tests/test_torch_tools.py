@@ -112,7 +112,7 @@ def test_products_are_those_of_the_masked_matrix_and_so_are_all_derivatives(
         out = there.sort(here.unsort(x) @ (w if to_columns else w.T))
         return out if b is None else out + b
 
-    inputs = (x, weight) if b is None else (x, weight, b)
+    inputs = [x, weight, *([] if b is None else [b])]
     torch.testing.assert_close(ours(*inputs), dense(*inputs))
     assert gradcheck(ours, inputs, check_forward_ad=True)
     assert gradgradcheck(ours, inputs, check_fwd_over_rev=True)
@@ -307,4 +307,4 @@ def test_a_gpu_gives_what_the_cpu_gives(name, tmp_path):
         there.objective(*on_device, ar.Update(0)).mean().backward()
         optimiser.step()
     assert there.objective(*on_device, ar.Update(0)).mean() < before
-    assert there.sample(2, on_device[1][:2]).device.type == "cuda"
+    assert there.sample(5, on_device[1]).device.type == "cuda"
