@@ -52,9 +52,6 @@ def check_causality(
             depends on the dtype of the symbols.
     """
     generator = generator or torch.Generator().manual_seed(0)
-    _check_dtypes(
-        model, _shaped(model, _events(model, 4, generator)), _contexts(model, 4, generator)
-    )
     dims, levels = model.dims, torch.tensor(model.symbols.levels)
     rows = max(1, min(64, TABLE // (dims * int(levels.max()))))
     allowed = torch.zeros(dims, dims, dtype=torch.bool)
@@ -84,6 +81,8 @@ def check_causality(
             raise AssertionError(f"dimension {j} depends on {what} (member {number} of the model)")
         allowed |= precedes
         seen |= depends
+    x = _shaped(model, _events(model, 4, generator))
+    _check_dtypes(model, x, _contexts(model, 4, generator))
     absent = tuple((i, j) for i, j in (allowed & ~seen).nonzero().tolist())
     return Causality(int(allowed.sum()), absent)
 
@@ -194,7 +193,7 @@ def _check_dtypes(model: AutoregressiveModel, x: Tensor, context: Tensor | None)
         row = int((~same).nonzero()[0])
         raise AssertionError(
             f"log p depends on the dtype of the symbols: it is {float(expected[row])!r} of an "
-            f"event of int64 and {float(got[row])!r} of the same in {small}; convert symbols "
+            f"event in int64 and {float(got[row])!r} of the same in {small}; convert symbols "
             "before computing with them"
         )
 

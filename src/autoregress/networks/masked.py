@@ -300,15 +300,8 @@ class Product(torch.autograd.Function):
         return out
 
     @staticmethod
-    def vmap(  # pyright: ignore[reportIncompatibleMethodOverride]
-        info: Any,
-        in_dims: tuple[int | None, ...],
-        x: Tensor,
-        weight: Tensor,
-        offset: Tensor | None,
-        stairs: Staircase,
-        to_columns: bool,
-    ) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        x, weight, offset, stairs, to_columns = args
         size = info.batch_size
         x = _in_front(x, in_dims[0], size)
         if offset is not None and (in_dims[2] is not None or offset.dim() == 2):
@@ -317,10 +310,10 @@ class Product(torch.autograd.Function):
         shared = offset is None or offset.dim() == 1
         if in_dims[1] is not None:  # each with weights of its own
             weights = weight.movedim(in_dims[1], 0)
-            offsets = [offset] * size if shared else cast(Tensor, offset).unbind()
+            offsets = [offset] * size if shared else offset.unbind()
             each = zip(x.unbind(), weights.unbind(), offsets, strict=True)
             return torch.stack([Product.apply(*own, stairs, to_columns) for own in each]), 0
-        offset = offset if shared else cast(Tensor, offset).flatten(0, 1)
+        offset = offset if shared else offset.flatten(0, 1)
         out = Product.apply(x.flatten(0, 1), weight, offset, stairs, to_columns)
         return out.unflatten(0, (size, -1)), 0
 
@@ -366,17 +359,11 @@ class Outer(torch.autograd.Function):
         return one + other
 
     @staticmethod
-    def vmap(  # pyright: ignore[reportIncompatibleMethodOverride]
-        info: Any,
-        in_dims: tuple[int | None, ...],
-        r: Tensor,
-        c: Tensor,
-        stairs: Staircase,
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        *sides, stairs, dtype = args
         r, c = (
             side.unsort(_in_front(x, dim, info.batch_size))
-            for side, x, dim in zip(stairs.sides, (r, c), in_dims[:2], strict=True)
+            for side, x, dim in zip(stairs.sides, sides, in_dims[:2], strict=True)
         )
         return (r.mT @ c).to(dtype) * stairs.dense(dtype), 0
 
