@@ -53,8 +53,9 @@ class Items(Dataset):
         return len(self.columns[0])
 
     def __getitem__(self, i: int) -> Any:
-        item = tuple(column[i] for column in self.columns)
-        return item if len(item) > 1 else item[0]
+        if len(self.columns) == 1:
+            return self.columns[0][i]
+        return tuple(column[i] for column in self.columns)
 
 
 class Frame:

@@ -44,7 +44,7 @@ def evaluate(
     model: AutoregressiveModel,
     data: Any,
     *,
-    context: Tensor | None = None,
+    context: Any = None,
     batch_size: int = 1000,
 ) -> Score:
     """Measures every example once.
