@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from autoregress.data.inputs import as_source, context_of
 from autoregress.model import AutoregressiveModel
