@@ -125,6 +125,8 @@ def fit(
         _open_folder(run, model, options, learn, hold, processes) as folder,
         torch.random.fork_rng(**_generators(device)),
     ):
+        if options.start == "marginals":
+            model.start_from(learn.some().to(model.device))
         state, objective = _prepare(model, options, device, processes)
         best = None if folder is None else folder.resume(state)
         seeds = Seeds(options.seed, processes.rank)
