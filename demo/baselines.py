@@ -18,8 +18,8 @@ def independent(train: Data, test: Data) -> ar.Score:
 
     One is added to each count, so that a level that was never seen is not impossible.
     """
-    assert isinstance(train.symbols, int)
-    counts = F.one_hot(train.x.flatten(1).long(), train.symbols).sum(0) + 1.0  # (D, K)
+    assert isinstance(train.levels, int)
+    counts = F.one_hot(train.x.flatten(1).long(), train.levels).sum(0) + 1.0  # (D, K)
     log_p = (counts / counts.sum(1, keepdim=True)).double().log()
     nats = -log_p.T.gather(0, test.x.flatten(1).long()).sum(1)
     return score(nats, test.x[0].numel())
@@ -40,9 +40,9 @@ def file(size: int, test: Data) -> ar.Score:
 
 def packings(data: Data) -> dict[str, bytes]:
     """The same symbols as bytes, in ways that one might think of."""
-    assert isinstance(data.symbols, int)
+    assert isinstance(data.levels, int)
     x = data.x.flatten(1).numpy().astype(np.uint8)
-    width = (data.symbols - 1).bit_length()
+    width = (data.levels - 1).bit_length()
     bits = np.unpackbits(x[..., None], axis=2)[..., -width:]  # (N, D, width)
     return {
         "a byte a pixel": x.tobytes(),

@@ -33,7 +33,7 @@ def examine(run: Path, gif: Path, *, seed: int, clips: int = TRAIN) -> Clips:
         for count, split in ((clips, "train"), (HELD_OUT, "valid"), (HELD_OUT, "test"))
     )
     torch.manual_seed(seed)
-    model = recipe.model.build(train.event_shape, train.symbols, None)
+    model = recipe.build(train.event_shape, train.levels)
     assert isinstance(model, ar.VideoTransformer)
     fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed)
 

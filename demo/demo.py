@@ -53,7 +53,7 @@ class Subject:
 
     @property
     def levels(self) -> int:
-        levels = self.splits[0].symbols
+        levels = self.splits[0].levels
         assert isinstance(levels, int)
         return levels
 
@@ -150,7 +150,7 @@ def train(
     train, valid, _ = subject.splits
     torch.manual_seed(seed)
     # "any": a fresh ordering each update, so that whichever pixels are known may come first.
-    model = ar.MADE(train.event_shape, train.symbols, orderings="any", **subject.network)
+    model = ar.MADE(train.event_shape, train.levels, orderings="any", **subject.network)
     # A single ordering to validate with after each epoch: the default of eight takes about as
     # long as the updates themselves.
     model = model.ensemble(1)
@@ -163,7 +163,7 @@ def other(subject: Subject, name: str, run: Path, *, seed: int, epochs: int | No
     train, valid, test = subject.splits
     recipe = RECIPES[run.name]
     torch.manual_seed(seed)
-    model = recipe.model.build(train.event_shape, train.symbols, None)
+    model = recipe.build(train.event_shape, train.levels)
     changes: dict[str, Any] = {} if epochs is None else {"max_epochs": epochs, "warmup": 0}
     fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed, **changes)
     generator = torch.Generator().manual_seed(seed)

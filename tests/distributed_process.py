@@ -90,7 +90,8 @@ def curve(fitted: Fit, model: nn.Module) -> list[float]:
 
 def train(family: str, run: Path | None = None, **options: Any) -> list[float]:
     model, x, valid = example(family)
-    return curve(fit(model, x, valid=valid, run=run, **{**OPTIONS, **options}), model)
+    fitted = fit(model, x, valid=valid, run=run, processes=join(), **{**OPTIONS, **options})
+    return curve(fitted, model)
 
 
 def scores(*batch_sizes: int) -> list[list[float]]:
@@ -98,7 +99,7 @@ def scores(*batch_sizes: int) -> list[list[float]]:
     model, x, _ = example("made")
     found = []
     for count, batch_size in product((1, 2, 7, 36, 37), batch_sizes):
-        score = evaluate(model, x[:count], batch_size=batch_size)
+        score = evaluate(model, x[:count], batch_size=batch_size, processes=join())
         assert score.examples == count
         found.append([score.nats, score.standard_error])
     return found
@@ -109,6 +110,17 @@ def command(folder: Path, run: str) -> list[str]:
     options += ["--dropout", "0.2", "--ema", "0.9", "--checkpoint-minutes", "1e-9"]
     data = ["--data", str(folder / "data.npz"), "--run", str(folder / run)]
     return ["train", "made", *data, *options]
+
+
+def each_for_itself(folder: Path, rank: int) -> list[float]:
+    """Calls that only some processes make, or that each makes for itself, wait for no other."""
+    model, x, valid = example("made")
+    if rank == 0:
+        assert evaluate(model, x).examples == 37
+        fit(model, x, max_epochs=1, **OPTIONS)
+    model, x, valid = example("made")
+    run = folder / f"alone {rank}"
+    return curve(fit(model, x, valid=valid, run=run, max_epochs=1, **OPTIONS), model)
 
 
 def everything(folder: Path) -> dict[str, Any]:
@@ -124,6 +136,7 @@ def everything(folder: Path) -> dict[str, Any]:
         found[name] = train(family, **options)
     # Runs that other numbers of processes began, and one for others to go on with.
     if processes.size == 2:
+        found["each for itself"] = each_for_itself(folder, processes.rank)
         train("made", folder / "two", max_epochs=1, sharding="full")
         found["1 to 2, sharded"] = train("made", folder / "one", max_epochs=2, sharding="full")
         for sharding in ("none", "full"):

@@ -26,7 +26,7 @@ def main() -> None:
     distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=DEVICES)
     recipe, update = RECIPES["video-large"], 0
     with Paper() as paper, fused_attention():
-        model = recipe.model.build((16, 3, 64, 64), 256, None)
+        model = recipe.build((16, 3, 64, 64), 256)
         shard(model, torch.device("cpu"), Processes(0, DEVICES))
         assert isinstance(model, FSDPModule)
 

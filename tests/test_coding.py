@@ -31,6 +31,8 @@ MODELS: dict[str, Callable[[], AutoregressiveModel]] = {
     "context": lambda: MADE(9, hidden=(20,), context=2),
     "pixelcnn": lambda: PixelCNN(IMAGE, 4, **SIZES),
     "gated": lambda: GatedPixelCNN(IMAGE, 256, **SIZES, scales=(2,)),
+    "deep": lambda: PixelCNN((1, 4, 4), 65536, **SIZES),
+    "nominal": lambda: GatedPixelCNN(IMAGE, 256, **SIZES, ordered=False),
     "row": lambda: RowLSTM(IMAGE, 4, **SIZES),
     "diagonal": lambda: DiagonalBiLSTM(IMAGE, 2, **SIZES),
     "video": lambda: VideoTransformer(

@@ -211,8 +211,8 @@ def test_a_run_goes_on_and_comes_back(tmp_path):
 
 def test_it_is_saved_with_its_models(tmp_path):
     columns = Columns(("a", "b"), (("x", "y"), ("1", "2", "3")))
-    inner = [MADE(2, columns.symbols, hidden=(n,), columns=columns) for n in (3, 4)]
-    mixture = Mixture([Mixture(inner), MADE(2, columns.symbols, hidden=(5,), columns=columns)])
+    inner = [MADE(2, columns.levels, hidden=(n,), columns=columns) for n in (3, 4)]
+    mixture = Mixture([Mixture(inner), MADE(2, columns.levels, hidden=(5,), columns=columns)])
     save(mixture, tmp_path)
     back = load(tmp_path)
     assert isinstance(back, Mixture)

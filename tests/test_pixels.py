@@ -462,9 +462,9 @@ def test_training_in_bfloat16_learns(family):
     [
         ({"event_shape": 784}, r"\(C, H, W\)"),
         ({"event_shape": (1, 2, 2), "symbols": (2, 2, 3, 2)}, "same number of levels"),
-        ({"event_shape": (3, 4, 4), "features": 2}, "features must be at least 3"),
-        ({"event_shape": (3, 4, 4), "head": 2}, "head must be at least 3"),
-        ({"event_shape": (1, 4, 4), "layers": 0}, "layers must be at least 1"),
+        ({"event_shape": (3, 4, 4), "symbols": 2, "features": 2}, "features must be at least 3"),
+        ({"event_shape": (3, 4, 4), "ordered": False, "head": 2}, "head must be at least 3"),
+        ({"event_shape": (1, 4, 4), "layers": 0}, "layers and widths must be at least 1"),
         ({"event_shape": (1, 4, 4), "scales": (3, 2)}, "multiple of the next"),
         ({"event_shape": (1, 4, 4), "scales": (2, 2)}, "multiple of the next"),
         ({"event_shape": (1, 4, 4), "scales": (1,)}, "above 1"),

@@ -170,7 +170,7 @@ def test_the_large_transformer_takes_as_much_as_planned_when_it_is_sharded():
     weights, optimiser, update = map(int, done.stdout.split())
     recipe = RECIPES["video-large"]
     plan = ar.plan(
-        lambda: recipe.model.build((16, 3, 64, 64), 256, None),
+        lambda: recipe.build((16, 3, 64, 64), 256),
         replace(recipe.training, batch_size=256, accumulate=2, sharding="full"),
         devices=128,
     )

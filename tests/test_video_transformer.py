@@ -685,7 +685,7 @@ def test_what_is_larger_than_the_slice_is_cut_and_settings_are_cycled_through():
         ((4, 1, 8, 8), {"kernel": (2, 3, 3)}, "three odd numbers"),
         ((4, 1, 8, 8), {"priming": (1,)}, r"0 among them.*got \(1,\)"),
         ((4, 1, 8, 8), {"priming": (0, 4)}, "all below 4"),
-        ((4, 1, 8, 8), {"slices": "two"}, '"one" or "all"'),
+        ((4, 1, 8, 8), {"slices": "two"}, "one of one, all"),
         ((4, 1, 2, 2), {"symbols": [2, 3] * 8, "subscale": (1, 1, 1)}, "same number of levels"),
     ],
     ids=str,

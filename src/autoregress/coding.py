@@ -26,11 +26,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import Conditional
-from autoregress.data.source import Examples, as_examples
+from autoregress.conditionals import CoarseToFine, Conditional, Logistics
+from autoregress.data.inputs import as_source, context_of
 from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel, groups
 from autoregress.storage import digest
+from autoregress.symbols import as_tensor
 
 # What encoded examples begin with: a mark, the version of the format, how many threads computed,
 # how many examples there are and how many were taken side by side at most, the model's digest, and
@@ -44,10 +45,13 @@ stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compile
 # probabilities. The first to be encoded are few, as the stack is empty and no bits come back.
 SIDE_BY_SIDE, PROBABILITIES, FIRST = 256, 2**25, 8
 
+# Digits (batch,), and the probabilities of each (batch, base).
+Coded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+
 
 def encode(
     model: AutoregressiveModel,
-    data: Examples | np.ndarray[Any, Any],
+    data: Any,
     *,
     context: Tensor | None = None,
 ) -> bytes:
@@ -57,23 +61,25 @@ def encode(
     more as it takes to say which member each is of.
 
     Args:
-        data: a tensor, an array or anything else with a length that takes an index (batch,) of
-            integers and gives integer symbols (batch, *event_shape).
-        context: (examples, context) if the model takes one; it is not encoded.
+        data: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
+            :func:`autoregress.data.as_source`.
+        context: (examples, context) if the model takes one, by default that of the examples; it
+            is not encoded.
 
     Raises:
         ValueError: no examples, wrong shapes, dtypes or symbols, or a model that gives no
             probabilities.
     """
-    data = as_examples(data)
+    data = as_source(data, model.symbols, features=model.context)
     if len(data) == 0:
         raise ValueError("there are no examples to encode")
+    context = context_of(data, context, model.context)
     threads, stack, checksum = torch.get_num_threads(), stream.stack.AnsCoder(), 0
-    numbers = model.dims * max(model.symbols.levels)
+    numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
     most = max(1, min(SIDE_BY_SIDE, model.piece, PROBABILITIES // numbers))
     with measuring(model):
         for rows in reversed(_batches(len(data), most)):
-            x = torch.as_tensor(data[rows], device=model.device)
+            x = data[rows].to(model.device)
             model.symbols.check(x)
             x, part = x.long(), _part(context, rows, len(data))
             _push(stack, model, x, part)
@@ -97,6 +103,7 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
             kind of processor or version of torch may not be.
     """
     threads, count, most, expected, payload = _opened(model, data)
+    context = None if context is None else as_tensor(context)
     stack = stream.stack.AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
     with measuring(model), _threads(threads):
         parts = [
@@ -126,15 +133,15 @@ def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | N
             chosen = stack.decode(_categorical(), posterior)
         else:
             chosen = posterior.argmax(1).astype(np.int32)
-    pushed: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+    pushed: list[Coded] = []
 
     for index, own in groups(torch.from_numpy(chosen)):
         symbols = x[own].flatten(1)
 
         def look_up(position: int, conditional: Conditional, symbols: Tensor = symbols) -> Tensor:
-            table = _table(conditional, model.symbols.levels[position])
-            pushed.append((_numbers(symbols[:, position]), table))
-            return symbols[:, position]
+            own = symbols[:, position]
+            pushed.extend(_split(conditional, own, model.symbols.levels[position]))
+            return own
 
         given = None if context is None else context[own]
         model.traverse(look_up, len(own), context=given, member=members[index])
@@ -155,8 +162,7 @@ def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | N
     x = torch.empty(count, *model.event_shape, dtype=torch.int64, device=model.device)
 
     def read(position: int, conditional: Conditional) -> Tensor:
-        table = _table(conditional, model.symbols.levels[position])
-        return torch.from_numpy(stack.decode(_categorical(), table)).long().to(x.device)
+        return _join(stack, conditional, model.symbols.levels[position], x.device)
 
     for index, own in groups(torch.from_numpy(chosen)):
         given = None if context is None else context[own]
@@ -185,6 +191,41 @@ def _posterior(
 def _weights(model: AutoregressiveModel) -> Any:
     """Which member an example is of, before it is known."""
     return stream.model.Categorical(model.log_weights.exp().cpu().numpy(), perfect=False)
+
+
+def _probabilities(levels: int, ordered: bool) -> int:
+    """Number of them at a dimension; ordered levels are coded in two digits."""
+    return 2 * (math.isqrt(levels - 1) + 1) if ordered else levels
+
+
+def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded]:
+    """Symbols as one digit or two, each with its probabilities; the first is decoded first."""
+    if isinstance(conditional, Logistics):
+        conditional = conditional.digits()
+    if not isinstance(conditional, CoarseToFine):
+        return [(_numbers(symbols), _table(conditional, levels))]
+    base = conditional.base
+    coarse, fine = symbols // base, symbols % base
+    return [
+        (_numbers(coarse), _table(conditional.coarse, base)),
+        (_numbers(fine), _table(conditional.fine(coarse), base)),
+    ]
+
+
+def _join(stack: Any, conditional: Conditional, levels: int, device: torch.device) -> Tensor:
+    """The symbols (batch,) that were split, from the stack."""
+
+    def digit(conditional: Conditional, levels: int) -> Tensor:
+        table = _table(conditional, levels)
+        return torch.from_numpy(stack.decode(_categorical(), table)).long().to(device)
+
+    if isinstance(conditional, Logistics):
+        conditional = conditional.digits()
+    if not isinstance(conditional, CoarseToFine):
+        return digit(conditional, levels)
+    base = conditional.base
+    coarse = digit(conditional.coarse, base)
+    return coarse * base + digit(conditional.fine(coarse), base)
 
 
 def _table(conditional: Conditional, levels: int) -> np.ndarray[Any, Any]:

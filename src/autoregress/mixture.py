@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from autoregress.conditionals import Conditional
+from autoregress.families import family
 from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
+from autoregress.symbols import Symbols
 from autoregress.traversal import Unrolling
 
 
@@ -27,6 +29,7 @@ class MixtureMember(Member):
         return replace(self, own=own, ordering=own.ordering)
 
 
+@family
 class Mixture(AutoregressiveModel):
     """The equal mixture of several models, of any families.
 
@@ -51,7 +54,7 @@ class Mixture(AutoregressiveModel):
         first, *others = models
         for other in others:
             for what, one, another in zip(
-                ("event shape", "numbers of levels", "context", "columns"),
+                ("event shape", "numbers of levels", "context", "labels", "columns"),
                 _events(first),
                 _events(other),
                 strict=True,
@@ -65,12 +68,23 @@ class Mixture(AutoregressiveModel):
             first.event_shape,
             first.symbols.compact,
             context=first.context,
+            labels=first.labels,
             columns=first.symbols.columns,
-            **_options(models),
+        )
+        ordered = [all(each) for each in zip(*(m.symbols.ordered for m in models), strict=True)]
+        self.symbols = Symbols(
+            first.event_shape, first.symbols.compact, first.symbols.columns, ordered
         )
         # Not a list, whose modules sharding puts together when they are called: these are not.
         self.models = nn.ModuleDict({str(i): model for i, model in enumerate(models)})
         self.piece = min(model.piece for model in models)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What there is to show: the models' families, and the options that they share."""
+        first, *others = [model.options.items() for model in self._models]
+        shared = {k: v for k, v in first if all((k, v) in list(other) for other in others)}
+        return {**shared, "models": [type(model).__name__ for model in self._models]}
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -122,6 +136,10 @@ class Mixture(AutoregressiveModel):
         model, own = self._chosen(member)
         return model.unroll(batch, context, own)
 
+    def start_from(self, x: Tensor) -> None:
+        for model in self._models:
+            model.start_from(x)
+
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
@@ -141,16 +159,9 @@ def several(count: int, build: Callable[[], AutoregressiveModel]) -> Autoregress
     return build() if count == 1 else Mixture([build() for _ in range(count)])
 
 
-def _options(models: Sequence[AutoregressiveModel]) -> dict[str, Any]:
-    """What there is to show: the models' families, and the settings that are the same in all."""
-    first, *others = [model.options.items() for model in models]
-    shared = {k: v for k, v in first if all((k, v) in list(other) for other in others)}
-    return {**shared, "models": [type(model).__name__ for model in models]}
-
-
 def _events(model: AutoregressiveModel) -> tuple[Any, ...]:
     symbols = model.symbols
-    return model.event_shape, symbols.compact, model.context, symbols.columns
+    return model.event_shape, symbols.compact, model.context, model.labels, symbols.columns
 
 
 def _member(index: int, own: Member) -> MixtureMember:

@@ -6,15 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, overload
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from autoregress.conditionals import Conditional
+from autoregress.configs import NoOptions
 from autoregress.orderings import Ordering
-from autoregress.symbols import Columns, Symbols
+from autoregress.symbols import Columns, Symbols, as_tensor
 from autoregress.traversal import Choose, Unrolling, traverse
 
 Array = Tensor | np.ndarray
@@ -60,12 +61,22 @@ class AutoregressiveModel(nn.Module, ABC):
     unless the family has other ``log_weights``.
 
     Args:
-        event_shape: shape of one example, or its length if it is a vector.
-        symbols: number of levels K ≥ 2 of all D dimensions, or of each.
+        event_shape: shape of one example, or its length D if it is a vector.
+        symbols: number of levels K ≥ 2 of every dimension, or one number for each.
         context: number of features of the optional conditioning vector, 0 for none.
-        columns: names and labels of a table's columns, kept with the model.
-        options: the family's own settings, kept so that ``load`` can rebuild it.
+        labels: what the features of the context stand for, if it is a one-hot label.
+        columns: names and labels of a table's columns.
+        **options: those of the family, the fields of its ``Config``.
+
+    Attributes:
+        config: the options, an instance of ``Config``.
+
+    Raises:
+        ValueError: sizes or options that make no sense; TypeError for an unknown option.
     """
+
+    Config: ClassVar[type[Any]] = NoOptions
+    """The frozen dataclass of the family's options."""
 
     # Whether its members were trained for orderings at large, so that one may be rearranged.
     order_agnostic: bool = False
@@ -80,14 +91,17 @@ class AutoregressiveModel(nn.Module, ABC):
         symbols: int | Sequence[int],
         *,
         context: int = 0,
+        labels: Sequence[str] | None = None,
         columns: Columns | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
-        self.symbols = Symbols(shape, symbols, columns)
-        self.context = context
-        self.options = options
+        self.config = self.Config(**{name: _frozen(value) for name, value in options.items()})
+        ordered = getattr(self.config, "ordered", False)
+        self.symbols = Symbols(shape, symbols, columns, ordered)
+        self.labels = None if labels is None else tuple(labels)
+        self.context = context if labels is None else len(labels)
 
     @property
     @abstractmethod
@@ -183,14 +197,29 @@ class AutoregressiveModel(nn.Module, ABC):
         return -self.log_prob(x, context, validate=False)
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The options of the family, by name."""
+        return dict(vars(self.config))
+
+    def start_from(self, x: Tensor) -> None:
+        """Sets the output biases of a new model by the marginals of training examples.
+
+        So the first update is one of a model that knows how often a symbol is what, but nothing
+        of what goes with what. It does nothing to a model that was trained, nor by default.
+
+        Args:
+            x: integer symbols (batch, *event_shape), all or some of the examples.
+        """
+
+    @property
     def arguments(self) -> dict[str, Any]:
-        """What its family makes it of; models among them, ``save`` writes too."""
-        columns = self.symbols.columns
+        """What the family makes it of; models among them, ``save`` writes too."""
+        described = {"labels": self.labels, "columns": self.symbols.columns}
         return {
             "event_shape": self.event_shape,
             "symbols": self.symbols.compact,
             "context": self.context,
-            **({} if columns is None else {"columns": columns}),
+            **{name: value for name, value in described.items() if value is not None},
             **self.options,
         }
 
@@ -483,8 +512,8 @@ class AutoregressiveModel(nn.Module, ABC):
 
     def _checked_known(self, x: Array, known: Array) -> tuple[Tensor, Tensor]:
         """Both on the model's device, of shape (batch, *event_shape); x is int64."""
-        x = torch.as_tensor(x, device=self.device)
-        known = torch.as_tensor(known, device=self.device)
+        x = as_tensor(x).to(self.device)
+        known = as_tensor(known).to(self.device)
         self.symbols.check_shape(x)
         if known.dtype != torch.bool:
             raise ValueError(f"known must be of dtype bool, got {known.dtype}")
@@ -498,7 +527,7 @@ class AutoregressiveModel(nn.Module, ABC):
     def _checked(
         self, x: Array, context: Tensor | None, *, validate: bool = True
     ) -> tuple[Tensor, Tensor | None]:
-        x = torch.as_tensor(x, device=self.device)
+        x = as_tensor(x).to(self.device)
         if validate:
             self.symbols.check(x)
         return x, self.checked_context(context, len(x))
@@ -518,12 +547,19 @@ class AutoregressiveModel(nn.Module, ABC):
             )
         if context is None:
             return None
-        context = torch.as_tensor(context, device=self.device)
+        context = as_tensor(context).to(self.device)
         if context.shape != (batch, self.context):
             raise ValueError(
                 f"context must have shape ({batch}, {self.context}), got {tuple(context.shape)}"
             )
         return context.to(next(self.parameters()).dtype)
+
+
+def _frozen(value: Any) -> Any:
+    """A value with tuples in the place of its lists, as JSON gives back lists for tuples."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(map(_frozen, value))
+    return value
 
 
 def groups(index: Tensor) -> list[tuple[int, Tensor]]:

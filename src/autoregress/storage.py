@@ -1,6 +1,7 @@
 """A model in a folder: ``config.json`` says what it is, ``model.safetensors`` holds its weights.
 
-Nothing is ever unpickled, and no file names a class: a model is of one of the families below.
+Nothing is ever unpickled, and no file names a class to import: it names the kind of model, and what
+class that is, :mod:`autoregress.families` knows.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+import autoregress.mixture
+import autoregress.networks  # noqa: F401  # so that the package's own families are known
 from autoregress.disk import (
     make_folder,
     raw_bytes,
@@ -24,26 +27,13 @@ from autoregress.disk import (
     write_file,
     write_json,
 )
-from autoregress.mixture import Mixture
+from autoregress.families import FAMILIES, find_family
 from autoregress.model import AutoregressiveModel
-from autoregress.networks.made import MADE
-from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
-from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
-from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.symbols import Columns
 from autoregress.version import __version__
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-FAMILIES: tuple[type[AutoregressiveModel], ...] = (
-    MADE,
-    PixelCNN,
-    GatedPixelCNN,
-    RowLSTM,
-    DiagonalBiLSTM,
-    VideoTransformer,
-    Mixture,
-)
 # Of the weights file; another number is refused.
 FORMAT = "1"
 
@@ -93,10 +83,10 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
     Raises:
         ValueError: the model is of no known family.
     """
-    if type(model) not in FAMILIES:
+    if FAMILIES.get(type(model).__name__) is not type(model):
         raise ValueError(
-            f"a {type(model).__name__} cannot be written to a folder, only "
-            f"{_names()}; keep its state_dict() yourself"
+            f"a {type(model).__name__} cannot be written to a folder before its class is made "
+            "known by @ar.family"
         )
 
     def plain(argument: object) -> dict[str, Any]:
@@ -119,20 +109,13 @@ def _build(config: Any, path: Path) -> AutoregressiveModel:
 
 def _model(config: Any) -> AutoregressiveModel:
     options = dict(config)
-    families = {family.__name__: family for family in FAMILIES}
-    kind = options.pop("kind")
-    if kind not in list(families):
-        raise ValueError(f"its kind is {kind!r}, and the known ones are {_names()}")
+    family = find_family(options.pop("kind"))
     if (columns := options.pop("columns", None)) is not None:
         labels = tuple(tuple(column) for column in columns["labels"])
         options["columns"] = Columns(tuple(columns["names"]), labels)
     if (models := options.pop("models", None)) is not None:
         options["models"] = [_model(each) for each in models]
-    return families[kind](**options)
-
-
-def _names() -> str:
-    return ", ".join(family.__name__ for family in FAMILIES)
+    return family(**options)
 
 
 # Weights

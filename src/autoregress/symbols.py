@@ -1,7 +1,8 @@
 """What the models are models of: integer symbols, a number of levels in each dimension.
 
-A dimension with two levels is a bit, one input column and one logit; a dimension with K > 2
-levels is a category, K one-hot columns and K logits. Columns of a table keep their labels.
+A dimension with two levels is a bit, one input column and one logit; one with K > 2 nominal
+levels is a category, K one-hot columns and K logits; one with K > 2 ordered levels is a number.
+Columns of a table keep their labels.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,7 +28,7 @@ class Columns:
     labels: tuple[tuple[str, ...], ...]
 
     @property
-    def symbols(self) -> tuple[int, ...]:
+    def levels(self) -> tuple[int, ...]:
         """The number of levels of each column; at least 2, so that a constant is a bit."""
         return tuple(max(2, len(labels)) for labels in self.labels)
 
@@ -42,6 +45,8 @@ class Symbols:
         event_shape: shape of one example; D is its product.
         levels: number of levels K ≥ 2 of every dimension, or one number for each of the D.
         columns: names and labels, when the event is a row of a table.
+        ordered: whether the levels of every dimension have an order, or one answer for each of
+            the D. Bits are bits either way.
 
     Raises:
         ValueError: an empty shape, fewer than two levels, or not D numbers of them.
@@ -52,6 +57,7 @@ class Symbols:
         event_shape: Sequence[int],
         levels: int | Sequence[int],
         columns: Columns | None = None,
+        ordered: bool | Sequence[bool] = False,
     ) -> None:
         self.event_shape = tuple(int(n) for n in event_shape)
         self.dims = math.prod(self.event_shape)
@@ -65,10 +71,15 @@ class Symbols:
             )
         if min(several) < 2:
             raise ValueError(f"every dimension needs at least 2 levels, got {min(several)}")
-        if columns is not None and columns.symbols != several:
+        if columns is not None and columns.levels != several:
             raise ValueError("the columns' labels do not match the numbers of levels")
         self.levels = several
         self.columns = columns
+        answers = (ordered,) * self.dims if isinstance(ordered, bool) else tuple(ordered)
+        self.ordered = tuple(
+            bool(answer) and k > 2 for answer, k in zip(answers, several, strict=True)
+        )
+
         # (D,) columns that stand for each dimension, 1 for a bit and K for K > 2 levels; and the
         # first of them. On the CPU whatever torch's default is.
         self.widths = torch.tensor([1 if k == 2 else k for k in several], device="cpu")
@@ -127,13 +138,17 @@ class Symbols:
         index = torch.unravel_index(torch.tensor(dim), self.event_shape)
         return f"position ({', '.join(str(int(i)) for i in index)})"
 
-    def check_shape(self, x: Tensor) -> None:
-        """Raises ValueError unless x holds integers of shape (batch, *event_shape)."""
-        if tuple(x.shape[1:]) != self.event_shape or x.dim() == 0:
+    def check_array(self, shape: Sequence[int]) -> None:
+        """Raises ValueError unless a shape is (batch, *event_shape)."""
+        if tuple(shape[1:]) != self.event_shape or not shape:
             raise ValueError(
                 f"this model takes arrays of shape (batch, {', '.join(map(str, self.event_shape))})"
-                f", got {tuple(x.shape)}"
+                f", got {tuple(shape)}"
             )
+
+    def check_shape(self, x: Tensor) -> None:
+        """Raises ValueError unless x holds integers of shape (batch, *event_shape)."""
+        self.check_array(x.shape)
         if x.is_floating_point() or x.is_complex():
             if x.isnan().any():
                 row, dim = (int(i) for i in x.isnan().flatten(1).nonzero()[0])
@@ -143,10 +158,10 @@ class Symbols:
                 "or use .long() if they are whole numbers already"
             )
 
-    def check(self, x: Tensor) -> None:
+    def check(self, x: Tensor, *, first: int = 0) -> None:
         """Raises ValueError unless x (batch, *event_shape) holds symbols within their levels.
 
-        The message names the row, the dimension and the value.
+        The message names the row, counted from ``first``, the dimension and the value.
         """
         self.check_shape(x)
         if x.dtype == torch.bool or len(x) == 0:
@@ -160,6 +175,36 @@ class Symbols:
         if wrong.any():
             row, dim = (int(i) for i in wrong.nonzero()[0])
             raise ValueError(
-                f"row {row}, {self.name(dim)} holds {int(flat[row, dim])}; "
+                f"row {first + row}, {self.name(dim)} holds {int(flat[row, dim])}; "
                 f"its symbols are 0 to {self.levels[dim] - 1}"
             )
+
+
+def as_numbers(x: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
+    """Symbols 0 … K − 1, of any shape, on a scale from −1 to 1."""
+    return x.to(dtype) * (2 / (levels - 1)) - 1
+
+
+def as_tensor(values: Any) -> Tensor:
+    """Numbers as people hold them, as a tensor that shares their memory where it can.
+
+    Args:
+        values: a tensor, or what NumPy makes an array of: an array of any integer dtype, byte
+            order and strides, read-only or not; nested lists; a table of whole numbers.
+
+    Raises:
+        ValueError: rows of several lengths, or anything but numbers.
+    """
+    if isinstance(values, Tensor):
+        return values
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError("symbols are an array, and these rows differ in length") from error
+    if array.dtype.kind not in "buif":
+        what = f"a {type(values).__name__}" if array.ndim == 0 else f"an array of {array.dtype}"
+        raise ValueError(f"symbols are integers, got {what}")
+    # Few of torch's operations know the wider unsigned integers, and none another byte order.
+    wide = array.dtype.kind == "u" and array.dtype.itemsize > 1
+    dtype = np.dtype(np.int64) if wide else array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(array, dtype=dtype, requirements=["C", "W"]))

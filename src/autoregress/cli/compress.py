@@ -10,8 +10,9 @@ from tyro.conf import Positional
 
 from autoregress import data as datasets
 from autoregress.cli.draw import named
-from autoregress.cli.opening import open_examples
+from autoregress.cli.examples import open_examples
 from autoregress.coding import decode, encode
+from autoregress.data.reading import Reading
 from autoregress.disk import unreadable, write_file
 from autoregress.storage import load
 
@@ -38,7 +39,7 @@ class Compress:
 
     def __call__(self) -> None:
         model = load(self.run).to(self.device)
-        examples = open_examples(self.data, model.symbols, split=None, stride=self.stride)
+        examples = open_examples(self.data, Reading(stride=self.stride), like=model.symbols)
         content = encode(model, examples)
         write_file(self.out, content)
         bits = 8 * len(content) / (len(examples) * model.dims)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,7 +11,11 @@ from torch import Tensor
 from tyro.conf import Positional
 
 from autoregress import data as datasets
-from autoregress.cli.opening import holds_clips, open_clips, read_examples
+from autoregress.cli.examples import open_examples
+from autoregress.data import Data
+from autoregress.data.formats.videos import FORMAT as VIDEOS
+from autoregress.data.open import format_at
+from autoregress.data.reading import Reading
 from autoregress.storage import load
 from autoregress.symbols import Symbols
 
@@ -67,8 +71,8 @@ class Complete:
         run: A run folder, or one that ar.save wrote.
         partial: The examples to complete; of each video its beginning.
         out: An .npz, .npy, .csv or .png file; for clips also .gif, .mp4 or .mkv.
-        known_frames: So many first frames of every clip are known.
-        known_rows: So many first rows of every image are known.
+        known_frames: Number of frames known at the start of each clip.
+        known_rows: Number of rows known at the top of each image.
         temperature: Below 1 for fewer unlikely symbols; only with 1 are the draws exact.
         stride: Of videos: frames from one frame of a clip to the next.
         log_prob: Also write log p(unknown | known) of each completion, in nats (.npz and .csv);
@@ -117,15 +121,7 @@ class Complete:
         shape, known = symbols.event_shape, torch.zeros(symbols.event_shape, dtype=torch.bool)
         match len(shape), self.known_frames, self.known_rows:
             case _, None, None:
-                if not holds_clips(self.partial, symbols):
-                    examples = read_examples(self.partial, symbols, partial=True)
-                    if examples.known is not None:
-                        return examples.x, examples.known
-                raise ValueError(
-                    f"{self.partial} does not say what is known: an .npz needs a bool array named "
-                    "known beside x, and a .csv has empty cells where it is to be completed; for "
-                    "clips there is --known-frames, for images --known-rows"
-                )
+                return self._with_gaps(symbols)
             case 4, int(frames), None if 0 <= frames <= shape[0]:
                 known[:frames] = True
             case 3, None, int(rows) if 0 <= rows <= shape[1]:
@@ -136,15 +132,28 @@ class Complete:
                     f"--known-rows for models of images (C, H, W), from 0 to H; {self.run} is one "
                     f"of {shape}"
                 )
-        if self.known_frames is not None and holds_clips(self.partial, symbols):
+        reading = Reading(stride=self.stride)
+        if self.known_frames is not None and format_at(self.partial, clips=True) is VIDEOS:
             # The first clip of each video, which need not go on for longer than it is known.
-            frames = max(1, self.known_frames)
-            clips = open_clips(self.partial, symbols, frames=frames, stride=self.stride, step=2**62)
+            short = Symbols((max(1, self.known_frames), *shape[1:]), max(symbols.levels))
+            clips = open_examples(self.partial, replace(reading, step=2**62), like=short)
             x = torch.zeros(len(clips), *shape, dtype=torch.uint8)
-            x[:, :frames] = clips.data().x
+            x[:, : len(clips[0])] = clips.data().x
         else:
-            x = read_examples(self.partial, symbols).x
+            x = open_examples(self.partial, reading, like=symbols).data().x
         return x, known.expand(x.shape)
+
+    def _with_gaps(self, symbols: Symbols) -> tuple[Tensor, Tensor]:
+        """Examples of a file that says itself what is known of them."""
+        if format_at(self.partial, clips=len(symbols.event_shape) == 4).says_what_is_known:
+            examples = open_examples(self.partial, Reading(), like=symbols, partial=True)
+            if isinstance(examples, Data) and examples.known is not None:
+                return examples.x, examples.known
+        raise ValueError(
+            f"{self.partial} does not say what is known: an .npz needs a bool array named known "
+            "beside x, and a .csv has empty cells where it is to be completed; for clips there is "
+            "--known-frames, for images --known-rows"
+        )
 
 
 def named(files: Sequence[Path]) -> str:

@@ -11,7 +11,8 @@ import torch
 from tyro.conf import Positional
 
 from autoregress import data as datasets
-from autoregress.cli.opening import open_examples
+from autoregress.cli.examples import open_examples
+from autoregress.data.reading import Reading
 from autoregress.evaluation import evaluate
 from autoregress.processes import join
 from autoregress.storage import load
@@ -51,10 +52,13 @@ class Evaluate:
                 model = model.over_orderings(self.orderings)
             except ValueError as error:
                 raise ValueError(f"{self.run}: --orderings: {error}") from error
-        examples = join().after_first(
-            lambda: open_examples(self.data, model.symbols, split="test", stride=self.stride)
+        processes = join()
+        examples = processes.after_first(
+            lambda: open_examples(
+                self.data, Reading(stride=self.stride), split="test", like=model.symbols
+            )
         )
-        print(evaluate(model, examples, batch_size=self.batch_size))
+        print(evaluate(model, examples, batch_size=self.batch_size, processes=processes))
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Score:
         if self.out.suffix.lower() != ".csv":
             raise ValueError(f"{self.out}: scores are written as .csv")
         model = load(self.run).to(self.device)
-        x = open_examples(self.data, model.symbols, split=None, stride=self.stride)
+        x = open_examples(self.data, Reading(stride=self.stride), like=model.symbols)
         top = min(self.top, model.dims)
         with torch.no_grad(), self.out.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

@@ -1,4 +1,4 @@
-"""Reading what is needed next while something else is being done with what is there."""
+"""Reading ahead: the next blocks are read while something is done with those that are there."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-def ahead(read: Callable[[T], U], indices: Iterable[T], *, workers: int = 1) -> Generator[U]:
-    """``read(index)`` of each index, in order; threads are at work on as many of the next ones.
+def read_ahead(read: Callable[[T], U], indices: Iterable[T], *, workers: int = 1) -> Generator[U]:
+    """``read(index)`` of each index, in order; meanwhile ``workers`` threads read the next ones.
 
-    Whatever ``read`` raises is raised where its result would have been. Whoever stops early
-    should close the iterator (:func:`contextlib.closing`), which waits for no more than what is
-    being read right then.
+    Whatever ``read`` raises is raised where its result would have been. A consumer that stops
+    early should close the iterator (:func:`contextlib.closing`), which waits for no more than
+    what is being read right then.
     """
     pending: deque[Future[U]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="ahead") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="read-ahead") as pool:
         try:
             for index in indices:
                 pending.append(pool.submit(read, index))

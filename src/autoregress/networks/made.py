@@ -1,4 +1,4 @@
-"""MADE: Masked Autoencoder for Distribution Estimation (Germain et al., 2015)."""
+"""MADE: Masked Autoencoder for Distribution Estimation (Germain et al., 2015, arXiv 1502.03509)."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional, from_columns
+from autoregress.configs import Activation, MADEConfig
+from autoregress.families import family
 from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
 from autoregress.networks.masked import ByDegree, MaskedLinear, PrefixNorm
 from autoregress.orderings import Ordering
 from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "softplus": F.softplus,
     "tanh": torch.tanh,
@@ -29,7 +31,6 @@ ACTIVATIONS = {
     "gelu": F.gelu,
     "silu": F.silu,
 }
-Activation = Literal["relu", "softplus", "tanh", "sigmoid", "elu", "gelu", "silu"]
 Orderings = int | str | Sequence[Ordering | Sequence[int] | Tensor] | Tensor
 
 # How many members an order-agnostic model ("any") is measured with, unless told otherwise.
@@ -78,6 +79,7 @@ def sample_degrees(
     return degrees
 
 
+@family
 class MADE(AutoregressiveModel):
     """An autoencoder masked so that output d sees only what precedes d in an ordering.
 
@@ -86,26 +88,10 @@ class MADE(AutoregressiveModel):
     it completes from any subset of dimensions.
 
     Args:
-        event_shape: shape of one example, or its length D if it is a vector.
-        symbols: number of levels K ≥ 2 of every dimension, or one number for each.
-        hidden: width of each hidden layer.
-        orderings: "natural"; a count of random orderings, which the updates cycle through;
-            "any", a fresh one each update (order-agnostic training); or explicit
-            permutations.
-        evidence: train to be given any subset: in every other update, drawn at random, some
-            dimensions come first in the ordering, as what is known does in completion. With a
-            single ordering it costs little of the likelihood, where "any" may cost much.
-        connectivities: a count of independent draws of the hidden degrees, which the updates
-            cycle through, or "any", a fresh draw each update (connectivity-agnostic training).
-        direct: connections from inputs to outputs (eq. 11).
-        conditioning: connectivity-conditioning weights (eq. 14).
-        activation: nonlinearity of the hidden units.
-        residual: the first width is that of a stream; each further width is a block of two
-            layers that adds to the stream.
-        norm: normalise each hidden layer before its nonlinearity, respecting degrees.
-        dropout: probability of dropping a hidden unit in training.
-        context: number of features of an optional conditioning vector.
-        columns: names and labels of a table's columns.
+        event_shape, symbols, context, labels, columns: as for any
+            :class:`~autoregress.model.AutoregressiveModel`.
+        **options: the fields of :class:`~autoregress.configs.MADEConfig`. As ``orderings``,
+            permutations may also be given as tensors or as :class:`Ordering`.
 
     The random choices are torch's: ``torch.manual_seed`` before making the model fixes them.
     Orderings and degrees are saved with the weights.
@@ -114,6 +100,8 @@ class MADE(AutoregressiveModel):
         ValueError: sizes, orderings or names that make no sense.
     """
 
+    Config = MADEConfig
+    config: MADEConfig
     advice = "train one with evidence=True, which completes from any subset"
 
     def __init__(
@@ -121,62 +109,33 @@ class MADE(AutoregressiveModel):
         event_shape: int | Sequence[int],
         symbols: int | Sequence[int] = 2,
         *,
-        hidden: Sequence[int] = (500,),
-        orderings: Orderings = "natural",
-        evidence: bool = False,
-        connectivities: int | Literal["any"] = 1,
-        direct: bool = False,
-        conditioning: bool = False,
-        activation: Activation = "relu",
-        residual: bool = False,
-        norm: bool = False,
-        dropout: float = 0.0,
         context: int = 0,
+        labels: Sequence[str] | None = None,
         columns: Columns | None = None,
+        **options: Any,
     ) -> None:
-        hidden = tuple(hidden)
+        orderings: Orderings = options.get("orderings", MADEConfig.orderings)
         if not isinstance(orderings, int | str):
-            orderings = [list(_ordering(o).visit.tolist()) for o in orderings]
+            options["orderings"] = [_ordering(o).visit.tolist() for o in orderings]
         super().__init__(
-            event_shape,
-            symbols,
-            context=context,
-            columns=columns,
-            hidden=hidden,
-            orderings=orderings,
-            evidence=evidence,
-            connectivities=connectivities,
-            direct=direct,
-            conditioning=conditioning,
-            activation=activation,
-            residual=residual,
-            norm=norm,
-            dropout=dropout,
+            event_shape, symbols, context=context, labels=labels, columns=columns, **options
         )
-        if not hidden or min(hidden) < 1:
-            raise ValueError(f"hidden needs at least one layer of at least one unit, got {hidden}")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation is one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
-        if connectivities != "any" and not (
-            isinstance(connectivities, int) and connectivities >= 1
-        ):
-            raise ValueError(f'connectivities is a count or "any", got {connectivities!r}')
-        self._hidden = hidden
-        self._activation = ACTIVATIONS[activation]
-        self._dropout = dropout
+        config = self.config
+        hidden, conditioning, connectivities = (
+            config.hidden,
+            config.conditioning,
+            config.connectivities,
+        )
+        self._activation = ACTIVATIONS[config.activation]
         self._fresh_orderings = isinstance(orderings, str) and orderings == "any"
-        self._evidence = evidence
         self._fresh_connectivities = connectivities == "any"
         # The nodes of the network: which hidden layer's degrees each has. A residual block is
         # two nodes, the second of which is the stream again.
         self._nodes = [0]
         for layer in range(1, len(hidden)):
-            self._nodes += [layer, 0] if residual else [layer]
-        self._residual = residual
+            self._nodes += [layer, 0] if config.residual else [layer]
 
-        self._set_orderings(orderings)
+        self._set_orderings(config.orderings)
         self._set_connectivities(
             connectivities if isinstance(connectivities, int) else DEFAULT_MEMBERS
         )
@@ -185,15 +144,15 @@ class MADE(AutoregressiveModel):
         sizes = [width, *(hidden[node] for node in self._nodes)]
         # Rows of W are for the columns of inputs and outputs, the side whose order changes.
         self.layers = nn.ModuleList(
-            MaskedLinear(a, b, by_source=i == 0, conditioning=conditioning, context=context)
+            MaskedLinear(a, b, by_source=i == 0, conditioning=conditioning, context=self.context)
             for i, (a, b) in enumerate(pairwise(sizes))
         )
-        self.norms = nn.ModuleList(PrefixNorm(n) for n in sizes[1:]) if norm else None
+        self.norms = nn.ModuleList(PrefixNorm(n) for n in sizes[1:]) if config.norm else None
         self.output = MaskedLinear(
-            sizes[-1], width, strict=True, conditioning=conditioning, context=context
+            sizes[-1], width, strict=True, conditioning=conditioning, context=self.context
         )
-        self.direct = MaskedLinear(width, width, strict=True, bias=False) if direct else None
-        self.order_agnostic = self._fresh_orderings or evidence or len(self.orderings) > 1
+        self.direct = MaskedLinear(width, width, strict=True, bias=False) if config.direct else None
+        self.order_agnostic = self._fresh_orderings or config.evidence or len(self.orderings) > 1
 
     def _set_orderings(self, orderings: Orderings) -> None:
         if isinstance(orderings, str) and orderings == "natural":
@@ -221,7 +180,7 @@ class MADE(AutoregressiveModel):
         self._read_orderings()
 
     def _set_connectivities(self, count: int) -> None:
-        draws = [sample_degrees(self.dims, self._hidden) for _ in range(count)]
+        draws = [sample_degrees(self.dims, self.config.hidden) for _ in range(count)]
         for layer, degrees in enumerate(zip(*draws, strict=True)):
             stack = torch.stack(degrees).int()
             # Units are interchangeable: those of a single connectivity are numbered by degree,
@@ -232,7 +191,7 @@ class MADE(AutoregressiveModel):
     @property
     def _degrees(self) -> list[Tensor]:
         """For each hidden layer (connectivities, units) int32."""
-        return [self.get_buffer(f"degrees_{i}") for i in range(len(self._hidden))]
+        return [self.get_buffer(f"degrees_{i}") for i in range(len(self.config.hidden))]
 
     # Members. What they are is kept beside the buffers that say so: it takes sorting, and lists on
     # the host for which a device would have to be waited for.
@@ -337,12 +296,12 @@ class MADE(AutoregressiveModel):
         if self._fresh_orderings:
             ordering = Ordering.random(self.dims, generator=generator)
             member = MaskedMember.of(ordering, member.hidden, member.widths)
-        if self._evidence and float(torch.rand((), generator=generator)) < 0.5:
+        if self.config.evidence and float(torch.rand((), generator=generator)) < 0.5:
             member = member.promote(_random_subset(self.dims, generator))
         if self._fresh_connectivities:
-            fresh = sample_degrees(self.dims, self._hidden, generator=generator)
+            fresh = sample_degrees(self.dims, self.config.hidden, generator=generator)
             member = replace(member, hidden=self._by_degree(fresh))
-        conditional = self._parallel(x, context, member, dropout=self._dropout)
+        conditional = self._parallel(x, context, member, dropout=self.config.dropout)
         return -conditional.log_prob(x).flatten(1).sum(1, dtype=torch.float64)
 
     def _parallel(
@@ -366,7 +325,7 @@ class MADE(AutoregressiveModel):
         return from_columns(columns.unsort(logits), self.symbols)
 
     def _adds_to_stream(self, node: int) -> bool:
-        return self._residual and node >= 2 and node % 2 == 0
+        return self.config.residual and node >= 2 and node % 2 == 0
 
     def _sides(self, member: Member) -> tuple[ByDegree, list[ByDegree]]:
         """The columns of inputs and outputs by m⁰, and the units of each node by degree."""

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoregress.conditionals import Bernoulli, Categorical, Conditional
+from autoregress.conditionals import Conditional
+from autoregress.configs import PixelConfig
 from autoregress.model import AutoregressiveModel, Member
+from autoregress.networks.channels import Channels, NominalChannels, OrderedChannels
 from autoregress.networks.raster import (
     Apply,
     Causal,
@@ -23,6 +25,7 @@ from autoregress.networks.raster import (
     parallel,
 )
 from autoregress.orderings import Ordering
+from autoregress.symbols import Columns, as_numbers
 from autoregress.traversal import Unrolling
 
 # From the stream, at all pixels or at one, to what a layer makes of it.
@@ -33,19 +36,18 @@ PIECE = 2**26
 
 
 class PixelNetwork(nn.Module, ABC):
-    """Logits of each channel of each pixel, given the pixels and channels before it.
+    """Parameters of each channel of each pixel, given the pixels and channels before it.
 
     Args:
-        levels: K.
+        channels: how it is shown them, and what its outputs say of them.
         features: of the trunk's output.
         head: maps of the two 1×1 layers before the output.
     """
 
-    def __init__(self, sizes: Sizes, levels: int, features: int, head: int) -> None:
+    def __init__(self, sizes: Sizes, channels: Channels, features: int, head: int) -> None:
         super().__init__()
-        self.channels, self.levels = sizes.channels, levels
-        logits = sizes.groups(sizes.channels).repeat_interleave(1 if levels == 2 else levels)
-        groups = [sizes.groups(features), sizes.groups(head), sizes.groups(head), logits]
+        self.channels = channels
+        groups = [sizes.groups(n) for n in (features, head, head)] + [channels.outputs]
         self.head = nn.ModuleList(CausalConv(sizes, a, b) for a, b in pairwise(groups))
 
     @property
@@ -63,34 +65,37 @@ class PixelNetwork(nn.Module, ABC):
             h = apply(cast(CausalConv, conv), h.relu())
         return h
 
-    def _encode(self, x: Tensor) -> Tensor:
-        return _centred(x, self.levels, next(self.parameters()).dtype)
+    @property
+    def bias(self) -> nn.Parameter:
+        """Of the outputs."""
+        return cast(CausalConv, self.head[-1]).bias
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        """(N, H, W, C, K) logits of the symbols x (N, C, H, W); one logit where they are bits."""
-        pixels = self._encode(x.permute(0, 2, 3, 1))
+        """(N, H, W, C, parameters) of the conditionals of the symbols x (N, C, H, W)."""
+        pixels = self.channels.encode(x, self.bias.dtype)
         # The constant tells the image from the zeros around it.
-        logits = self._text(F.pad(pixels, (1, 0), value=1), parallel(condition))
-        return logits.unflatten(-1, (self.channels, -1))
+        out = self._text(F.pad(pixels, (1, 0), value=1), parallel(condition))
+        return self.channels.parameters(out, x)
 
-    def unroll(
-        self, batch: int, size: tuple[int, int], condition: Condition
-    ) -> Generator[Tensor, Tensor, None]:
-        """Yields the logits (N, K) of the next channel and is sent the symbols (N,) there."""
-        height, width = size
-        one = next(self.parameters()).new_ones(batch, 1)
+    def unroll(self, x: Tensor, condition: Condition) -> Generator[Tensor, Tensor, None]:
+        """Yields the parameters (N, parameters) of the next channel and is sent its symbols (N,).
+
+        Whoever sends them puts them into x (N, C, H, W) as well.
+        """
+        batch, _, height, width = x.shape
+        one = self.bias.new_ones(batch, 1)
         machine = Incremental(batch, width, condition)
         for row in range(height):
             machine.start_row(row)
             for column in range(width):
-                x = one
-                for channel in range(self.channels):
-                    machine.move(column, channel)
-                    symbols = yield self._text(x, machine)
-                    x = self._encode(symbols)[:, None]
-                machine.move(column, self.channels)
+                brought = one
+                for group in range(self.channels.groups):
+                    machine.move(column, group)
+                    out = self._text(brought, machine)
+                    brought = yield from self.channels.read(out, x, row, column, group)
+                machine.move(column, self.channels.groups)
                 for module in self.entries:
-                    machine.put(module, x)
+                    machine.put(module, brought)
 
 
 class ResidualNetwork(PixelNetwork):
@@ -111,7 +116,7 @@ class ResidualNetwork(PixelNetwork):
     def __init__(
         self,
         sizes: Sizes,
-        levels: int,
+        channels: Channels,
         layers: Sequence[nn.Module],
         entry: CausalConv,
         *,
@@ -121,7 +126,7 @@ class ResidualNetwork(PixelNetwork):
         residual: bool,
         skip: bool,
     ) -> None:
-        super().__init__(sizes, levels, stream, head)
+        super().__init__(sizes, channels, stream, head)
         self.entry, self.layers = entry, nn.ModuleList(layers)
         self.residual, self.skip = residual, skip
         source, target = sizes.groups(features), sizes.groups(stream, parts=1 + skip)
@@ -160,7 +165,7 @@ class Upsampling(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """(N, H, W, features) from symbols (N, C, ⌈H / factor⌉, ⌈W / factor⌉)."""
-        x = _centred(x, self.levels, self.read.weight.dtype)
+        x = as_numbers(x, self.levels, self.read.weight.dtype)
         grown = self.grow(self.read(x).relu()).relu()[:, :, : size[0], : size[1]]
         return self.mix(grown).relu().permute(0, 2, 3, 1)
 
@@ -176,49 +181,42 @@ class PixelModel(AutoregressiveModel):
 
     A family says what its network is, by :meth:`_network`.
 
+    Levels are ordered by default: numbers that the network is shown, and of which it predicts how
+    far they are from a first guess, for all channels of a pixel together. Nominal ones are those
+    of the papers, categories without neighbours that are predicted channel by channel, by groups of
+    features of their own. Bits are bits in either case, and have such groups.
+
     Args:
         event_shape: (C, H, W).
         symbols: number of levels K ≥ 2 of every channel; its values are taken as intensities.
-        layers: of the family's kind.
-        features: h, of each layer; the paper's stream between them has 2h.
-        head: maps of the two 1×1 layers before the output (1024 in the paper, 32 for bits); 2h by
-            default.
-        residual: connections past each layer.
-        skip: connections from each layer to the output.
-        scales: the strides of the coarser grids, such as (4, 2), coarsest first; each is a
-            multiple of the next.
         context: number of features of an optional conditioning vector, such as a one-hot class;
             it shifts the sums of every layer (van den Oord et al., 2016b, eq. 4).
+        labels: as for any :class:`~autoregress.model.AutoregressiveModel`.
+        **options: the fields of :class:`~autoregress.configs.PixelConfig`.
 
     Raises:
         ValueError: sizes that make no sense.
     """
+
+    Config = PixelConfig
+    config: PixelConfig
 
     def __init__(
         self,
         event_shape: Sequence[int],
         symbols: int | Sequence[int] = 256,
         *,
-        layers: int = 12,
-        features: int = 128,
-        head: int | None = None,
-        residual: bool = True,
-        skip: bool = True,
-        scales: Sequence[int] = (),
         context: int = 0,
+        labels: Sequence[str] | None = None,
+        columns: Columns | None = None,
+        **options: Any,
     ) -> None:
-        head = 2 * features if head is None else head
         super().__init__(
-            event_shape,
-            symbols,
-            context=context,
-            layers=layers,
-            features=features,
-            head=head,
-            residual=residual,
-            skip=skip,
-            scales=list(scales),
+            event_shape, symbols, context=context, labels=labels, columns=columns, **options
         )
+        config = self.config
+        features, scales = config.features, config.scales
+        head = 2 * features if config.head is None else config.head
         if len(self.event_shape) != 3:
             raise ValueError(
                 f"an image has a shape (C, H, W), got {self.event_shape}; rows of numbers become "
@@ -226,38 +224,42 @@ class PixelModel(AutoregressiveModel):
             )
         if not self.symbols.uniform:
             raise ValueError("the channels of an image all have the same number of levels")
-        channels = self.event_shape[0]
+        count, k = self.event_shape[0], self.symbols.levels[0]
+        channels = (
+            OrderedChannels(count, k, config.mixture, config.predictor)
+            if self.symbols.ordered[0]
+            else NominalChannels(count, k)
+        )
         for name, width in {"features": features, "head": head}.items():
-            if width < channels:
+            if width < channels.groups:
                 raise ValueError(
-                    f"{name} must be at least {channels}, a group for each channel, got {width}"
+                    f"{name} must be at least {channels.groups}, a group for each channel, "
+                    f"got {width}"
                 )
-        if layers < 1:
-            raise ValueError(f"layers must be at least 1, got {layers}")
         self._strides = [*scales, 1]
-        if any(b < 1 or a % b or a == b for a, b in pairwise(self._strides)):
-            raise ValueError(
-                f"scales are strides above 1, each a multiple of the next, got {tuple(scales)}"
-            )
-        levels = self.symbols.levels[0]
-        settings: dict[str, Any] = {"head": head, "residual": residual, "skip": skip}
+        settings: dict[str, Any] = {
+            "layers": config.layers,
+            "features": features,
+            "head": head,
+            "residual": config.residual,
+            "skip": config.skip,
+        }
         self.networks = nn.ModuleList()
         self.upsampling = nn.ModuleList()
         for i in range(len(self._strides)):
-            sizes = Sizes(channels, context, features if i else 0)
-            self.networks.append(
-                self._network(sizes, levels, layers=layers, features=features, **settings)
-            )
+            sizes = Sizes(channels.groups, channels.encoded, self.context, features if i else 0)
+            self.networks.append(self._network(sizes, channels, **settings))
             if i:
                 factor = self._strides[i - 1] // self._strides[i]
-                self.upsampling.append(Upsampling(channels, levels, features, factor))
+                self.upsampling.append(Upsampling(count, k, features, factor))
+        self._conditional = channels.conditional
         self._raster = [self._member()]
         widest = max(len(c.targets) for c in self.modules() if isinstance(c, CausalConv))
-        self.piece = max(1, PIECE // (self.dims // channels * widest))
+        self.piece = max(1, PIECE // (self.dims // count * widest))
 
     @abstractmethod
     def _network(
-        self, sizes: Sizes, levels: int, *, layers: int, features: int, **settings: Any
+        self, sizes: Sizes, channels: Channels, *, layers: int, features: int, **settings: Any
     ) -> PixelNetwork:
         """A network for the images of one grid."""
 
@@ -286,17 +288,17 @@ class PixelModel(AutoregressiveModel):
     def forward(
         self, x: Tensor, context: Tensor | None = None, member: Member | None = None
     ) -> Conditional:
-        logits: Tensor | None = None
+        parameters: Tensor | None = None
         for level, (stride, network) in enumerate(zip(self._strides, self.networks, strict=True)):
             condition = self._condition(x, level, context)
-            finer = network(x[:, :, ::stride, ::stride], condition)  # (N, H, W, C, K)
-            if logits is not None:
+            finer = network(x[:, :, ::stride, ::stride], condition)  # (N, H, W, C, parameters)
+            if parameters is not None:
                 factor = self._strides[level - 1] // stride
                 finer = finer.clone()
-                finer[:, ::factor, ::factor] = logits
-            logits = finer
-        assert logits is not None
-        return _conditional(logits.movedim(3, 1))
+                finer[:, ::factor, ::factor] = parameters
+            parameters = finer
+        assert parameters is not None
+        return self._conditional(parameters.movedim(3, 1))
 
     def unroll(
         self, batch: int, context: Tensor | None = None, member: Member | None = None
@@ -311,23 +313,19 @@ class PixelModel(AutoregressiveModel):
             if level:  # every so many rows and columns are those of the coarser grid
                 known = self._strides[level - 1] // stride
             height, width = grid.shape[2:]
-            condition = self._condition(x, level, context)
-            steps = cast(PixelNetwork, network).unroll(batch, (height, width), condition)
-            logits = next(steps)
+            steps = cast(PixelNetwork, network).unroll(grid, self._condition(x, level, context))
+            parameters = next(steps)
             for row, column, channel in product(
                 range(height), range(width), range(self.event_shape[0])
             ):
                 if not known or row % known or column % known:
-                    grid[:, channel, row, column] = yield _conditional(logits)
+                    grid[:, channel, row, column] = yield self._conditional(parameters)
                 if (row, column, channel) != (height - 1, width - 1, self.event_shape[0] - 1):
-                    logits = steps.send(grid[:, channel, row, column])
+                    parameters = steps.send(grid[:, channel, row, column])
 
-
-def _conditional(logits: Tensor) -> Conditional:
-    """(…, K) logits, or (…, 1) of bits."""
-    return Bernoulli(logits[..., 0]) if logits.shape[-1] == 1 else Categorical(logits)
-
-
-def _centred(x: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
-    """Symbols 0 … K − 1 as numbers from −1 to 1."""
-    return x.to(dtype) * (2 / (levels - 1)) - 1
+    def start_from(self, x: Tensor) -> None:
+        for stride, network in zip(self._strides, self.networks, strict=True):
+            own = cast(PixelNetwork, network)
+            if not own.bias.any():
+                with torch.no_grad():
+                    own.bias.copy_(own.channels.start(x[:, :, ::stride, ::stride]))

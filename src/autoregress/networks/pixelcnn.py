@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoregress.families import family
+from autoregress.networks.channels import Channels
 from autoregress.networks.pixel import PixelModel, ResidualNetwork
 from autoregress.networks.raster import (
     Apply,
@@ -17,9 +19,11 @@ from autoregress.networks.raster import (
     Conditioning,
     Sizes,
     part,
+    spans,
 )
 
 
+@family
 class PixelCNN(PixelModel):
     """Masked convolutions (van den Oord et al., 2016a, section 3.5 and table 1).
 
@@ -31,12 +35,12 @@ class PixelCNN(PixelModel):
     """
 
     def _network(
-        self, sizes: Sizes, levels: int, *, layers: int, features: int, **settings: Any
+        self, sizes: Sizes, channels: Channels, *, layers: int, features: int, **settings: Any
     ) -> ResidualNetwork:
         stream = sizes.groups(2 * features)
         return ResidualNetwork(
             sizes,
-            levels,
+            channels,
             [Block(sizes, features) for _ in range(layers)],
             CausalConv(sizes, sizes.inputs, stream, above=3, reach=3),
             features=features,
@@ -59,6 +63,7 @@ class Block(nn.Module):
         return apply(self.conv, h.relu()).relu()
 
 
+@family
 class GatedPixelCNN(PixelModel):
     """A vertical and a horizontal stack of gated convolutions (van den Oord et al., 2016b).
 
@@ -68,11 +73,11 @@ class GatedPixelCNN(PixelModel):
     """
 
     def _network(
-        self, sizes: Sizes, levels: int, *, layers: int, features: int, **settings: Any
+        self, sizes: Sizes, channels: Channels, *, layers: int, features: int, **settings: Any
     ) -> GatedNetwork:
         return GatedNetwork(
             sizes,
-            levels,
+            channels,
             [GatedLayer(sizes, features) for _ in range(layers)],
             CausalConv(sizes, sizes.inputs, sizes.groups(features), reach=3),
             features=features,
@@ -103,9 +108,14 @@ class GatedNetwork(ResidualNetwork):
     """The horizontal stack, a residual network, and beside it the vertical one."""
 
     def __init__(
-        self, sizes: Sizes, levels: int, layers: list[GatedLayer], *args: Any, **settings: Any
+        self,
+        sizes: Sizes,
+        channels: Channels,
+        layers: list[GatedLayer],
+        *args: Any,
+        **settings: Any,
     ) -> None:
-        super().__init__(sizes, levels, layers, *args, **settings)
+        super().__init__(sizes, channels, layers, *args, **settings)
         self.vertical = VerticalStack(sizes, settings["features"], len(layers))
 
     @property
@@ -123,7 +133,7 @@ class VerticalStack(Causal):
 
     def __init__(self, sizes: Sizes, features: int, layers: int) -> None:
         super().__init__()
-        self.spans = sizes.spans(features)
+        self.spans, self.places = sizes.spans(features), spans(sizes.inputs)
         self.entry = nn.Conv2d(len(sizes.inputs), features, (3, 7))
         self.convs = nn.ModuleList(nn.Conv2d(features, 2 * features, (2, 3)) for _ in range(layers))
         self.conditioning = nn.ModuleList(Conditioning(sizes, 2 * features) for _ in range(layers))
@@ -155,6 +165,7 @@ class VerticalSteps:
 
     def __init__(self, stack: VerticalStack, batch: int, width: int, condition: Condition) -> None:
         self.stack = stack
+        self.places = stack.places
         weight = stack.entry.weight
         features, inputs = weight.shape[:2]
         # Three rows of pixels and the own one, and of each layer's inputs one and the own one.
@@ -182,7 +193,7 @@ class VerticalSteps:
             v = gate(sums)
 
     def put(self, column: int, group: int, x: Tensor) -> None:
-        self.pixels[:, -1, column + 3, group] = x[:, 0]
+        self.pixels[:, -1, column + 3, self.places[group]] = x
 
     def feed(self, column: int, group: int, x: Tensor) -> list[Tensor]:
         self.put(column, group, x)

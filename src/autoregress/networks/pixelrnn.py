@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoregress.families import family
+from autoregress.networks.channels import Channels
 from autoregress.networks.pixel import PixelModel, ResidualNetwork
 from autoregress.networks.raster import Apply, Causal, CausalConv, Condition, Sizes, part
 
 
+@family
 class RowLSTM(PixelModel):
     """An LSTM that takes a row at a time (van den Oord et al., 2016a, section 3.1).
 
@@ -22,10 +25,11 @@ class RowLSTM(PixelModel):
     convolution, for the whole map at once). A masked 7×7 convolution comes first.
     """
 
-    def _network(self, sizes: Sizes, levels: int, **settings: Any) -> ResidualNetwork:
-        return _network(sizes, levels, RowCell, maps=1, reach=1, **settings)
+    def _network(self, sizes: Sizes, channels: Channels, **settings: Any) -> ResidualNetwork:
+        return _network(sizes, channels, RowCell, maps=1, reach=1, **settings)
 
 
+@family
 class DiagonalBiLSTM(PixelModel):
     """LSTMs along the diagonals, from either side (van den Oord et al., 2016a, section 3.2).
 
@@ -36,13 +40,13 @@ class DiagonalBiLSTM(PixelModel):
     above, and only the 7×7 shows it to those at most three to its left.
     """
 
-    def _network(self, sizes: Sizes, levels: int, **settings: Any) -> ResidualNetwork:
-        return _network(sizes, levels, DiagonalCell, maps=2, reach=0, **settings)
+    def _network(self, sizes: Sizes, channels: Channels, **settings: Any) -> ResidualNetwork:
+        return _network(sizes, channels, DiagonalCell, maps=2, reach=0, **settings)
 
 
 def _network(
     sizes: Sizes,
-    levels: int,
+    channels: Channels,
     cell: Callable[[Sizes, int], Cell],
     *,
     maps: int,
@@ -61,7 +65,7 @@ def _network(
     ]
     entry = CausalConv(sizes, sizes.inputs, source, above=3, reach=3)
     return ResidualNetwork(
-        sizes, levels, made, entry, features=features, stream=2 * features, **settings
+        sizes, channels, made, entry, features=features, stream=2 * features, **settings
     )
 
 

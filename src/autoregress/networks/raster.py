@@ -1,8 +1,9 @@
 """Layers over the pixels of an image in raster order, and the machine that runs their two faces.
 
-Maps have their features last, (N, H, W, features). Features belong to groups, one for each channel
-of a pixel: those of group g see every pixel before theirs, and of their own pixel the channels
-before g (van den Oord et al., 2016a, section 3.4). A network is written once, as a text over
+Maps have their features last, (N, H, W, features). Features belong to groups: one for each channel
+of a pixel, of which those of group g see every pixel before theirs, and of their own pixel the
+channels before g (van den Oord et al., 2016a, section 3.4); or a single one, which sees of its own
+pixel nothing. A network is written once, as a text over
 :class:`Causal` modules; ``parallel`` runs it on all pixels at once, and :class:`Incremental` on one
 group of one pixel after another, each module keeping what it will need again.
 """
@@ -39,12 +40,14 @@ class Sizes:
     """What all modules of a network share.
 
     Attributes:
-        channels: groups of features.
+        count: number of groups of features.
+        encoded: numbers that each group brings to an encoded pixel.
         context: length of the conditioning vector of an image, 0 for none.
         map: length of that of a pixel, 0 for none.
     """
 
-    channels: int
+    count: int
+    encoded: int = 1
     context: int = 0
     map: int = 0
 
@@ -54,20 +57,20 @@ class Sizes:
         Several parts, such as the gates of an LSTM, have the same groups one after the other.
         """
         numbers = torch.arange(features, device="cpu")
-        return (numbers * self.channels // features).repeat(parts)
+        return (numbers * self.count // features).repeat(parts)
 
     def spans(self, features: int) -> list[slice]:
         """Where the features of each group are."""
-        ends = self.groups(features).bincount().cumsum(0).tolist()
-        return [slice(a, b) for a, b in pairwise([0, *ends])]
+        return spans(self.groups(features))
 
     @property
     def inputs(self) -> Tensor:
-        """The groups of an encoded pixel: a constant, and its channels.
+        """The groups of an encoded pixel: a constant, and what each group brings.
 
-        The first mask is strict (the paper's mask A): channel c counts as of group c + 1.
+        The first mask is strict (the paper's mask A): what group g brings counts as of g + 1.
         """
-        return torch.arange(self.channels + 1, device="cpu")
+        brought = torch.arange(1, self.count + 1, device="cpu").repeat_interleave(self.encoded)
+        return F.pad(brought, (1, 0))
 
 
 class Steps(Protocol):
@@ -187,7 +190,7 @@ class CausalConv(Causal):
         conditioned: bool = False,
     ) -> None:
         super().__init__()
-        self.channels, self.rows, self.reach = sizes.channels, above, reach
+        self.count, self.rows, self.reach = sizes.count, above, reach
         self.masked = not bool((sources <= targets[:, None]).all())
         n, m = len(targets), len(sources)
         # A tap for every pixel in view; (n, m, rows, columns).
@@ -199,12 +202,12 @@ class CausalConv(Causal):
         self.register_buffer("sources", sources.to(self.bias.device), persistent=False)
         self.register_buffer("targets", targets.to(self.bias.device), persistent=False)
         # The outputs of each group are sizes[group] of ``by_group``, one group after another, and
-        # its inputs lie side by side, up to ends[group].
+        # its inputs lie side by side, at places[group].
         self.by_group: Tensor
         by_group = targets.argsort(stable=True).to(self.bias.device)
         self.register_buffer("by_group", by_group, persistent=False)
-        self.sizes = targets.bincount(minlength=self.channels).tolist()
-        self.ends = sources.bincount(minlength=self.channels + 1).cumsum(0).tolist()
+        self.sizes = targets.bincount(minlength=sizes.count).tolist()
+        self.places = spans(sources, sizes.count + 1)
         self.conditioning = Conditioning(sizes, n) if conditioned else None
         # As torch's own, by the taps that there are. He's learn faster at first and end higher.
         bound = 1 / math.sqrt(m * (above * (2 * reach + 1) + reach + 1))
@@ -247,10 +250,10 @@ class ConvSteps:
         padded = width + 2 * conv.reach
         self.inputs = conv.bias.new_zeros(batch, conv.rows + 1, padded, len(conv.sources))
         own = conv.own_weights()[:, :, 0].transpose(1, 2)  # (outputs, reach + 1, inputs)
-        self.places = [slice(a, b) for a, b in pairwise([0, *conv.ends])]
+        self.places = conv.places
         self.targets = conv.by_group.split(conv.sizes)
         # Groups of the own pixel that are not yet known are the last inputs in view.
-        self.seen = [conv.reach * len(conv.sources) + end for end in conv.ends]
+        self.seen = [conv.reach * len(conv.sources) + place.stop for place in conv.places]
         self.weights = [
             own[target].flatten(1)[:, :seen].T.contiguous()
             for target, seen in zip(self.targets, self.seen, strict=False)
@@ -279,6 +282,12 @@ class ConvSteps:
         seen = self.inputs[:, -1, column : column + self.reach + 1].flatten(1)
         seen = seen[:, : self.seen[group]]
         return torch.addmm(self.sums[group][column], seen, self.weights[group])
+
+
+def spans(groups: Tensor, count: int = 0) -> list[slice]:
+    """Where the features of each group are, which lie side by side; of ``count`` groups or more."""
+    ends = groups.bincount(minlength=count).cumsum(0).tolist()
+    return [slice(a, b) for a, b in pairwise([0, *ends])]
 
 
 def part(x: Tensor, span: slice, parts: int) -> Tensor:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import av
 import numpy as np
-from av.video.stream import VideoStream
 from PIL import Image
 from torch import Tensor
 
+from autoregress.data.formats.ffmpeg import pyav
 from autoregress.data.formats.images import MID_GREY, brightness, columns_of_grid, grid
 from autoregress.symbols import Symbols
 
@@ -18,7 +16,7 @@ WIDEST = 512
 COLOURS = 256
 
 
-def write_mkv(path: Path, x: Tensor, symbols: int | Sequence[int], *, rate: int = 10) -> list[Path]:
+def write_mkv(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> list[Path]:
     """Writes clips without loss (FFV1), each to a file: ``path``, or several to name-000.mkv, ….
 
     Symbol s of K is the brightness ⌊255 s / (K - 1)⌉, or the nearest to it that is read back as
@@ -31,7 +29,7 @@ def write_mkv(path: Path, x: Tensor, symbols: int | Sequence[int], *, rate: int 
     Returns:
         the files written.
     """
-    films = _shown(x, symbols)
+    films = _as_films(x, symbols)
     digits = max(3, len(str(len(films) - 1)))
     paths = [path.with_stem(f"{path.stem}-{n:0{digits}}") for n in range(len(films))]
     paths = [path] if len(films) == 1 else paths
@@ -42,35 +40,35 @@ def write_mkv(path: Path, x: Tensor, symbols: int | Sequence[int], *, rate: int 
     return paths
 
 
-def write_mp4(path: Path, x: Tensor, symbols: int | Sequence[int], *, rate: int = 10) -> None:
+def write_mp4(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> None:
     """Writes clips (N, T, C, H, W) side by side as one film (H.264, with loss), enlarged."""
-    films = _shown(x, symbols)
-    sheets = _sheets(films.repeat(3 // films.shape[-1], -1), MID_GREY)
+    films = _as_films(x, symbols)
+    sheets = _side_by_side(films.repeat(3 // films.shape[-1], -1), MID_GREY)
     even = [(0, size % 2) for size in sheets.shape[1:3]]  # H.264 halves the colours' resolution
     sheets = np.pad(sheets, [(0, 0), *even, (0, 0)], mode="edge")
     _encode(path, sheets, "mp4", "libx264", "yuv420p", rate, {"crf": "12"})
 
 
-def write_gif(path: Path, x: Tensor, symbols: int | Sequence[int], *, rate: int = 10) -> None:
+def write_gif(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> None:
     """Writes clips (N, T, C, H, W) side by side as one endless animation, enlarged.
 
     Greys are exact, and so are colours if there are no more than 256 of them; else they share the
     256 that fit best. Frames that do not differ become one that stays for longer.
     """
-    films = _shown(x, symbols)
+    films = _as_films(x, symbols)
     if films.shape[-1] == 1:
         palette, index, line = np.arange(256, dtype=np.uint8)[:, None].repeat(3, 1), films, MID_GREY
     else:
         palette, index = _palette(films)
         line = int(np.abs(palette.astype(int) - MID_GREY).sum(1).argmin())
-    images = [Image.fromarray(sheet[:, :, 0]) for sheet in _sheets(index, line)]
+    images = [Image.fromarray(sheet[:, :, 0]) for sheet in _side_by_side(index, line)]
     for image in images:
         image.putpalette(palette.tobytes())
     time = round(100 / rate) * 10  # a GIF counts hundredths of a second
     images[0].save(path, "gif", save_all=True, append_images=images[1:], duration=time, loop=0)
 
 
-def _shown(x: Tensor, symbols: int | Sequence[int]) -> np.ndarray:
+def _as_films(x: Tensor, symbols: Symbols) -> np.ndarray:
     """Brightness of clips, uint8 (N, T, H, W, C)."""
     if x.dim() != 5 or x.shape[2] not in (1, 3):
         raise ValueError(
@@ -79,15 +77,15 @@ def _shown(x: Tensor, symbols: int | Sequence[int]) -> np.ndarray:
         )
     if len(x) == 0:
         raise ValueError("there are no clips to show")
-    levels = np.array(Symbols(x.shape[1:], symbols).levels)
+    levels = np.array(symbols.levels)
     s = x.flatten(1).cpu().numpy().astype(np.int64)
     least = -(-256 * s // levels)  # the least value that is read as s
     most = -(-256 * (s + 1) // levels) - 1
-    values = brightness(x, symbols, None).clip(least, most).astype(np.uint8)
+    values = brightness(x, symbols).clip(least, most).astype(np.uint8)
     return values.reshape(x.shape).transpose(0, 1, 3, 4, 2)
 
 
-def _sheets(films: np.ndarray, line: int) -> np.ndarray:
+def _side_by_side(films: np.ndarray, line: int) -> np.ndarray:
     """Films (N, T, H, W, C) as one, in a grid: (T, H', W', C)."""
     n, _, height, width, _ = films.shape
     across = columns_of_grid(n, height, width)
@@ -120,9 +118,9 @@ def _encode(
     rate: int,
     options: dict[str, str],
 ) -> None:
+    av = pyav()
     with av.open(path, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, options=options)
-        assert isinstance(stream, VideoStream)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pixel_format
         for values in frames:

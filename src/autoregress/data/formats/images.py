@@ -5,27 +5,32 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from autoregress.data.source import Data
+from autoregress.data.conditions import from_labels
+from autoregress.data.formats.format import Extra, Format, Request, one_number
+from autoregress.data.formats.pixels import (
+    SUFFIXES,
+    check_size,
+    files_below,
+    pixels,
+    reduce_levels,
+)
+from autoregress.data.source import Source, hash_files
 from autoregress.symbols import Columns, Symbols
 
-SUFFIXES = {
-    *(".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm"),
-    *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
-}
 MID_GREY = 128
 WIDEST = 1000
 
 
-class ImageFolder:
+class ImageFolder(Source):
     """The images below a folder, in the order of their paths, or one file, read as they are needed.
 
     Transparency is laid over white; of an animation the first frame counts. A value v of 0…255
@@ -37,32 +42,34 @@ class ImageFolder:
             resampled (Lanczos). None: all must have one size already.
         grey: C = 1 instead of 3. None: grey if every image is.
         levels: 2 to 256.
-
-    Attributes:
-        event_shape: (C, H, W).
-        symbols: the number of levels.
+        condition: "folder": the folder's own folders are classes, which their images are
+            conditioned on.
+        labels: the names of these classes, of a trained model; by default those that there are.
 
     Raises:
         ValueError: no images, a damaged one, more than 8 bits, or several sizes; it names them.
     """
 
-    columns = None  # as tables have
-
     def __init__(
         self,
-        path: Path,
+        path: str | Path,
         *,
         size: tuple[int, int] | None = None,
         grey: bool | None = None,
         levels: int = 256,
+        condition: str | None = None,
+        labels: Sequence[str] | None = None,
     ) -> None:
         check_size(size, levels)
+        path = Path(path)
+        if not path.exists():
+            raise ValueError(f"no such file or folder: {path}")
         self._paths = [path] if path.is_file() else files_below(path, SUFFIXES)
         if not self._paths:
             raise ValueError(f"{path} holds no images ({' '.join(sorted(SUFFIXES))})")
         modes, sizes = set[str](), list[tuple[int, int]]()
         for name in self._paths:
-            with _opened(name) as image:
+            with _open_image(name) as image:
                 modes.add(image.mode)
                 sizes.append((image.height, image.width))
         for name, other in zip(self._paths, sizes, strict=True):
@@ -73,60 +80,84 @@ class ImageFolder:
                 )
         if grey is None:
             grey = modes <= {"1", "L"}
-        self.event_shape = (1 if grey else 3, *(size or sizes[0]))
-        self.symbols = levels
-        self._size = size
+        context, labels = _classes(path, self._paths, condition, labels)
+        shape = (1 if grey else 3, *(size or sizes[0]))
+        super().__init__(shape, levels, context=context, labels=labels)
+        self._size, self._levels = size, levels
+
+    @property
+    def digest(self) -> str:
+        """Tells these images, in this order, from others: a hash of their files."""
+        return hash_files(self._paths, self.event_shape, self.levels)
 
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """The images of an index (batch,) of integers: uint8 (batch, C, H, W)."""
+    def _rows(self, index: Tensor) -> Tensor:
         x = np.empty((len(index), *self.event_shape), np.uint8)
         for values, i in zip(x, index.tolist(), strict=True):
-            with _opened(self._paths[i]) as image:
+            with _open_image(self._paths[i]) as image:
                 values[:] = pixels(image, grey=len(values) == 1, size=self._size)
-        return torch.from_numpy(reduce_levels(x, self.symbols))
-
-    def data(self) -> Data:
-        """All images, in memory."""
-        return Data(self[torch.arange(len(self))], self.symbols)
+        return torch.from_numpy(reduce_levels(x, self._levels))
 
 
-def check_size(size: tuple[int, int] | None, levels: int) -> None:
-    """Raises ValueError for a size or a number of levels that no image can have."""
-    if not 2 <= levels <= 256:
-        raise ValueError(f"images have 2 to 256 levels, not {levels}")
-    if size is not None and min(size) < 1:
-        raise ValueError(f"an image's size is (height, width), at least 1 by 1, not {size}")
+class Images(Format):
+    """An image, or a folder that nothing says is of anything else, see :class:`ImageFolder`."""
+
+    holds_what = "images"
+    names = "images and folders of them"
+    takes = frozenset({"levels", "size", "grey", "condition"})
+    writes = (".png",)
+
+    def holds(self, path: Path, *, clips: bool) -> bool:
+        return path.is_dir() or (path.suffix.lower() in SUFFIXES and path.is_file())
+
+    def open(self, path: Path, request: Request) -> Source:
+        reading = request.of_shape(3)
+        return ImageFolder(
+            path,
+            size=reading.size,
+            grey=reading.grey,
+            levels=one_number(reading.levels, path),
+            condition=reading.condition,
+            labels=request.labels,
+        )
+
+    def write(
+        self,
+        path: Path,
+        x: Tensor,
+        symbols: Symbols,
+        *,
+        known: Tensor | None = None,
+        extra: Extra | None = None,
+        rate: int = 10,
+    ) -> list[Path]:
+        picture(x, symbols.levels, symbols.columns).save(path, format="png")
+        return [path]
 
 
-def files_below(folder: Path, suffixes: Set[str]) -> list[Path]:
-    """The files below a folder with one of these suffixes, hidden ones apart, in order."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
-    )
+FORMAT = Images()
 
 
-def pixels(image: Image.Image, *, grey: bool, size: tuple[int, int] | None = None) -> np.ndarray:
-    """An image as (C, H, W) uint8, brought to a size as :class:`ImageFolder` says."""
-    flat = _opaque(image).convert("L" if grey else "RGB")
-    if size not in (None, (flat.height, flat.width)):
-        flat = ImageOps.fit(flat, (size[1], size[0]), Image.Resampling.LANCZOS)
-    values = np.asarray(flat)
-    return values[None] if grey else values.transpose(2, 0, 1)
-
-
-def reduce_levels(x: np.ndarray, levels: int) -> np.ndarray:
-    """The symbols ⌊v · levels / 256⌋ of values v uint8."""
-    return x if levels == 256 else (x.astype(np.uint16) * levels // 256).astype(np.uint8)
+def _classes(
+    root: Path, paths: Sequence[Path], condition: str | None, labels: Sequence[str] | None
+) -> tuple[Tensor | None, Sequence[str] | None]:
+    """The class of each image as its context, and the names of the classes."""
+    if condition is None:
+        return None, None
+    if condition != "folder":
+        raise ValueError(f"{root}: images are conditioned on their folder, not on {condition!r}")
+    inside = [path.relative_to(root).parts for path in paths]
+    for path, parts in zip(paths, inside, strict=True):
+        if len(parts) < 2:
+            raise ValueError(f"{path} is in no folder of a class, as {root}/CLASS/{path.name} is")
+    return from_labels([parts[0] for parts in inside], labels, str(root))
 
 
 def picture(
     x: Tensor,
-    symbols: int | Sequence[int],
+    levels: int | Sequence[int],
     columns: Columns | None = None,
     *,
     scale: int | None = None,
@@ -141,7 +172,7 @@ def picture(
     Args:
         x: (N, C, H, W) with C = 1 or 3, (N, H, W), (N, D) with D a square, or clips
             (N, T, C, H, W).
-        symbols: number of levels of every dimension, or one number for each.
+        levels: number of levels of every dimension, or one number for each.
         scale: every pixel becomes scale × scale; None: what makes the grid up to 1000 wide.
 
     Raises:
@@ -152,7 +183,11 @@ def picture(
     shape = channels, height, width = _as_image(event[1:] if len(event) == 4 else event)
     if len(x) == 0:
         raise ValueError("there are no images to show")
-    images = brightness(x, symbols, columns).reshape(-1, *shape).transpose(0, 2, 3, 1)
+    images = (
+        brightness(x, Symbols(x.shape[1:], levels, columns))
+        .reshape(-1, *shape)
+        .transpose(0, 2, 3, 1)
+    )
     across = frames if len(event) == 4 else columns_of_grid(len(x), height, width)
     if scale is None:
         scale = max(1, WIDEST // max(across * width, -(-len(images) // across) * height))
@@ -163,12 +198,12 @@ def picture(
 
 
 def columns_of_grid(count: int, height: int, width: int) -> int:
-    """How many images lie side by side in a grid that is nearly square."""
+    """The number of images side by side in a grid that is nearly square."""
     return min(count, math.ceil(math.sqrt(count * height / width)))
 
 
 def grid(images: np.ndarray, across: int, scale: int, line: int = MID_GREY) -> np.ndarray:
-    """Images (N, H, W, C), each pixel scale × scale, in rows of so many, parted by lines."""
+    """Images (N, H, W, C), each pixel scale × scale, ``across`` in a row, parted by lines."""
     images = images.repeat(scale, 1).repeat(scale, 2)
     n, height, width, channels = images.shape
     down = -(-n // across)
@@ -181,7 +216,7 @@ def grid(images: np.ndarray, across: int, scale: int, line: int = MID_GREY) -> n
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _open_image(path: Path) -> Iterator[Image.Image]:
     """An open image; what goes wrong in reading it becomes one sentence."""
     damaged = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
     try:
@@ -192,13 +227,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except (*damaged, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    if not {"A", "a"} & set(image.getbands()) and "transparency" not in image.info:
-        return image
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image.convert("RGBA"))
 
 
 def _as_image(event: tuple[int, ...]) -> tuple[int, int, int]:
@@ -216,13 +244,13 @@ def _as_image(event: tuple[int, ...]) -> tuple[int, int, int]:
     )
 
 
-def brightness(x: Tensor, symbols: int | Sequence[int], columns: Columns | None) -> np.ndarray:
+def brightness(x: Tensor, symbols: Symbols) -> np.ndarray:
     """(N, D) uint8, black to white."""
-    space = Symbols(x.shape[1:], symbols, columns)
-    space.check(x)
+    symbols.check(x)
+    columns = symbols.columns
     flat = x.flatten(1).long().cpu().numpy()
     if columns is None:
-        return np.rint(255 * flat / (np.array(space.levels) - 1)).astype(np.uint8)
+        return np.rint(255 * flat / (np.array(symbols.levels) - 1)).astype(np.uint8)
     try:
         numbers = [[int(label) for label in labels] or [0] for labels in columns.labels]
     except ValueError:

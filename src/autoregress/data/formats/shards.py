@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -33,21 +32,28 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from autoregress.data.formats.tables import MAX_CATEGORIES
-from autoregress.data.prefetch import ahead
-from autoregress.data.source import Data, Source
-from autoregress.disk import make_folder, read_json, unreadable, write_json
+from autoregress.data.formats.format import Format, Request
+from autoregress.data.prefetch import read_ahead
+from autoregress.data.reading import Reading
+from autoregress.data.source import (
+    BLOCK,
+    Source,
+    begin_hash,
+    description,
+    stored,
+    stored_as,
+)
+from autoregress.disk import make_folder, read_json, unreadable, write_file, write_json
 from autoregress.symbols import Columns, Symbols
 
 INDEX = "shards.json"
 # There from the first shard on until the index is: who finds no index knows what happened.
 UNFINISHED = "shards.unfinished"
-FORMAT = "autoregress shards 1"
+VERSION = "autoregress shards 1"
 MEGABYTES = 256
-BLOCK = 2**23  # bytes that are read, and hashed, at once
 
 
-class Shards:
+class Shards(Source):
     """A split of a folder of shards: what ``fit`` and ``evaluate`` take.
 
     Memory holds no more than the examples asked for, and nothing is read but their bytes.
@@ -56,16 +62,11 @@ class Shards:
         path: the folder; ``folder:name`` is the split of that name.
         split: "train", "valid" or "test", or None for the only one that there is.
 
-    Attributes:
-        event_shape: the shape of one example.
-        symbols: the number of levels of every dimension, or one number for each.
-        columns: names and labels, when an example is a row of a table.
-        digest: tells these examples, in this order, from others, however they are cut into
-            shards; it was made of their content when they were written.
-
     Raises:
         ValueError: no such folder or split, or one that is not whole.
     """
+
+    streamed = True
 
     def __init__(self, path: str | Path, split: str | None = None) -> None:
         self._folder, key = _address(path)
@@ -73,18 +74,21 @@ class Shards:
         try:
             splits = index["splits"]
             self._split = _choose(self._folder, list(splits), key, split)
-            self._kind = _kind(index)
-            self.digest = splits[self._split]["sha256"]
+            symbols, labels = _symbols(index), index.get("labels")
+            self._digest = splits[self._split]["sha256"]
             self._shards = splits[self._split]["shards"]
-            counts = [shard["demo"] for shard in self._shards]
+            self._conditions = splits[self._split].get("context")
+            counts = [shard["examples"] for shard in self._shards]
             sizes = [shard["bytes"] for shard in self._shards]
         except (KeyError, TypeError) as error:
             raise ValueError(f"{self._folder / INDEX} is damaged: {error!r}") from error
-        self.event_shape, self.columns = self._kind.event_shape, self._kind.columns
-        self.symbols = self._kind.levels[0] if self._kind.uniform else self._kind.levels
-        self._dtype = _dtype(self._kind)
-        self._row = self._dtype.itemsize * self._kind.dims
         self._starts = np.cumsum([0, *counts])
+        context = None
+        if self._conditions is not None:
+            context = _read_context(self._context_path, len(self))
+        super().__init__(symbols.event_shape, symbols.levels, symbols.columns, context, labels)
+        self._dtype = stored_as(symbols)
+        self._row = self._dtype.itemsize * symbols.dims
         self._heads = [size - n * self._row for n, size in zip(counts, sizes, strict=True)]
         for n, size in enumerate(sizes):
             path = self._path(n)
@@ -95,20 +99,19 @@ class Shards:
             if found != size:
                 raise ValueError(f"{path} is damaged: it has {found} bytes and had {size}")
 
+    @property
+    def digest(self) -> str:
+        """Tells these symbols, in this order, from others, however they are cut into shards.
+
+        It was made of their content when they were written; :meth:`verify` says if that is so yet.
+        """
+        return self._digest
+
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """The examples of an index (batch,) of integers: (batch, *event_shape), uint8 or int64.
-
-        Raises:
-            IndexError: as for a tensor; −1 is the last example.
-            ValueError: a shard has become shorter.
-        """
+    def _rows(self, index: Tensor) -> Tensor:
         rows = index.numpy()
-        if len(rows) and not -len(self) <= rows.min() <= rows.max() < len(self):
-            raise IndexError(f"an index is out of range for {len(self)} examples")
-        rows = np.where(rows < 0, rows + len(self), rows)
         content = np.empty((len(rows), self._row), np.uint8)
         order = rows.argsort(kind="stable")
         shards = np.searchsorted(self._starts, rows[order], side="right") - 1
@@ -138,72 +141,88 @@ class Shards:
     def _path(self, shard: int) -> Path:
         return _path(self._folder / self._split, shard)
 
-    def data(self) -> Data:
-        """All examples, in memory."""
-        return Data(self[torch.arange(len(self))], self.symbols, self.columns)
-
-    def require(
-        self,
-        *,
-        frames: int | None = None,
-        size: tuple[int, int] | None = None,
-        grey: bool | None = None,
-        levels: int | Sequence[int] | None = None,
-        stride: int = 1,
-        step: int | None = None,
-        labels_from: Sequence[str | Path] = (),
-        max_categories: int = MAX_CATEGORIES,
-    ) -> None:
-        """Raises ValueError unless the examples are as those of a file or a folder read so."""
-        if (stride, step) != (1, None):
-            raise ValueError(f"{self._folder} holds clips that were cut when they were prepared")
-        if labels_from or max_categories != MAX_CATEGORIES:
-            raise ValueError(
-                f"{self._folder} has the labels that it was prepared with; labels_from and "
-                "max_categories are for tables, as autoregress prepare reads them"
-            )
-        if levels is not None:
-            levels = Symbols(self.event_shape, levels).compact
-        shape = self.event_shape
-        image = shape[-3:] if len(shape) in (3, 4) else None
-        found = {
-            "frames": shape[0] if len(shape) == 4 else None,
-            "size": image and image[1:],
-            "grey": image and image[0] == 1,
-            "levels": self._kind.compact,
-        }
-        wanted = {"frames": frames, "size": size, "grey": grey, "levels": levels}
-        for name, value in wanted.items():
-            if value is not None and value != found[name]:
-                raise ValueError(
-                    f"{self._folder} was prepared with {name} {found[name]}, not {value}; prepare "
-                    "other shards for that"
-                )
+    @property
+    def _context_path(self) -> Path:
+        return _context_path(self._folder / self._split)
 
     def verify(self) -> None:
-        """Reads everything; raises ValueError if a shard is not what was written."""
-        for n, shard in enumerate(self._shards):
-            with self._path(n).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != shard["sha256"]:
-                    raise ValueError(
-                        f"{self._path(n)} is damaged: its content is not what was written"
-                    )
+        """Reads everything; raises ValueError if a file is not what was written."""
+        written = {self._path(n): shard["sha256"] for n, shard in enumerate(self._shards)}
+        if self._conditions is not None:
+            written[self._context_path] = self._conditions
+        for path, digest in written.items():
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    raise ValueError(f"{path} is damaged: its content is not what was written")
 
 
-def holds_shards(path: str | Path) -> bool:
-    """Whether a path is a folder of shards, or ``folder:name``, be it whole or not."""
-    folder, _ = _address(path)
-    return (folder / INDEX).is_file() or (folder / UNFINISHED).is_file()
+class PreparedShards(Format):
+    """A folder of shards, ``folder:name`` being one split of it; see :class:`Shards`."""
+
+    holds_what = "prepared shards"
+    names = "prepared shards"
+    takes = frozenset({"levels", "size", "grey", "frames"})
+
+    def holds(self, path: Path, *, clips: bool) -> bool:
+        folder, _ = _address(path)
+        return (folder / INDEX).is_file() or (folder / UNFINISHED).is_file()
+
+    def open(self, path: Path, request: Request) -> Source:
+        shards = Shards(path, request.split)
+        own, like = shards.symbols, request.like
+        if like is None:
+            _check_prepared_so(path, own, request.reading)
+            return shards
+        if own.event_shape != like.event_shape:
+            raise ValueError(
+                f"{path} holds examples {own.event_shape}; this model takes {like.event_shape}"
+            )
+        if own.levels != like.levels:
+            both = [s.compact if s.uniform else "different ones" for s in (own, like)]
+            raise ValueError(
+                f"{path} was prepared with levels {both[0]}; this model takes {both[1]}"
+            )
+        if own.columns != like.columns:
+            raise ValueError(f"{path} was prepared with other labels than the model's")
+        if request.labels is not None and shards.labels not in (None, request.labels):
+            raise ValueError(f"{path} was prepared with other conditions than the model's")
+        return shards
+
+    def splits(self, path: Path) -> Sequence[str]:
+        folder, key = _address(path)
+        return () if key is not None else list(read_index(folder)["splits"])
 
 
-def holds_part(path: str | Path, split: str) -> bool:
-    """Whether a path is a folder of shards that has a split of that name."""
-    folder, key = _address(path)
-    return key is None and holds_shards(folder) and split in read_index(folder)["splits"]
+FORMAT = PreparedShards()
+
+
+def _check_prepared_so(path: Path, symbols: Symbols, reading: Reading) -> None:
+    """Raises ValueError unless the examples are as those of a file or a folder read so."""
+    shape = symbols.event_shape
+    image = shape[-3:] if len(shape) in (3, 4) else None
+    levels = reading.levels
+    found = {
+        "frames": shape[0] if len(shape) == 4 else None,
+        "size": image and image[1:],
+        "grey": image and image[0] == 1,
+        "levels": symbols.compact,
+    }
+    wanted = {
+        "frames": reading.frames,
+        "size": reading.size,
+        "grey": reading.grey,
+        "levels": None if levels is None else Symbols(shape, levels).compact,
+    }
+    for name, value in wanted.items():
+        if value is not None and value != found[name]:
+            raise ValueError(
+                f"{path} was prepared with {name} {found[name]}, not {value}; prepare other shards "
+                "for that"
+            )
 
 
 def check_prepared(folder: Path, made_of: Mapping[str, Any]) -> dict[str, int]:
-    """How many examples there are of each split, once all have been read and found whole.
+    """The number of examples of each split, once all have been read and found whole.
 
     Raises:
         ValueError: one is not, or the shards were made of something else.
@@ -235,7 +254,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     if not path.exists() and (folder / UNFINISHED).exists():
         raise ValueError(f"{folder} was not prepared to the end; the same command does it anew")
     index = read_json(path)
-    if not isinstance(index, dict) or index.get("format") != FORMAT:
+    if not isinstance(index, dict) or index.get("format") != VERSION:
         raise ValueError(f"{path} is not the index of shards that this version can read")
     return index
 
@@ -256,7 +275,8 @@ def write_shards(
 
     Args:
         folder: is made if need be; else it is empty, or was not finished.
-        splits: examples by name, such as train and valid, all of one kind.
+        splits: examples by name, such as train and valid, all of one kind; what they are
+            conditioned on is kept with them.
         megabytes: about the size of a shard.
         workers: threads that read; what is written does not depend on it.
         notes: what else the index is to say, as JSON.
@@ -283,7 +303,14 @@ def write_shards(
                 workers=workers,
                 advance=partial(progress.advance, task),
             )
-    index = {"format": FORMAT, **_description(symbols), "splits": written, **(notes or {})}
+    labels = next(iter(splits.values())).labels
+    index = {
+        "format": VERSION,
+        **description(symbols),
+        **({} if labels is None else {"labels": labels}),
+        "splits": written,
+        **(notes or {}),
+    }
     write_json(folder / INDEX, index)
     (folder / UNFINISHED).unlink()
 
@@ -298,14 +325,13 @@ def _write_split(
     advance: Callable[[int], None],
 ) -> dict[str, Any]:
     """Writes the shards of one split; returns what the index is to say of them."""
-    dtype = _dtype(symbols)
-    row = dtype.itemsize * symbols.dims
+    row = stored_as(symbols).itemsize * symbols.dims
     per_shard, per_block = max(1, int(megabytes * 2**20) // row), max(1, BLOCK // row)
     cuts = [rows.split(per_block) for rows in torch.arange(len(source)).split(per_shard)]
-    content = hashlib.sha256(json.dumps(_description(symbols)).encode())
+    content = begin_hash(symbols)
     shards: list[dict[str, Any]] = []
     # All blocks in one go, so that workers do not wait for one another where a shard ends.
-    with closing(ahead(source.__getitem__, chain(*cuts), workers=workers)) as examples:
+    with closing(read_ahead(source.__getitem__, chain(*cuts), workers=workers)) as examples:
         for n, cut in enumerate(cuts):
             count = sum(map(len, cut))
             with _path(stem, n).open("wb") as file:
@@ -314,7 +340,7 @@ def _write_split(
                 digest = hashlib.sha256(header)
                 for x in islice(examples, len(cut)):
                     symbols.check(x)
-                    block = np.ascontiguousarray(x.numpy(), dtype).data
+                    block = stored(x, symbols).data
                     file.write(block)
                     digest.update(block)
                     content.update(block)
@@ -323,24 +349,27 @@ def _write_split(
                 file.flush()
                 os.fsync(file.fileno())
             shards.append({"examples": count, "bytes": size, "sha256": digest.hexdigest()})
-    return {"sha256": content.hexdigest(), "shards": shards}
+    written = {"sha256": content.hexdigest(), "shards": shards}
+    if source.context is not None:
+        written["context"] = _write_context(_context_path(stem), source.context)
+    return written
 
 
 def _one_kind(splits: Mapping[str, Source]) -> Symbols:
     """The symbols of all splits; raises ValueError if there is something wrong with one."""
-    kinds = list[Symbols]()
+    kinds = list[tuple[Symbols, int, tuple[str, ...] | None]]()
     for name, source in splits.items():
         if not re.fullmatch(r"\w+", name):
             raise ValueError(f"the name of a split is letters and digits, not {name!r}")
         if len(source) == 0:
             raise ValueError(f"there are no {name} examples")
-        kinds.append(Symbols(source.event_shape, source.symbols, source.columns))
-        if _description(kinds[-1]) != _description(kinds[0]):
+        kinds.append((source.symbols, source.features, source.labels))
+        if description(source.symbols) != description(kinds[0][0]) or kinds[-1][1:] != kinds[0][1:]:
             raise ValueError(
                 f"the {name} examples {source.event_shape} are of another shape than those before, "
-                "or have other symbols"
+                "or have other levels or conditions"
             )
-    return kinds[0]
+    return kinds[0][0]
 
 
 def check_free(folder: Path) -> None:
@@ -359,26 +388,15 @@ def _begin(folder: Path) -> None:
 
 
 def _header(count: int, symbols: Symbols) -> bytes:
-    """Of the .npy file of so many examples."""
+    """The header of the .npy file of ``count`` examples."""
     header = io.BytesIO()
     shape = (count, *symbols.event_shape)
-    description = {"descr": _dtype(symbols).str, "fortran_order": False, "shape": shape}
+    description = {"descr": stored_as(symbols).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, description)
     return header.getvalue()
 
 
-def _description(symbols: Symbols) -> dict[str, Any]:
-    """What the index says of the examples, as JSON gives it back."""
-    columns = None if symbols.columns is None else vars(symbols.columns)
-    description = {
-        "event_shape": symbols.event_shape,
-        "symbols": symbols.compact,
-        "columns": columns,
-    }
-    return json.loads(json.dumps(description))
-
-
-def _kind(index: Mapping[str, Any]) -> Symbols:
+def _symbols(index: Mapping[str, Any]) -> Symbols:
     """The symbols that the index describes."""
     columns = index["columns"]
     if columns is not None:
@@ -387,15 +405,34 @@ def _kind(index: Mapping[str, Any]) -> Symbols:
     return Symbols(index["event_shape"], index["symbols"], columns)
 
 
-def _dtype(symbols: Symbols) -> np.dtype[Any]:
-    """The smallest unsigned integers that hold the symbols."""
-    most = max(symbols.levels)
-    return np.dtype("|u1" if most <= 2**8 else "<u2" if most <= 2**16 else "<u4")
-
-
 def _path(stem: Path, shard: int) -> Path:
     """The file of a shard of the split that its folder / name says."""
     return stem.with_name(f"{stem.name}-{shard:05}.npy")
+
+
+def _context_path(stem: Path) -> Path:
+    """The file of what the examples of a split are conditioned on."""
+    return stem.with_name(f"{stem.name}-context.npy")
+
+
+def _write_context(path: Path, context: Tensor) -> str:
+    """Writes what examples are conditioned on; returns the hash of the file."""
+    content = io.BytesIO()
+    np.save(content, context.cpu().numpy().astype(np.float32), allow_pickle=False)
+    write_file(path, content.getbuffer())
+    return hashlib.sha256(content.getbuffer()).hexdigest()
+
+
+def _read_context(path: Path, count: int) -> Tensor:
+    try:
+        context = torch.from_numpy(np.load(path, allow_pickle=False))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if context.dim() != 2 or len(context) != count:
+        raise ValueError(f"{path} is damaged: its shape is {tuple(context.shape)}")
+    return context
 
 
 def _address(path: str | Path) -> tuple[Path, str | None]:

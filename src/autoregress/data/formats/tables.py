@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,103 +13,102 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.data.source import Data
-from autoregress.symbols import Columns
+from autoregress.data.conditions import from_labels, in_order
+from autoregress.data.formats.format import Extra, Format, Request
+from autoregress.data.source import Data, Source
+from autoregress.symbols import Columns, Symbols
 
-MAX_CATEGORIES = 256
 MISSING = frozenset({"", "?", "nan", "NaN"})
 # "01" is a code and not the number 1, "1.0" is what a table with gaps makes of 1.
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})(\.0*)?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-def read_csv(
-    path: Path,
-    *,
-    symbols: int | tuple[int, ...] | None = None,
-    columns: Columns | None = None,
-    partial: bool = False,
-    max_categories: int = MAX_CATEGORIES,
-    labels_from: Sequence[str | Path] = (),
-) -> Data:
-    """The rows of a CSV file (UTF-8, commas): x (N, D), every column a category.
+class Tables(Format):
+    """A CSV file (UTF-8, commas): x (N, D), every column a category.
 
     The first row is the header, unless its cells are all numbers or missing: then the columns
     are called "0", "1", … Cells are compared as texts without the spaces around them.
 
     A column's labels are its distinct texts, in order. Whole numbers (1.0 is 1) are sorted as
     numbers, and those between the least and the greatest are labels too, unless that were more
-    than ``max_categories``; other numbers are sorted as numbers, all else as text.
+    than ``max_categories``; other numbers are sorted as numbers, all else as text. Labels of the
+    files ``labels_from``, which have the same columns, count too.
 
-    Args:
-        symbols: the cells are the symbols themselves, so many to each column: what a model
-            without columns reads.
-        columns: a trained model's names and labels; the header may hold them in any order.
-        partial: an empty cell, "?" or "nan" marks an unknown, which becomes symbol 0 and
-            known = False; otherwise it is refused.
-        max_categories: the most labels that a column may have.
-        labels_from: further files of the same columns whose labels count too; of no use where
-            ``symbols`` or ``columns`` fix the labels.
+    With ``levels``, or a model that has no columns, the cells are the symbols themselves. A model
+    that has some fixes the names, which the header may hold in any order, and the labels.
 
-    Raises:
-        ValueError: naming the file, and the line, column and value where there is one.
+    In partial data an empty cell, "?" or "nan" marks an unknown, which becomes symbol 0 and known
+    = False; otherwise it is refused. A ``condition`` is the name of a column, which is then none
+    of the example.
     """
-    table = _open(path, None if columns is None else columns.names)
-    if columns is not None:
-        texts, meaning = table.ordered(columns.names, "the model's"), columns
-    elif symbols is not None:
-        several = (symbols,) * len(table.names) if isinstance(symbols, int) else symbols
-        if len(several) != len(table.names):
-            raise ValueError(
-                f"{path} has {len(table.names)} columns, where {len(several)} are expected"
-            )
-        texts = table.texts
-        meaning = Columns(table.names, tuple(tuple(map(str, range(k))) for k in several))
-    else:
-        texts = table.texts
+
+    holds_what = "a table"
+    names = ".csv"
+    takes = frozenset({"levels", "labels_from", "max_categories", "condition"})
+    says_what_is_known = True
+    writes = (".csv",)
+
+    def holds(self, path: Path, *, clips: bool) -> bool:
+        return path.suffix.lower() == ".csv" and path.is_file()
+
+    def open(self, path: Path, request: Request) -> Source:
+        reading, like = request.reading, request.like
+        columns = None if like is None else like.columns
+        levels = reading.levels if like is None else like.levels
+        expected = None if columns is None else columns.names
+        table = _read(path, expected, reading.condition)
         further = [
-            _open(Path(other), table.names).ordered(table.names, f"those of {path}")
-            for other in labels_from
+            _read(Path(other), table.names, reading.condition) for other in reading.labels_from
         ]
-        meaning = Columns(
-            table.names,
-            tuple(
-                _labels(path, name, set().union(*same), max_categories)
-                for name, *same in zip(table.names, texts, *further, strict=True)
-            ),
-        )
+        context, labels = None, request.labels
+        if table.conditions:
+            if labels is None and further:
+                labels = in_order({text for each in (table, *further) for text in each.conditions})
+            context, labels = from_labels(table.conditions, labels, str(path))
+        if columns is not None:
+            texts, meaning = table.ordered(columns.names, "the model's"), columns
+        elif levels is not None:
+            texts, meaning = table.texts, _numbers(path, table.names, levels)
+        else:
+            texts = table.texts
+            others = [each.ordered(table.names, f"those of {path}") for each in further]
+            meaning = Columns(
+                table.names,
+                tuple(
+                    _labels(path, name, set().union(*same), reading.max_categories)
+                    for name, *same in zip(table.names, texts, *others, strict=True)
+                ),
+            )
+        x, known = _encode(table, texts, meaning, columns, partial=request.partial)
+        if columns is None and levels is not None:
+            return Data(x, meaning.levels, None, known, context, labels)
+        return Data(x, meaning.levels, meaning, known, context, labels)
 
-    small = max(meaning.symbols) <= 256
-    x = np.zeros((len(table.lines), len(texts)), np.uint8 if small else np.int64)
-    known = np.ones(x.shape, np.bool_)
-    for c, column in enumerate(texts):
-        codes = _codes(meaning, c, column)
-        for text, code in codes.items():
-            if code is None and not (partial and text in MISSING):
-                line = table.lines[column.index(text)]
-                where = f"{path}: line {line}, column {meaning.names[c]!r}"
-                raise ValueError(f"{where} {_objection(text, len(meaning.labels[c]), columns)}")
-        if None in codes.values():
-            known[:, c] = [codes[text] is not None for text in column]
-        x[:, c] = [codes[text] or 0 for text in column]
+    def write(
+        self,
+        path: Path,
+        x: Tensor,
+        symbols: Symbols,
+        *,
+        known: Tensor | None = None,
+        extra: Extra | None = None,
+        rate: int = 10,
+    ) -> list[Path]:
+        write_csv(path, x, symbols.columns, extra=extra)
+        return [path]
 
-    mask = torch.from_numpy(known) if partial else None
-    if columns is None and symbols is not None:
-        return Data(torch.from_numpy(x), symbols, None, mask)
-    return Data(torch.from_numpy(x), meaning.symbols, meaning, mask)
+
+FORMAT = Tables()
 
 
 def write_csv(
-    path: Path,
-    x: Tensor,
-    columns: Columns | None = None,
-    *,
-    extra: Mapping[str, Sequence[Any] | Tensor] | None = None,
+    path: Path, x: Tensor, columns: Columns | None = None, *, extra: Extra | None = None
 ) -> None:
     """Writes x (N, *event_shape), each example flattened to a row, as labels under a header.
 
     Without columns the cells are the numbers in x, and the columns are called 0, 1, … A header
-    of just these is left out, because :func:`read_csv` would take it for a row.
+    of just these is left out, which would be read as a row.
 
     Args:
         extra: further columns to the right, N values each.
@@ -124,7 +123,7 @@ def write_csv(
         names = list(_numbered(len(cells)))
     else:
         names = list(columns.names)
-        for c, levels in enumerate(columns.symbols):
+        for c, levels in enumerate(columns.levels):
             labels = [columns.text(c, symbol) for symbol in range(levels)]
             cells[c] = [labels[symbol] for symbol in cells[c]]
     for name, values in (extra or {}).items():
@@ -148,6 +147,24 @@ class _Table:
     texts: list[tuple[str, ...]]  # D columns of N cells
     lines: list[int]  # the line of the file on which each row ends
     header: bool
+    conditions: tuple[str, ...] = ()  # the N cells of the column that is conditioned on
+
+    def conditioned_on(self, name: str) -> _Table:
+        """The same table, one of whose columns is what its rows are conditioned on."""
+        if name not in self.names:
+            raise ValueError(
+                f"{self.path} has no column {name!r} to condition on; it has {_listed(self.names)}"
+            )
+        c = self.names.index(name)
+        for line, text in zip(self.lines, self.texts[c], strict=True):
+            if text in MISSING:
+                raise ValueError(
+                    f"{self.path}: line {line}, column {name!r} is missing; a condition is known"
+                )
+        names, texts = self.names[:c] + self.names[c + 1 :], self.texts[:c] + self.texts[c + 1 :]
+        if not names:
+            raise ValueError(f"{self.path} has no column beside {name!r}, which is conditioned on")
+        return replace(self, names=names, texts=texts, conditions=self.texts[c])
 
     def ordered(self, names: Sequence[str], whose: str) -> list[tuple[str, ...]]:
         """The columns in the order of these names."""
@@ -195,11 +212,13 @@ class _Stripped(dict[str, str]):
         return stripped
 
 
-def _open(path: Path, expected: Sequence[str] | None) -> _Table:
+def _read(path: Path, expected: Sequence[str] | None, condition: str | None) -> _Table:
     """Reads a file's cells, stripped of the spaces around them, and finds its header.
 
     The names that are expected, if any, only help to tell a header from a row.
     """
+    if expected is not None and condition is not None:
+        expected = (*expected, condition)
     rows: list[list[str]] = []
     lines: list[int] = []
     stripped = _Stripped()
@@ -231,7 +250,45 @@ def _open(path: Path, expected: Sequence[str] | None) -> _Table:
         del rows[0], lines[0]
     if not rows:
         raise ValueError(f"{path} has a header and no rows")
-    return _Table(path, names, list(zip(*rows, strict=True)), lines, header)
+    table = _Table(path, names, list(zip(*rows, strict=True)), lines, header)
+    return table if condition is None else table.conditioned_on(condition)
+
+
+def _numbers(path: Path, names: tuple[str, ...], levels: int | tuple[int, ...]) -> Columns:
+    """Columns whose labels are the symbols themselves."""
+    several = (levels,) * len(names) if isinstance(levels, int) else levels
+    if len(several) != len(names):
+        raise ValueError(f"{path} has {len(names)} columns, where {len(several)} are expected")
+    return Columns(names, tuple(tuple(map(str, range(k))) for k in several))
+
+
+def _encode(
+    table: _Table,
+    texts: list[tuple[str, ...]],
+    meaning: Columns,
+    columns: Columns | None,
+    *,
+    partial: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Cells as symbols (N, D), and what is known of them if the data is partial.
+
+    Args:
+        columns: those of a trained model, if they are.
+    """
+    small = max(meaning.levels) <= 256
+    x = np.zeros((len(table.lines), len(texts)), np.uint8 if small else np.int64)
+    known = np.ones(x.shape, np.bool_)
+    for c, column in enumerate(texts):
+        codes = _codes(meaning, c, column)
+        for text, code in codes.items():
+            if code is None and not (partial and text in MISSING):
+                line = table.lines[column.index(text)]
+                where = f"{table.path}: line {line}, column {meaning.names[c]!r}"
+                raise ValueError(f"{where} {_objection(text, len(meaning.labels[c]), columns)}")
+        if None in codes.values():
+            known[:, c] = [codes[text] is not None for text in column]
+        x[:, c] = [codes[text] or 0 for text in column]
+    return torch.from_numpy(x), torch.from_numpy(known) if partial else None
 
 
 def _integer(text: str) -> int:
@@ -261,7 +318,7 @@ def _labels(path: Path, name: str, texts: set[str], most: int) -> tuple[str, ...
 def _codes(columns: Columns, c: int, column: Sequence[str]) -> dict[str, int | None]:
     """The symbol of every distinct text of a column; None for what is not among its labels."""
     # Backwards, so that of two levels of the same text the lower is meant.
-    index = {columns.text(c, s): s for s in reversed(range(columns.symbols[c]))}
+    index = {columns.text(c, s): s for s in reversed(range(columns.levels[c]))}
     whole = all(WHOLE.fullmatch(text) and str(_integer(text)) == text for text in columns.labels[c])
     codes = {text: index.get(text) for text in dict.fromkeys(column)}
     for text, code in codes.items():

@@ -41,7 +41,7 @@ def digits_splits(*, levels: int = 17, threshold: int | None = None) -> tuple[Da
     data = digits(levels=levels, threshold=threshold)
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     train, valid, test = (
-        Data(data[rows], data.symbols)
+        data.subset(rows)
         for rows in (order[:TRAIN], order[TRAIN : TRAIN + VALID], order[TRAIN + VALID :])
     )
     return train, valid, test

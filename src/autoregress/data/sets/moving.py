@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from autoregress.data.formats.images import reduce_levels
+from autoregress.data.formats.pixels import reduce_levels
 from autoregress.data.sets.digits import digits_splits
-from autoregress.data.source import Data
+from autoregress.data.source import Source
 
 SPLITS = ("train", "valid", "test")
 FASTEST = 1
@@ -24,7 +24,7 @@ STEP = 0.1  # of a frame of Moving MNIST, as a share of the way from wall to wal
 Motion = Callable[[np.random.Generator, int, int, int], np.ndarray]
 
 
-class MovingImages:
+class MovingImages(Source):
     """Clips of square images moving before black; where they overlap the brighter pixel shows.
 
     Clip i is a function of the seed and of i alone, whatever else is drawn: with a ``count`` of
@@ -32,26 +32,22 @@ class MovingImages:
 
     Args:
         images: (M, h, h) uint8 symbols.
-        symbols: the number of levels.
+        levels: number of levels.
         motion: how they move.
         count: N, the number of clips.
-        frames, size, objects: T, H = W, and how many images move in each.
+        frames, size, objects: T, H = W, and the number of images that move in each.
         seed: of the images and of their motion.
-
-    Attributes:
-        event_shape: (T, 1, H, W).
-        symbols: the number of levels.
 
     Raises:
         ValueError: no clips, frames or objects, or images that do not fit.
     """
 
-    columns = None  # as tables have
+    streamed = True
 
     def __init__(
         self,
         images: np.ndarray,
-        symbols: int,
+        levels: int,
         motion: Motion,
         *,
         count: int,
@@ -70,15 +66,14 @@ class MovingImages:
                 f"digits {images.shape[1]} pixels high need a larger frame to move in than "
                 f"{size} pixels"
             )
-        self.event_shape = (frames, 1, size, size)
-        self.symbols = symbols
+        super().__init__((frames, 1, size, size), levels)
         self._images, self._motion = images, motion
         self._count, self._objects, self._seed = count, objects, seed
 
     @property
     def digest(self) -> str:
-        """Tells these clips from others."""
-        settings = (self.event_shape, self.symbols, self._count, self._objects, self._seed)
+        """Tells these clips from others: a hash of all that they are made of."""
+        settings = (self.event_shape, self.levels, self._count, self._objects, self._seed)
         first = self[torch.arange(1)].numpy()  # in which the motion shows
         known_by = repr(settings).encode() + self._images.tobytes() + first.tobytes()
         return hashlib.sha256(known_by).hexdigest()
@@ -86,8 +81,7 @@ class MovingImages:
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """The clips of an index (batch,) of integers: uint8 (batch, T, 1, H, W)."""
+    def _rows(self, index: Tensor) -> Tensor:
         frames, _, size, _ = self.event_shape
         x = np.zeros((len(index), *self.event_shape), np.uint8)
         side = self._images.shape[1]
@@ -100,10 +94,6 @@ class MovingImages:
                     behind = frame[0, top : top + side, left : left + side]
                     np.maximum(behind, image, out=behind)
         return torch.from_numpy(x)
-
-    def data(self) -> Data:
-        """All clips, in memory."""
-        return Data(self[torch.arange(len(self))], self.symbols)
 
 
 def bouncing_digits(
@@ -125,7 +115,7 @@ def bouncing_digits(
     Args:
         count: N, the number of clips.
         frames, size: T and H = W of the clips.
-        digits: how many move in each.
+        digits: number of digits that move in each.
         levels: 2 to 17; a value v of 0…16 becomes the symbol ⌊v · levels / 17⌋.
         split: "train", "valid" or "test": whose digits, in the split of
             :func:`~autoregress.data.digits_splits`, so that no digit is in two of them.
@@ -141,7 +131,7 @@ def bouncing_digits(
     return MovingImages(
         images.astype(np.uint8),
         levels,
-        _whole_steps,
+        _constant_motion,
         count=count,
         frames=frames,
         size=size,
@@ -176,7 +166,7 @@ def moving_mnist(
         images: (M, h, h) or (M, 1, h, h) uint8 with values 0…255, such as ``read_mnist`` gives;
             by default scikit-learn's digits, enlarged to 20 × 20 within 28 × 28.
         frames, size: T and H = W of the clips.
-        digits: how many move in each.
+        digits: number of digits that move in each.
         levels: 2 to 256; a value v becomes the symbol ⌊v · levels / 256⌋.
         split: "train", "valid" or "test", for the default images.
         seed: of all that is random.
@@ -198,7 +188,7 @@ def moving_mnist(
     return MovingImages(
         reduce_levels(values, levels),
         levels,
-        partial(_steps_of, STEP),
+        partial(_motion_of_moving_mnist, STEP),
         count=count,
         frames=frames,
         size=size,
@@ -220,7 +210,7 @@ def _enlarged(digit: np.ndarray) -> np.ndarray:
     return np.pad(np.asarray(grey.resize((20, 20), Image.Resampling.BICUBIC)), 4)
 
 
-def _whole_steps(rng: np.random.Generator, objects: int, frames: int, way: int) -> np.ndarray:
+def _constant_motion(rng: np.random.Generator, objects: int, frames: int, way: int) -> np.ndarray:
     start = rng.integers(way + 1, size=(objects, 1, 2))
     velocities = [(v, u) for v in _speeds() for u in _speeds() if v or u]
     velocity = np.array(velocities)[rng.integers(len(velocities), size=objects)][:, None]
@@ -233,7 +223,7 @@ def _speeds() -> range:
     return range(-FASTEST, FASTEST + 1)
 
 
-def _steps_of(
+def _motion_of_moving_mnist(
     step: float, rng: np.random.Generator, objects: int, frames: int, way: int
 ) -> np.ndarray:
     place = rng.random((objects, 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,8 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from autoregress.data.formats.images import check_size, pixels, reduce_levels
-from autoregress.data.source import Data
+from autoregress.data.conditions import from_labels
+from autoregress.data.formats.format import Format, Request, one_number
+from autoregress.data.formats.pixels import check_size, pixels, reduce_levels
+from autoregress.data.source import Data, Source
 
 MNIST = {"train": "train", "test": "t10k"}
 CIFAR10 = {
@@ -24,6 +26,10 @@ CIFAR10 = {
 }
 CIFAR10_ARCHIVE, CIFAR10_FOLDER = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"
 CIFAR10_PICKLED = ("cifar-10-python.tar.gz", "cifar-10-batches-py")
+CIFAR10_LABELS = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
 CIFAR10_RECORD = 1 + 3 * 32 * 32  # the label, then the red, the green and the blue plane
 
 T = TypeVar("T")
@@ -89,34 +95,57 @@ def read_cifar10(
     return Data(torch.from_numpy(x.copy()), levels), torch.from_numpy(whole[:, 0].astype(np.int64))
 
 
-def is_published(path: Path) -> bool:
-    """Whether a path is a folder or an archive that one of the two sets is published as.
+class Published(Format):
+    """A folder or an archive that MNIST or CIFAR-10 is published as; the training set by default.
 
-    Raises:
-        ValueError: it is CIFAR-10 in the pickled version.
+    With the condition "labels" its images are conditioned on their labels.
     """
-    return path.name == CIFAR10_ARCHIVE or _is_mnist(path) or _is_cifar10(path)
+
+    holds_what = "MNIST or CIFAR-10"
+    names = "MNIST's and CIFAR-10's own files"
+    takes = frozenset({"levels", "size", "grey", "condition"})
+
+    def holds(self, path: Path, *, clips: bool) -> bool:
+        archive = path.name == CIFAR10_ARCHIVE and path.is_file()
+        return archive or _is_mnist(path) or _is_cifar10(path)
+
+    def open(self, path: Path, request: Request) -> Source:
+        reading = request.of_shape(3)
+        levels = one_number(reading.levels, path)
+        check_size(reading.size, levels)
+        is_mnist = _is_mnist(path)
+        whole, labels = (read_mnist if is_mnist else read_cifar10)(path, request.split or "train")
+        images = _scaled(whole.x.numpy(), reading.size, reading.grey)
+        x = torch.from_numpy(reduce_levels(images, levels))
+        if reading.condition is None:
+            return Data(x, levels)
+        if reading.condition != "labels":
+            raise ValueError(
+                f"{path} has images with labels, and they are conditioned on 'labels', not on "
+                f"{reading.condition!r}"
+            )
+        count = int(labels.max()) + 1
+        names = tuple(map(str, range(count))) if is_mnist else CIFAR10_LABELS
+        context, names = from_labels(
+            [names[n] for n in labels.tolist()], request.labels or names, str(path)
+        )
+        return Data(x, levels, context=context, labels=names)
+
+    def splits(self, path: Path) -> Sequence[str]:
+        return tuple(MNIST)
 
 
-def read_published(
-    path: Path,
-    *,
-    split: str | None = None,
-    size: tuple[int, int] | None = None,
-    grey: bool | None = None,
-    levels: int = 256,
-) -> Data:
-    """The images of either set, brought to a size and to grey or colour as others are."""
-    check_size(size, levels)
-    reader = read_mnist if _is_mnist(path) else read_cifar10
-    data = reader(path, split or "train")[0]
-    channels, *own = data.event_shape
-    grey = channels == 1 if grey is None else grey
+FORMAT = Published()
+
+
+def _scaled(x: np.ndarray, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
+    """Images (N, C, H, W) brought to a size and to grey or colour, as others are."""
+    channels, *own = x.shape[1:]
+    grey = bool(channels == 1 if grey is None else grey)
     if size in (None, tuple(own)) and grey == (channels == 1):
-        return Data(torch.from_numpy(reduce_levels(data.x.numpy(), levels)), levels)
-    images = data.x.movedim(1, -1).squeeze(-1).numpy()
-    x = np.stack([pixels(Image.fromarray(image), grey=grey, size=size) for image in images])
-    return Data(torch.from_numpy(reduce_levels(x, levels)), levels)
+        return x
+    images = x[:, 0] if channels == 1 else np.moveaxis(x, 1, -1)
+    return np.stack([pixels(Image.fromarray(image), grey=grey, size=size) for image in images])
 
 
 def _of_split(files: Mapping[str, T], split: str, name: str) -> T:

@@ -146,13 +146,17 @@ def to_blocks(x: Tensor, block: Sequence[int]) -> Tensor:
 
 def in_blocks(grid: Sequence[int], block: Sequence[int]) -> list[tuple[int, int]]:
     """Of each position of a grid the number of its block, and its place within."""
-    (bt, bh, bw), (t, h, w) = block, grid
+    (bt, bh, bw), (_, h, w) = block, grid
+
+    def number(i: int, j: int, k: int, height: int, width: int) -> int:
+        return (i * height + j) * width + k
+
     return [
         (
-            (i // bt * (h // bh) + j // bh) * (w // bw) + k // bw,
-            (i % bt * bh + j % bh) * bw + k % bw,
+            number(i // bt, j // bh, k // bw, h // bh, w // bw),
+            number(i % bt, j % bh, k % bw, bh, bw),
         )
-        for i, j, k in itertools.product(range(t), range(h), range(w))
+        for i, j, k in itertools.product(*map(range, grid))
     ]
 
 

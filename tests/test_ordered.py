@@ -1,0 +1,249 @@
+"""Ordered levels: exact mass, both faces, causality with a predictor, drawing and coding."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from conftest import all_states
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chi2
+from torch import nn
+
+import autoregress as ar
+from autoregress.conditionals import Logistics
+from autoregress.predictors import median, predict_at, predict_maps
+from autoregress.symbols import Symbols
+
+FAMILIES = [ar.PixelCNN, ar.GatedPixelCNN, ar.RowLSTM, ar.DiagonalBiLSTM]
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.__name__)
+
+KINDS: dict[str, dict[str, Any]] = {
+    "grey": {"event_shape": (1, 2, 3), "symbols": 4},
+    "colour": {"event_shape": (3, 1, 2), "symbols": 3},
+    "two channels": {"event_shape": (2, 2, 1), "symbols": 5, "mixture": 1},
+    "no predictor": {"event_shape": (2, 1, 3), "symbols": 3, "predictor": "none"},
+    "scales": {"event_shape": (1, 2, 3), "symbols": 4, "scales": (2,)},
+    "everything": {"event_shape": (2, 3, 1), "symbols": 3, "scales": (2,), "context": 2},
+}
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+
+
+def make(family, **options):
+    """A model with weights large enough for the dependences to matter."""
+    model = family(**{"layers": 2, "features": 6, "mixture": 3, **options})
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=1 / math.sqrt(max(parameter[0].numel(), 4)))
+    return model
+
+
+def logistics(levels, *, batch=4, mixture=5, size=1.0, dtype=torch.float64, seed=0):
+    """Means as far as ``size`` times the levels, and scales from a thousandth to thousands."""
+    generator = torch.Generator().manual_seed(seed)
+    weights, means, scales = torch.randn(3, batch, mixture, generator=generator, dtype=dtype)
+    centre = torch.randint(levels, (batch,), generator=generator)
+    return Logistics(3 * weights, size * levels * means, 7 * scales, centre, levels)
+
+
+# The conditional
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [0.01, 1.0, 1e4, 1e30])
+@pytest.mark.parametrize("levels", [2, 3, 17, 255, 256, 1000, 65536])
+def test_the_mass_of_all_levels_is_one(levels, size, dtype):
+    conditional = logistics(levels, size=size, dtype=dtype)
+    table = conditional.table()
+    assert table.dtype == torch.float64
+    assert (table.sum(-1) - 1).abs().max() < 1e-10
+    assert (table * levels >= 2.0**-12 * (1 - 1e-6)).all()
+    # What float32 gives of single levels is the same to its precision, in the far tails too.
+    x = torch.randint(levels, (50, 4))
+    log_prob = conditional.log_prob(x)
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-12
+    picked = table.expand(50, -1, -1).gather(-1, x.unsqueeze(-1)).squeeze(-1).log()
+    torch.testing.assert_close(log_prob.double(), picked, rtol=0, atol=tolerance)
+    assert (log_prob <= 0).all()
+
+
+@given(
+    levels=st.integers(2, 300),
+    mean=st.floats(-1e6, 1e6),
+    log_scale=st.floats(-50, 50),
+    seed=st.integers(0, 99),
+)
+def test_a_mass_is_the_difference_of_the_distribution_function(levels, mean, log_scale, seed):
+    conditional = logistics(levels, batch=1, mixture=2, seed=seed)
+    means = torch.tensor([[mean, 0.0]], dtype=torch.float64)
+    scales = torch.tensor([[log_scale, 0.0]], dtype=torch.float64)
+    conditional = Logistics(
+        conditional.weights, means, scales, conditional.centre, conditional.levels
+    )
+    zero, every = torch.zeros(1, dtype=torch.long), torch.arange(levels)[:, None]
+    function = torch.cat([conditional.mass(zero, last) for last in every])
+    table = conditional.table()[0]
+    torch.testing.assert_close(function, table.cumsum(0), rtol=0, atol=1e-12)
+    assert abs(float(function[-1]) - 1) < 1e-12
+
+
+def test_gradients_are_finite_and_point_to_the_symbol():
+    x = torch.tensor([0, 255, 255, 40, 0, 255, 90])
+    weights = torch.zeros(7, 1)
+    means = torch.tensor([200.0, -200, 1e20, 0, 20, -20, 3])[:, None].requires_grad_()
+    log_scales = torch.tensor([1.0, -30, 60, 100, 3, 3, 2])[:, None].requires_grad_()
+    conditional = Logistics(weights, means, log_scales, torch.full((7,), 128), 256)
+    conditional.log_prob(x).sum().backward()
+    assert means.grad is not None
+    assert log_scales.grad is not None
+    assert means.grad.isfinite().all()
+    assert log_scales.grad.isfinite().all()
+    assert means.grad[4] < 0 < means.grad[5]
+    assert means.grad[6] < 0 < log_scales.grad[6]
+
+
+@pytest.mark.parametrize("levels", [2, 3, 16, 17, 256, 1000])
+def test_two_digits_are_the_same_distribution(levels):
+    conditional = logistics(levels)
+    digits = conditional.digits()
+    assert 2 * digits.base <= 2 * math.isqrt(levels) + 2
+    table = digits.table()
+    torch.testing.assert_close(table[:, :levels], conditional.table())
+    assert not table[:, levels:].any()
+
+
+@pytest.mark.parametrize("levels", [2, 7, 300])
+def test_draws_follow_the_table(levels):
+    count = 40_000
+    conditional = logistics(levels, batch=1, mixture=3, size=0.2, seed=levels)
+    many = Logistics(
+        conditional.weights.expand(count, -1),
+        conditional.means.expand(count, -1),
+        conditional.log_scales.expand(count, -1),
+        conditional.centre.expand(count),
+        levels,
+    )
+    draws = many.sample(torch.Generator().manual_seed(1))
+    expected = count * conditional.table()[0]
+    seen = draws.bincount(minlength=levels).double()
+    often = expected >= 5
+    seen, expected = (
+        torch.cat([each[often], each[~often].sum(0, keepdim=True)]) for each in (seen, expected)
+    )
+    statistic = ((seen - expected).square() / expected.clamp(min=1e-9)).sum()
+    assert statistic < chi2.ppf(1 - 1e-4, len(seen) - 1)
+
+
+def test_a_temperature_is_a_power_of_the_probabilities():
+    conditional = logistics(20)
+    power = conditional.table() ** 2
+    expected = power / power.sum(-1, keepdim=True)
+    torch.testing.assert_close(conditional.tempered(0.5).table(), expected)
+
+
+# The prediction
+
+
+def test_the_prediction_is_that_of_loco_i():
+    assert median(*torch.tensor([[10], [20], [5]])) == 20
+    assert median(*torch.tensor([[10], [20], [30]])) == 10
+    assert median(*torch.tensor([[10], [20], [12]])) == 18
+    west, north, northwest = torch.randint(256, (3, 1000))
+    three = torch.stack([west, north, west + north - northwest])
+    assert torch.equal(median(west, north, northwest), three.median(0).values)
+
+
+@pytest.mark.parametrize("predictor", ["median", "none"])
+def test_both_faces_predict_the_same_and_from_the_past_alone(predictor):
+    x = torch.randint(256, (3, 2, 5, 4))
+    prediction = predict_maps(x, 256, predictor)
+    for row in range(5):
+        for column in range(4):
+            past = x.clone()
+            past[..., row, column:] = -999
+            past[..., row + 1 :, :] = -999
+            own = predict_at(past, row, column, 256, predictor)
+            assert torch.equal(own, prediction[..., row, column])
+    assert ((prediction >= 0) & (prediction < 256)).all()
+
+
+# The models
+
+
+@every_family
+@every_kind
+def test_the_probabilities_of_all_images_sum_to_one(family, kind, float64):
+    ar.check_normalisation(make(family, **kind))
+
+
+@every_family
+@every_kind
+def test_the_two_faces_agree(family, kind, float64):
+    ar.check_faces(make(family, **kind))
+
+
+@every_family
+def test_the_two_faces_agree_on_deep_colour_in_float32(family):
+    ar.check_faces(make(family, event_shape=(3, 4, 5), symbols=65536), rows=4)
+
+
+@every_family
+@pytest.mark.parametrize("kind", [{"scales": ()}, {"scales": (2,), "context": 2}], ids=str)
+def test_a_symbol_depends_on_what_is_before_it_and_on_nothing_else(family, kind, float64):
+    """On all of it, as far as the layers reach."""
+    torch.manual_seed(1)
+    model = make(family, event_shape=(3, 3, 3), symbols=16, features=12, **kind)
+    causality = ar.check_causality(model)
+    if family is not ar.PixelCNN and not kind["scales"]:
+        assert not causality.absent or family is ar.DiagonalBiLSTM
+
+
+def test_a_channel_sees_the_channels_before_it_of_its_own_pixel(float64):
+    model = make(ar.GatedPixelCNN, event_shape=(3, 1, 1), symbols=9)
+    assert ar.check_causality(model).absent == ()
+
+
+@every_family
+def test_samples_follow_the_probabilities(family, float64):
+    model = make(family, event_shape=(2, 2, 1), symbols=3)
+    states = all_states(model.symbols.levels)
+    probability = model.log_prob(states.view(-1, 2, 2, 1)).detach().exp()
+    count = 20_000
+    x = model.sample(count, generator=torch.Generator().manual_seed(0)).flatten(1)
+    index = (x * 3 ** torch.arange(3, -1, -1)).sum(1)
+    expected = count * probability
+    statistic = ((index.bincount(minlength=81) - expected).square() / expected).sum()
+    assert statistic < chi2.ppf(1 - 1e-6, 80)
+
+
+@every_family
+def test_files_of_ordered_levels_are_as_long_as_the_model_says(family):
+    model = make(family, event_shape=(3, 8, 8), symbols=256)
+    x = torch.cat([model.sample(9), torch.randint(256, (3, 3, 8, 8))])
+    content = ar.encode(model, x)
+    assert torch.equal(ar.decode(model, content), x)
+    bits = -model.log_prob(x).sum().item() / math.log(2)
+    assert bits - 1 <= 8 * len(content) <= 1.001 * bits + 8 * 64
+
+
+@every_family
+def test_an_ordered_model_is_saved_whole(family, tmp_path):
+    options = {"event_shape": (3, 2, 2), "symbols": 9, "predictor": "none", "mixture": 2}
+    model = make(family, **options)
+    ar.save(model, tmp_path)
+    other = ar.load(tmp_path)
+    x = torch.randint(9, (3, 3, 2, 2))
+    assert torch.equal(model.log_prob(x), other.log_prob(x))
+    assert other.symbols.ordered == (True,) * 12
+
+
+def test_bits_have_no_order_that_matters():
+    assert Symbols((3,), (2, 5, 2), ordered=True).ordered == (False, True, False)
+    assert Symbols((2,), 5, ordered=[True, False]).ordered == (True, False)
+    assert Symbols((2,), 5).ordered == (False, False)
+    torch.manual_seed(0)
+    one = ar.PixelCNN((1, 2, 2), 2, layers=1, features=4)
+    torch.manual_seed(0)
+    other = ar.PixelCNN((1, 2, 2), 2, layers=1, features=4, ordered=False)
+    x = torch.randint(2, (3, 1, 2, 2))
+    assert torch.equal(one.log_prob(x), other.log_prob(x))
