@@ -25,7 +25,6 @@ RECIPES = {
         MADEConfig(hidden=(8000, 8000), orderings=32, connectivities=32, direct=True),
         Training(
             start="random",
-            start="random",
             optimiser="adagrad",
             lr=0.01,
             eps=1e-6,
