@@ -260,7 +260,7 @@ class Loop:
             raise
 
     def _is_done(self) -> bool:
-        """Whether all epochs are trained, or the patience with them is at an end."""
+        """Whether all epochs are trained, or the last ``patience`` of them brought nothing better."""
         now, patience = self.state.position, self.options.patience
         return now.epoch >= self.options.max_epochs or 0 < patience <= now.epoch - now.best_epoch
 
@@ -277,7 +277,7 @@ class Loop:
                 started = time.perf_counter()
 
     def _update(self, batch: Batch) -> float:
-        """Changes the weights; returns the nats of an example, their mean over the update."""
+        """Changes the weights; returns the mean nats of the update's examples."""
         step, state, options = self.state.position.step, self.state, self.options
         seed_torch(self.seeds.noise(step), self.device)
         state.optimiser.zero_grad()
@@ -355,7 +355,7 @@ class Loop:
         if self.folder is not None:
             self.folder.log(record)
         for hook in self.on_epoch:
-            hook(record)
+            hook(dict(record))  # the run keeps its own
 
     def _validate(self, valid: Split) -> Score:
         score = evaluate(
