@@ -260,7 +260,7 @@ class Loop:
             raise
 
     def _is_done(self) -> bool:
-        """Whether all epochs are trained, or the last ``patience`` of them brought nothing better."""
+        """Whether all epochs are trained, or the last ``patience`` of them were no better."""
         now, patience = self.state.position, self.options.patience
         return now.epoch >= self.options.max_epochs or 0 < patience <= now.epoch - now.best_epoch
 
