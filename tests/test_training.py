@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import run as run_command
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
@@ -360,6 +361,7 @@ def test_an_interruption_at_any_moment(tmp_path, async_save):
         finally:
             sys.setprofile(None)
 
+    train(made(), tmp_path / "imports all that it needs", **options)
     profiled(tmp_path / "whole")
     for number, moment in enumerate(random.Random(0).sample(range(1, calls - 100), 15)):  # noqa: B007
         with pytest.raises(KeyboardInterrupt):
@@ -728,6 +730,16 @@ def test_tensorboard_is_an_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match=r"pip install 'autoregress\[tensorboard\]'"):
         TensorBoard("anywhere")
+
+
+def test_the_command_line_writes_curves_if_asked(tmp_path, capsys):
+    pytest.importorskip("tensorboard")
+    np.save(tmp_path / "x.npy", TRAIN.numpy().astype(np.uint8))
+    command = ["train", "made", "--data", tmp_path / "x.npy", "--run", tmp_path / "run"]
+    assert run_command(*command, "--max-epochs", 2, "--hidden", 4, "--tensorboard") == 0
+    (events_file,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert events_file.stat().st_size > 0
+    assert "best after epoch" in capsys.readouterr().out
 
 
 # ----------------------------------------------------------------------------- reading ahead
