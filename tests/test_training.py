@@ -475,7 +475,8 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     for seed, batch_size in ((0, 8), (0, 5), (1, 8)):
         data = Recorder(TRAIN)
         torch.manual_seed(len(orders))
-        fit(made(), data, max_epochs=2, batch_size=batch_size, seed=seed, quiet=True)
+        options = {"max_epochs": 2, "batch_size": batch_size, "start": "random"}
+        fit(made(), data, seed=seed, quiet=True, **options)
         orders.append((data.order[:33], data.order[33:]))
         assert sorted(data.order) == sorted([*range(33), *range(33)])  # no example is dropped
     assert orders[0] == orders[1]
@@ -520,7 +521,8 @@ def test_seeds_are_distinct(seed):
 
 def test_an_update_takes_the_mean_over_its_batch():
     model, by_hand = made(), made()
-    fitted = fit(model, TRAIN, max_epochs=1, batch_size=20, optimiser="sgd", lr=0.1, quiet=True)
+    options = {"batch_size": 20, "optimiser": "sgd", "lr": 0.1, "start": "random"}
+    fitted = fit(model, TRAIN, max_epochs=1, quiet=True, **options)
     order = torch.randperm(33, generator=torch.Generator().manual_seed(Seeds(0).order(0)))
     optimiser = torch.optim.SGD(by_hand.parameters(), lr=0.1)
     nats = []
@@ -766,7 +768,7 @@ class Read(Source):
 
 
 def fit_read(source: Read, model: MADE | None = None, run: Path | None = None) -> Fit:
-    options = {"max_epochs": 3, "batch_size": 8, "quiet": True}
+    options = {"max_epochs": 3, "batch_size": 8, "start": "random", "quiet": True}
     return fit(model or made(), source, run=run, **options)
 
 
@@ -788,7 +790,7 @@ def test_the_next_batch_is_read_while_an_update_is_made(monkeypatch):
 
 def test_reading_ahead_changes_nothing(tmp_path, monkeypatch):
     one, other = made(dropout=0.2), made(dropout=0.2)
-    fit(one, TRAIN, run=tmp_path / "a", max_epochs=3, batch_size=8, quiet=True)
+    fit(one, TRAIN, run=tmp_path / "a", max_epochs=3, batch_size=8, start="random", quiet=True)
     with monkeypatch.context() as patch:
         patch.setattr(MADE, "objective", stop_at(7, kill))
         with pytest.raises(Killed):
@@ -805,7 +807,8 @@ def test_what_goes_wrong_in_reading_ahead_is_raised(tmp_path):
 
     updates: list[dict[str, Any]] = []
     with pytest.raises(ValueError, match="shard 3 cannot be read"):
-        fit(made(), Read(7, fail), on_update=updates.append, max_epochs=3, batch_size=8, quiet=True)
+        options = {"max_epochs": 3, "batch_size": 8, "start": "random", "quiet": True}
+        fit(made(), Read(7, fail), on_update=updates.append, **options)
     assert len(updates) == 7  # those before it are done
     assert not any("ahead" in thread.name for thread in threads())
 
@@ -895,11 +898,12 @@ def test_damage_to_a_run(tmp_path):
     last.unlink()
     assert train(made(), tmp_path / "a", max_epochs=1, valid=None).epochs == 1
 
-    train(made(hidden=(50,)), tmp_path / "b", max_epochs=5, lr=0.3)
+    options = {"max_epochs": 5, "lr": 0.3, "start": "random"}
+    train(made(hidden=(50,)), tmp_path / "b", **options)
     assert run_state(tmp_path / "b")["position"]["best_epoch"] < 5
     (tmp_path / "b" / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"holds no model\.safetensors"):
-        train(made(hidden=(50,)), tmp_path / "b", max_epochs=5, lr=0.3)
+        train(made(hidden=(50,)), tmp_path / "b", **options)
 
 
 def test_folders_of_something_else(tmp_path):

@@ -57,11 +57,17 @@ class Split:
         except ValueError as error:
             raise ValueError(f"the {name} context: {error}") from error
 
-    def some(self) -> Tensor:
-        """Examples at equal distances, all or as many as make 2²² symbols: enough for marginals."""
+    def some(self, symbols: Symbols) -> Tensor:
+        """Examples at equal distances, all or as many as make 2²² symbols: enough for marginals.
+
+        Raises:
+            ValueError: they are not of these symbols.
+        """
         total = len(self.examples)
-        count = min(total, max(1, SYMBOLS // self.examples.symbols.dims))
-        return self.examples[torch.arange(count) * total // count]
+        count = min(total, max(1, SYMBOLS // symbols.dims))
+        x = self.examples[torch.arange(count) * total // count]
+        symbols.check(x)
+        return x
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells these examples from others: their content, and that of their context."""

@@ -128,7 +128,7 @@ def fit(
         torch.random.fork_rng(**_generators(device)),
     ):
         if options.start == "marginals":
-            model.start_from(train_split.some().to(model.device))
+            model.start_from(train_split.some(model.symbols).to(model.device))
         state, objective = _prepare(model, options, device, processes)
         best = None if folder is None else folder.resume(state)
         seeds = Seeds(options.seed, processes.rank)
