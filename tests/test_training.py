@@ -806,8 +806,8 @@ def test_what_goes_wrong_in_reading_ahead_is_raised(tmp_path):
         raise ValueError("shard 3 cannot be read")
 
     updates: list[dict[str, Any]] = []
+    options = {"max_epochs": 3, "batch_size": 8, "start": "random", "quiet": True}
     with pytest.raises(ValueError, match="shard 3 cannot be read"):
-        options = {"max_epochs": 3, "batch_size": 8, "start": "random", "quiet": True}
         fit(made(), Read(7, fail), on_update=updates.append, **options)
     assert len(updates) == 7  # those before it are done
     assert not any("ahead" in thread.name for thread in threads())
@@ -964,7 +964,7 @@ def test_data_that_cannot_be_learnt_from():
     refused("there are no validation examples", TRAIN, valid=TRAIN[:0])
     refused(r"arrays of shape \(batch, 6\), got \(33, 5\)", TRAIN[:, :5])
     refused("symbols are integers, got torch.float32", TRAIN.float())
-    refused("training context: context must have shape", TRAIN, made(context=2),
+    refused("training context: context has 32 rows for 33", TRAIN, made(context=2),
             context=torch.zeros(32, 2))  # fmt: skip
     refused("validation context: this model takes a context", TRAIN, made(context=2),
             context=torch.zeros(33, 2), valid=VALID)  # fmt: skip
