@@ -40,12 +40,14 @@ class Sizes:
 
     Attributes:
         count: number of groups of features.
-        encoded: numbers that each group brings to an encoded pixel.
+        given: numbers that are known of a pixel before any of its channels; the last is constant.
+        encoded: numbers that each group adds to that.
         context: length of the conditioning vector of an image, 0 for none.
         map: length of that of a pixel, 0 for none.
     """
 
     count: int
+    given: int = 1
     encoded: int = 1
     context: int = 0
     map: int = 0
@@ -64,12 +66,12 @@ class Sizes:
 
     @property
     def inputs(self) -> Tensor:
-        """The groups of an encoded pixel: a constant, and what each group brings.
+        """The groups of the numbers of an encoded pixel.
 
-        The first mask is strict (the paper's mask A): what group g brings counts as of g + 1.
+        The first mask is strict (the paper's mask A): what a group g adds counts as of g + 1.
         """
-        brought = torch.arange(1, self.count + 1, device="cpu").repeat_interleave(self.encoded)
-        return F.pad(brought, (1, 0))
+        numbers = torch.tensor([self.given, *[self.encoded] * self.count], device="cpu")
+        return torch.arange(self.count + 1, device="cpu").repeat_interleave(numbers)
 
 
 class Steps(Protocol):

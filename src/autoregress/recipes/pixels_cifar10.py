@@ -18,7 +18,13 @@ from autoregress.recipes.options import (
 from autoregress.training import Training
 
 TRAINING = Training(
-    optimiser="rmsprop", lr=3e-4, batch_size=16, max_epochs=100, patience=10, precision="bfloat16"
+    start="random",
+    optimiser="rmsprop",
+    lr=3e-4,
+    batch_size=16,
+    max_epochs=100,
+    patience=10,
+    precision="bfloat16",
 )
 
 RECIPES: dict[str, Recipe[PixelOptions]] = {

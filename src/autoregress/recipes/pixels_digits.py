@@ -16,6 +16,7 @@ from autoregress.recipes.options import (
 from autoregress.training import Training
 
 TRAINING = Training(
+    start="random",
     max_epochs=25,
     batch_size=32,
     lr=8e-3,

@@ -16,12 +16,26 @@ RECIPES: dict[str, Recipe[PixelOptions]] = {
     "row-lstm-imagenet32": Recipe(
         f"Row LSTM on ImageNet at 32×32, as in the paper.\n{__doc__}",
         RowLSTMOptions(layers=12, features=384, head=1024, levels="nominal"),
-        Training(optimiser="rmsprop", lr=3e-4, batch_size=64, max_epochs=20, precision="bfloat16"),
+        Training(
+            start="random",
+            optimiser="rmsprop",
+            lr=3e-4,
+            batch_size=64,
+            max_epochs=20,
+            precision="bfloat16",
+        ),
     ),
     "row-lstm-imagenet64": Recipe(
         f"Row LSTM on ImageNet at 64×64, as in the paper.\n{__doc__}",
         RowLSTMOptions(layers=4, features=512, head=1024, residual=False, levels="nominal"),
-        Training(optimiser="rmsprop", lr=3e-4, batch_size=32, max_epochs=20, precision="bfloat16"),
+        Training(
+            start="random",
+            optimiser="rmsprop",
+            lr=3e-4,
+            batch_size=32,
+            max_epochs=20,
+            precision="bfloat16",
+        ),
         shape=(3, 64, 64),
     ),
 }

@@ -22,11 +22,14 @@ from autoregress.recipes.options import (
 )
 from autoregress.training import Training
 
-PAPER = Training(optimiser="rmsprop", lr=1e-3, batch_size=16, max_epochs=200, patience=10)
+PAPER = Training(
+    start="random", optimiser="rmsprop", lr=1e-3, batch_size=16, max_epochs=200, patience=10
+)
 
 
 def falling(epochs: int, lr: float) -> Training:
     return Training(
+        start="random",
         max_epochs=epochs,
         batch_size=32,
         lr=lr,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from autoregress.data.dataset import Data
@@ -43,6 +44,12 @@ def check_examples(
         return model._checked_context(context, len(data))
     except ValueError as error:
         raise ValueError(f"the {name} context: {error}") from error
+
+
+def some(data: Examples, dims: int) -> Tensor:
+    """Examples at equal distances, enough for marginals: at most 1,024, or 2²² symbols."""
+    count = max(1, min(len(data), 1024, 2**22 // dims))
+    return data[torch.arange(count) * len(data) // count]
 
 
 def fingerprint(data: Examples, context: Tensor | None) -> dict[str, Any]:

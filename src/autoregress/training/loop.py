@@ -25,7 +25,7 @@ from autoregress.training.distributed import (
     shard,
     start_alike,
 )
-from autoregress.training.examples import check_examples, content, fingerprint
+from autoregress.training.examples import check_examples, content, fingerprint, some
 from autoregress.training.folder import RunFolder
 from autoregress.training.interrupts import Interrupts
 from autoregress.training.optimisation import lr_factor, make_average, make_optimiser
@@ -116,6 +116,8 @@ def fit(
         folder = RunFolder(Path(run), model, options, data, processes)
 
     seeds, generator = Seeds(options.seed, processes.rank), torch.Generator()
+    if options.start == "marginals":
+        model.start_from(some(train, model.dims).to(model.device))
     start_alike(model, processes)
     learner = copy.deepcopy(model) if sharded else model
     average = make_average(learner, options.ema)

@@ -11,6 +11,7 @@ Optimiser = Literal["adamw", "adam", "rmsprop", "adadelta", "adagrad", "sgd"]
 Schedule = Literal["constant", "cosine", "linear"]
 Precision = Literal["float32", "bfloat16"]
 Sharding = Literal["none", "full"]
+Start = Literal["marginals", "random"]
 
 # Which optimisers have a setting that not all have, and torch's name for it where it differs.
 WITH_MOMENTUM = ("rmsprop", "sgd")
@@ -27,6 +28,8 @@ class Training:
             may be smaller.
         accumulate: Parts in which a process takes its examples of an update, one after the other,
             so that less memory suffices.
+        start: What a new model says before the first update: the marginals of the training
+            examples, or what its random weights happen to say.
         optimiser: The rule by which gradients become updates.
         lr: Learning rate; for adadelta 1 is usual.
         weight_decay: Decoupled for adamw; for the others an L2 penalty.
@@ -56,6 +59,7 @@ class Training:
     max_epochs: int = 100
     batch_size: int = 100
     accumulate: int = 1
+    start: Start = "marginals"
     optimiser: Optimiser = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.0
@@ -79,6 +83,7 @@ class Training:
         _require(self.max_epochs >= 1, "max_epochs must be at least 1", self.max_epochs)
         _require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
         _require(self.accumulate >= 1, "accumulate must be at least 1", self.accumulate)
+        _require_one_of("start", self.start, get_args(Start))
         _require_one_of("optimiser", self.optimiser, get_args(Optimiser))
         _require(0 < self.lr < math.inf, "lr must be above 0", self.lr)
         decays = 0 <= self.weight_decay < math.inf
