@@ -56,8 +56,8 @@ def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> I
     torch.manual_seed(seed)
     model = recipe.model.build((3, 32, 32), 256, None)
     training = replace(recipe.training, seed=seed)
-    run, epochs, spent = runs / name / str(seed), 0, 0.0
-    per_epoch = 0.0
+    run = runs / name / str(seed)
+    epochs, best_epoch, spent, per_epoch = 0, 0, 0.0, 0.0
     for budget in sorted(seconds):
         # An epoch to see what it takes, then as many as there is time for.
         while epochs == 0 or spent + per_epoch <= budget:
@@ -67,7 +67,7 @@ def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> I
                 model, train, valid=valid, run=run, training=training,
                 max_epochs=epochs + further, patience=0, quiet=True,
             )  # fmt: skip
-            taken = time.process_time() - started
+            taken, best_epoch = time.process_time() - started, fit.best_epoch
             epochs, spent, per_epoch = epochs + further, spent + taken, taken / further
         score = ar.evaluate(model, test)
         started = time.process_time()
@@ -80,8 +80,8 @@ def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> I
             "seed": seed,
             "seconds": budget,
             "cpu_seconds": round(spent, 1),
-            "epochs": fit.epochs,
-            "best_epoch": fit.best_epoch,
+            "epochs": epochs,
+            "best_epoch": best_epoch,
             "parameters": sum(p.numel() for p in model.parameters()),
             "valid_bits_per_dim": ar.evaluate(model, valid).bits_per_dim,
             "test_bits_per_dim": score.bits_per_dim,

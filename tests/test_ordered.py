@@ -119,14 +119,11 @@ def test_two_digits_are_the_same_distribution(levels):
 def test_draws_follow_the_table(levels):
     count = 40_000
     conditional = logistics(levels, batch=1, mixture=3, size=0.2, seed=levels)
-    many = Logistics(
-        *(
-            each.expand(count, -1)
-            for each in (conditional.weights, conditional.means, conditional.log_scales)
-        ),
-        conditional.centre.expand(count),
-        levels,
+    weights, means, log_scales = (
+        each.expand(count, -1)
+        for each in (conditional.weights, conditional.means, conditional.log_scales)
     )
+    many = Logistics(weights, means, log_scales, conditional.centre.expand(count), levels)
     draws = many.sample(torch.Generator().manual_seed(1))
     expected = count * conditional.table()[0]
     seen = draws.bincount(minlength=levels).double()

@@ -200,8 +200,8 @@ class OrderedChannels(Channels):
         )
 
     def conditional(self, parameters: Tensor) -> Logistics:
-        *own, centre = parameters.split([*[self.mixture] * 3, 1], -1)
-        return Logistics(*own, centre.squeeze(-1), self.levels)
+        weights, means, log_scales, centre = parameters.split([*[self.mixture] * 3, 1], -1)
+        return Logistics(weights, means, log_scales, centre.squeeze(-1), self.levels)
 
     def pixel(
         self, x: Tensor, row: int, column: int, text: Text, dtype: torch.dtype
