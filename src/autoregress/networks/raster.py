@@ -254,6 +254,8 @@ class ConvSteps:
             self.targets.append(target)
             self.seen.append(seen)
             self.weights.append(own[target].flatten(1)[:, :seen].T.contiguous())
+        # Of a 1×1 convolution in one group nothing is needed again.
+        self.alone = conv.count == 1 and conv.above is None and conv.reach == 0
         self.sums: list[Tensor] = []
 
     def start_row(self, row: int) -> None:
@@ -274,6 +276,8 @@ class ConvSteps:
         self.inputs[:, -1, column + self.reach, self.places[group]] = x
 
     def feed(self, column: int, group: int, x: Tensor) -> Tensor:
+        if self.alone:
+            return torch.addmm(self.sums[0][column], x, self.weights[0])
         self.put(column, group, x)
         seen = self.inputs[:, -1, column : column + self.reach + 1].flatten(1)
         seen = seen[:, : self.seen[group]]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from tyro.conf import arg
 
 from autoregress.model import AutoregressiveModel
 from autoregress.networks.made import MADE, Activation
@@ -128,7 +130,7 @@ class PixelOptions:
     residual: bool = True
     skip: bool = True
     scales: tuple[int, ...] = ()
-    levels: Levels = "ordered"
+    levels: Annotated[Levels, arg(name="levels-are")] = "ordered"
     mixture: int = 5
     predictor: Predictor = "median"
 
