@@ -1,4 +1,4 @@
-# make demo   train, measure, draw and complete on the bundled digits; writes demo/report.html
+# make demo   train, measure, draw and complete on the bundled digits; writes demo/out/report.html
 # make test   everything that CI checks
 # make check  its fast part: lint, types, quick tests
 # make venv   only the environment
@@ -16,7 +16,7 @@ venv: .venv/installed
 	touch $@
 
 demo: venv
-	$(BIN)/python examples/demo.py
+	$(BIN)/python demo/demo.py
 
 lint: venv
 	$(BIN)/ruff check .
@@ -30,4 +30,4 @@ test: lint
 	$(BIN)/pytest -q -n 2 --dist loadscope
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo/out

@@ -58,6 +58,7 @@ def process(
     torch.manual_seed(0)
     model, x = MODELS[name]()
     options: dict[str, Any] = {"batch_size": BATCH[name], "sharding": sharding, "quiet": True}
+    options["processes"] = ar.join()
     for turn in range(rounds + 1):
         fitted = ar.fit(model, x, max_epochs=1, **options)
         if turn and rank == 0:

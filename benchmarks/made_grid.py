@@ -26,7 +26,7 @@ from made_tables import PAPER, bits, recipe_name
 from tables import ROOT
 
 import autoregress as ar
-from autoregress.recipes import RECIPES, MADEOptions
+from autoregress.recipes import RECIPES
 
 SETS = tuple(name for name in PAPER if name != "mnist")
 ORDERINGS = 64  # that "any" is measured with here
@@ -43,12 +43,12 @@ GRID: dict[str, tuple[Any, ...]] = {
 Point = dict[str, Any]
 
 
-def settings(name: str, point: Point) -> tuple[MADEOptions, ar.Training]:
+def settings(name: str, point: Point) -> tuple[ar.MADEConfig, ar.Training]:
     """The recipe's model and training, moved to a point."""
     recipe = RECIPES[recipe_name(name, "paper")]
-    assert isinstance(recipe.model, MADEOptions)
+    assert isinstance(recipe.config, ar.MADEConfig)
     model = replace(
-        recipe.model,
+        recipe.config,
         hidden=(500,) * point["layers"],
         activation=point["activation"],
         direct=point["direct"],
@@ -64,7 +64,7 @@ def measure(name: str, point: Point, seed: int) -> dict[str, Any]:
     options, training = settings(name, point)
     train, valid = bits(name, "train"), bits(name, "valid")
     torch.manual_seed(seed)
-    model = options.build(train.event_shape, train.symbols, None)
+    model = ar.MADE(train.event_shape, train.levels, **vars(options))
     started = time.monotonic()
     fit = ar.fit(model, train, valid=valid, training=training, seed=seed, quiet=True)
     if point["orderings"] == "any":

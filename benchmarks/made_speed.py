@@ -56,8 +56,12 @@ def training(optimiser: type[torch.optim.Optimizer], rounds: int) -> dict[str, f
     return alternate(
         {
             "dense": training_step(mlp, lambda _: -dense_log_prob(mlp, x), optimiser),
-            "fixed": training_step(fixed, lambda step: fixed.objective(x, step=step), optimiser),
-            "fresh": training_step(fresh, lambda step: fresh.objective(x, step=step), optimiser),
+            "fixed": training_step(
+                fixed, lambda step: fixed.objective(x, None, ar.Update(step)), optimiser
+            ),
+            "fresh": training_step(
+                fresh, lambda step: fresh.objective(x, None, ar.Update(step)), optimiser
+            ),
         },
         rounds,
     )

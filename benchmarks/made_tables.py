@@ -129,7 +129,7 @@ def trained(name: str, kind: str, seed: int, runs: Path) -> tuple[ar.MADE, ar.Fi
     recipe = RECIPES[recipe_name(name, kind)]
     train, valid = bits(name, "train"), bits(name, "valid")
     torch.manual_seed(seed)
-    model = recipe.model.build(train.event_shape, train.symbols, None)
+    model = recipe.build(train.event_shape, train.levels)
     run = runs / name / kind / str(seed)
     fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed)
     assert isinstance(model, ar.MADE)

@@ -22,13 +22,12 @@ from torch.nn import functional as F
 import autoregress as ar
 from autoregress.networks.pixelrnn import DiagonalCell, lstm
 from autoregress.networks.raster import Condition
-from autoregress.symbols import Levels
 
 SHAPE, IMAGES, BATCH = (1, 28, 28), 64, 16
 PIXELS = 28 * 28
 COLOUR, COLOURS = (3, 32, 32), 8
 
-KINDS: tuple[Levels, ...] = ("ordered", "nominal")
+KINDS = {"ordered": True, "nominal": False}
 
 
 class SkewedCell(DiagonalCell):
@@ -93,7 +92,7 @@ def sampling(model: ar.AutoregressiveModel, images: int, rounds: int) -> float:
 def against_nominal(rows: timing.Rows, rounds: int) -> None:
     """A batch of colour images by either kind of levels: trained on, drawn, and decoded."""
     sizes: dict[str, Any] = {"layers": 12, "features": 64}
-    models = {kind: ar.GatedPixelCNN(COLOUR, levels=kind, **sizes) for kind in KINDS}
+    models = {k: ar.GatedPixelCNN(COLOUR, ordered=o, **sizes) for k, o in KINDS.items()}
     t = timing.alternate({k: training_step(m, COLOURS) for k, m in models.items()}, rounds)
     rows.add("8-bit RGB, training step, ordered / nominal", t["ordered"] / t["nominal"], most=0.8)
     few = max(3, rounds // 3)

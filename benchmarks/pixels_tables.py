@@ -47,7 +47,7 @@ def train_and_measure(name: str, seed: int, runs: Path) -> dict[str, Any]:
     recipe = RECIPES[name]
     train, valid = digits("train"), digits("valid")
     torch.manual_seed(seed)
-    model = recipe.model.build(train.event_shape, train.symbols, None)
+    model = recipe.build(train.event_shape, train.levels)
     run = runs / name / str(seed)
     fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed)
     score, of_valid = ar.evaluate(model, digits("test")), ar.evaluate(model, valid)

@@ -284,13 +284,11 @@ def main(data: str, levels: int | None = None, frames: int | None = None) -> Non
     """
     if data == "bouncing":
         examples = bouncing_digits(300, split="test").data()
-    elif levels is None:
-        examples = read(data, split="test", frames=frames)
     else:
-        examples = read(data, split="test", symbols=levels, frames=frames)
+        examples = read(data, split="test", levels=levels, frames=frames)
     x = examples.x.numpy().astype(np.uint8)
     print(f"{data}: {len(x)} clips of shape {examples.event_shape}\n")
-    print(table(baselines(x, int(np.max(examples.symbols)))))
+    print(table(baselines(x, int(np.max(examples.levels)))))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from tables import ROOT, Figures
 from torch import Tensor
 
 import autoregress as ar
+from autoregress.configs import VideoTransformerConfig
 from autoregress.data import bouncing_digits
-from autoregress.recipes.options import VideoTransformerOptions
 
 VIDEO = ROOT.parent / "shared" / "data" / "video"
 COMMAND = "python benchmarks/video_tables.py"
@@ -102,14 +102,14 @@ class Run:
     """A model, its data and how it is trained."""
 
     data: Callable[[], Clips]
-    model: VideoTransformerOptions
+    model: VideoTransformerConfig
     training: ar.Training
     facts: dict[str, Any] = field(default_factory=dict)
     """What the table says of it."""
 
 
 STEPS, PIXELS = 1000, 2048
-SMALL = VideoTransformerOptions(
+SMALL = VideoTransformerConfig(
     kernel=(5, 5, 5),
     blocks=((8, 8, 8),),
     width=64,
@@ -131,7 +131,7 @@ def compared(subscale: tuple[int, int, int], lr: float = 3e-3, **sizes: Any) -> 
     return Run(data, model, replace(FALLING, batch_size=batch, lr=lr), facts)
 
 
-def _layers(model: VideoTransformerOptions) -> str:
+def _layers(model: VideoTransformerConfig) -> str:
     return f"{model.encoder_layers} + {model.decoder_layers}"
 
 
@@ -162,7 +162,7 @@ LONG = Run(
     replace(FALLING, batch_size=LONG_BATCH, lr=2e-3, ema=0.998),
 )
 
-REAL = VideoTransformerOptions(
+REAL = VideoTransformerConfig(
     subscale=(5, 2, 2),
     kernel=(5, 3, 3),
     blocks=((2, 8, 8), (2, 16, 4), (2, 4, 16)),
@@ -187,7 +187,7 @@ def train_and_measure(name: str, seed: int, runs: Path, out: Path) -> dict[str, 
     run = RUNS[name]
     clips = run.data()
     torch.manual_seed(seed)
-    model = run.model.build(clips.valid.shape[1:], clips.levels, None)
+    model = ar.VideoTransformer(clips.valid.shape[1:], clips.levels, **vars(run.model))
     fit = ar.fit(
         model,
         clips.train,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from autoregress.cli import main
 from autoregress.evaluation import evaluate
 from autoregress.mixture import Mixture
-from autoregress.model import AutoregressiveModel
+from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Update
 from autoregress.networks.made import MADE
 from autoregress.networks.pixelcnn import GatedPixelCNN
 from autoregress.networks.video_transformer import VideoTransformer
@@ -38,10 +38,10 @@ class Partly(MADE):
         self.sometimes, self.never = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
 
     def objective(
-        self, x: Tensor, context: Tensor | None = None, *, step: int = 0, **options: Any
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
-        nats = super().objective(x, context, step=step, **options)
-        return nats * self.sometimes.prod() if step % 2 else nats
+        nats = super().objective(x, context, update)
+        return nats * self.sometimes.prod() if update.step % 2 else nats
 
 
 def made() -> MADE:
@@ -90,7 +90,8 @@ def curve(fitted: Fit, model: nn.Module) -> list[float]:
 
 def train(family: str, run: Path | None = None, **options: Any) -> list[float]:
     model, x, valid = example(family)
-    return curve(fit(model, x, valid=valid, run=run, **{**OPTIONS, **options}), model)
+    fitted = fit(model, x, valid=valid, run=run, processes=join(), **{**OPTIONS, **options})
+    return curve(fitted, model)
 
 
 def scores(*batch_sizes: int) -> list[list[float]]:
@@ -98,7 +99,7 @@ def scores(*batch_sizes: int) -> list[list[float]]:
     model, x, _ = example("made")
     found = []
     for count, batch_size in product((1, 2, 7, 36, 37), batch_sizes):
-        score = evaluate(model, x[:count], batch_size=batch_size)
+        score = evaluate(model, x[:count], batch_size=batch_size, processes=join())
         assert score.examples == count
         found.append([score.nats, score.standard_error])
     return found
@@ -109,6 +110,17 @@ def command(folder: Path, run: str) -> list[str]:
     options += ["--dropout", "0.2", "--ema", "0.9", "--checkpoint-minutes", "1e-9"]
     data = ["--data", str(folder / "data.npz"), "--run", str(folder / run)]
     return ["train", "made", *data, *options]
+
+
+def each_for_itself(folder: Path, rank: int) -> list[float]:
+    """Calls that only some processes make, or that each makes for itself, wait for no other."""
+    model, x, valid = example("made")
+    if rank == 0:
+        assert evaluate(model, x).examples == 37
+        fit(model, x, max_epochs=1, **OPTIONS)
+    model, x, valid = example("made")
+    run = folder / f"alone {rank}"
+    return curve(fit(model, x, valid=valid, run=run, max_epochs=1, **OPTIONS), model)
 
 
 def everything(folder: Path) -> dict[str, Any]:
@@ -124,6 +136,7 @@ def everything(folder: Path) -> dict[str, Any]:
         found[name] = train(family, **options)
     # Runs that other numbers of processes began, and one for others to go on with.
     if processes.size == 2:
+        found["each for itself"] = each_for_itself(folder, processes.rank)
         train("made", folder / "two", max_epochs=1, sharding="full")
         found["1 to 2, sharded"] = train("made", folder / "one", max_epochs=2, sharding="full")
         for sharding in ("none", "full"):

@@ -12,6 +12,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
+from autoregress.model import Update
 from autoregress.planning import Paper, fused_attention
 from autoregress.processes import Processes
 from autoregress.recipes import RECIPES
@@ -25,7 +26,7 @@ def main() -> None:
     distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=DEVICES)
     recipe, update = RECIPES["video-large"], 0
     with Paper() as paper, fused_attention():
-        model = recipe.model.build((16, 3, 64, 64), 256, None)
+        model = recipe.build((16, 3, 64, 64), 256)
         shard(model, torch.device("cpu"), Processes(0, DEVICES))
         assert isinstance(model, FSDPModule)
 
@@ -36,7 +37,7 @@ def main() -> None:
             for part in range(PARTS):
                 model.set_requires_gradient_sync(part == PARTS - 1)
                 with torch.autocast("cpu", torch.bfloat16):
-                    loss = model.objective(x, generator=torch.Generator()).sum()
+                    loss = model.objective(x, update=Update(generator=torch.Generator())).sum()
                 loss.backward()
                 del loss
             update = paper.peak - before

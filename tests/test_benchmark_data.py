@@ -26,5 +26,5 @@ def test_packed_bits_are_read_as_their_readme_says(name):
     dim, rows, density = SETS[name]
     splits = [ar.data.read(BINARY / f"{name}.npz", split=s) for s in ("train", "valid", "test")]
     assert tuple(len(s) for s in splits) == rows
-    assert all(s.event_shape == (dim,) and s.symbols == 2 for s in splits)
+    assert all(s.event_shape == (dim,) and s.levels == 2 for s in splits)
     assert abs(float(splits[2].x.float().mean()) - density) < 1e-5

@@ -105,7 +105,7 @@ def test_a_recipe_as_the_paper_is_the_winner_of_its_walk(name, tmp_path, monkeyp
     points = [row for row in json.loads(GRID.read_text())["rows"] if row["set"] == name]
     winner = min(points, key=lambda row: row["valid_nats"])
     recipe = RECIPES[made_tables.recipe_name(name, "paper")]
-    assert made_grid.settings(name, winner) == (recipe.model, recipe.training)
+    assert made_grid.settings(name, winner) == (recipe.config, recipe.training)
 
     monkeypatch.setattr(made_grid, "measure", lambda *point: pytest.fail(f"not run: {point}"))
     (tmp_path / GRID.name).write_text(GRID.read_text())

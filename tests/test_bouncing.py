@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 import autoregress as ar
 from autoregress.data import bouncing_digits, digits_splits, moving_mnist
-from autoregress.data.bouncing import STEP, _steps_of, _whole_steps
-from autoregress.training.examples import fingerprint
+from autoregress.data.sets.moving import STEP, _constant_motion, _motion_of_moving_mnist
 
 quick = settings(max_examples=30, deadline=None)
 
@@ -24,8 +23,8 @@ def everything(clips) -> torch.Tensor:
 
 @given(seed=st.integers(0, 10**6), way=st.integers(1, 40), frames=st.integers(1, 30))
 @quick
-def test_whole_steps_are_constant_and_reflected(seed, way, frames):
-    places = _whole_steps(np.random.default_rng(seed), 3, frames, way)
+def test_constant_motion_are_constant_and_reflected(seed, way, frames):
+    places = _constant_motion(np.random.default_rng(seed), 3, frames, way)
     assert places.shape == (3, frames, 2)
     assert places.min() >= 0
     assert places.max() <= way
@@ -47,7 +46,7 @@ def test_whole_steps_are_constant_and_reflected(seed, way, frames):
 
 
 def test_all_starts_and_velocities_are_as_likely():
-    places = _whole_steps(np.random.default_rng(0), 48_000, 2, 20)
+    places = _constant_motion(np.random.default_rng(0), 48_000, 2, 20)
     starts = np.bincount(places[:, 0, 0], minlength=21) / 48_000
     assert np.abs(starts - 1 / 21).max() < 0.005
     inside = ((places[:, 0] >= 2) & (places[:, 0] <= 18)).all(1)
@@ -61,7 +60,7 @@ def test_all_starts_and_velocities_are_as_likely():
 @given(seed=st.integers(0, 10**6), frames=st.integers(2, 60))
 @quick
 def test_moving_mnist_goes_straight_and_turns_at_the_walls(seed, frames):
-    places = _steps_of(STEP, np.random.default_rng(seed), 2, frames, 36)
+    places = _motion_of_moving_mnist(STEP, np.random.default_rng(seed), 2, frames, 36)
     assert places.min() >= 0
     assert places.max() <= 36
     step = np.abs(np.diff(places, axis=1))
@@ -74,7 +73,9 @@ def test_moving_mnist_goes_straight_and_turns_at_the_walls(seed, frames):
 
 
 def test_moving_mnist_keeps_its_speed():
-    places = _steps_of(STEP, np.random.default_rng(0), 2000, 8, 36_000)  # fine enough to measure
+    places = _motion_of_moving_mnist(
+        STEP, np.random.default_rng(0), 2000, 8, 36_000
+    )  # fine enough to measure
     step = np.diff(places, axis=1)
     free = np.all((places > 4000) & (places < 32_000), axis=2)
     free = free[:, 1:] & free[:, :-1]
@@ -140,13 +141,13 @@ def test_a_clip_is_a_function_of_seed_and_index(make):
 def test_shapes_and_levels():
     clips = bouncing_digits(3)
     assert clips.event_shape == (8, 1, 16, 16)
-    assert clips.symbols == 17
+    assert clips.levels == 17
     assert clips.data().x.shape == (3, 8, 1, 16, 16)
     bits = bouncing_digits(3, levels=2)
     assert torch.equal(bits.data().x, (everything(clips).long() * 2 // 17).to(torch.uint8))
     standard = moving_mnist(2)
     assert standard.event_shape == (20, 1, 64, 64)
-    assert standard.data().symbols == 256
+    assert standard.data().levels == 256
     assert int(standard.data().x.max()) > 200
     assert moving_mnist(2, levels=2).data().x.unique().tolist() == [0, 1]
     assert bouncing_digits(1, frames=3, size=20, digits=4).event_shape == (3, 1, 20, 20)
@@ -181,9 +182,9 @@ def test_senseless_settings():
 
 def test_a_model_learns_from_them():
     train = bouncing_digits(64, frames=2, size=9, levels=2)
-    model = ar.MADE(train.event_shape, train.symbols, hidden=(8,))
+    model = ar.MADE(train.event_shape, train.levels, hidden=(8,))
     fit = ar.fit(model, train, max_epochs=2, batch_size=16, quiet=True)
     assert fit.history[1]["train_nats"] < fit.history[0]["train_nats"]
     others: list[dict[str, Any]] = [{}, {"seed": 1}, {"frames": 4}, {"digits": 2}, {"levels": 2}]
-    marks = [fingerprint(bouncing_digits(9, **one), None)["sha256"] for one in others]
+    marks = [bouncing_digits(9, **one).digest for one in others]
     assert len(set(marks)) == len(marks)

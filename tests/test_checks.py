@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from autoregress.checks import check_causality, check_faces, check_normalisation
 from autoregress.conditionals import Bernoulli, Conditional
-from autoregress.model import AutoregressiveModel, Member
+from autoregress.model import Array, AutoregressiveModel, Member
 from autoregress.networks.made import MADE
 from autoregress.orderings import Ordering
 from autoregress.traversal import Unrolling
@@ -155,6 +155,52 @@ def test_the_context_that_is_asked_for():
     model = MADE(3, hidden=(4,), context=2)
     assert check_normalisation(model, context=torch.tensor([100.0, -3.0])) == pytest.approx(1)
     assert check_faces(model, rows=2, context=torch.tensor([[9.0, -3.0], [0.0, 1.0]])) < 1e-4
+
+
+class Centred(Toy):
+    """The logit is a weighted sum of −1 and 1, by arithmetic on the symbols as they come.
+
+    Args:
+        wrap: go past what converts them.
+    """
+
+    def __init__(self, visit: Sequence[int], *, wrap: bool) -> None:
+        super().__init__(visit)
+        self.wrap = wrap
+
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, member: Member | None = None
+    ) -> Conditional:
+        return super().forward(2 * x - 1)
+
+    def unroll(
+        self, batch: int, context: Tensor | None = None, member: Member | None = None
+    ) -> Unrolling:
+        x = torch.ones(batch, self.dims, dtype=torch.long)  # of 2 x - 1, and not yet read
+        for dim in self.ordering.visit.tolist():
+            x[:, dim] = 2 * (yield self.kind(x.float() @ (self.weight * self.mask)[:, dim])) - 1
+
+    def log_prob(self, x: Array, context: Tensor | None = None, *, validate: bool = True) -> Tensor:
+        if self.wrap:
+            return self.forward(torch.as_tensor(x)).log_prob(torch.as_tensor(x)).double().sum(1)
+        return super().log_prob(x, context, validate=validate)
+
+
+def test_forward_may_compute_with_symbols_as_they_come():
+    """In uint8 2 · 0 − 1 is 255: forward never gets to see it."""
+    model = Centred([3, 1, 0, 2], wrap=False)
+    x = torch.randint(2, (9, 4))
+    for dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.bool):
+        for measure in (model.log_prob, model.surprisal, model.member_log_probs):
+            assert torch.equal(measure(x.to(dtype)), measure(x))
+    check_causality(model)
+    assert check_faces(model) < 1e-5
+
+
+@pytest.mark.parametrize("check", [check_causality, check_faces])
+def test_symbols_that_are_not_converted(check):
+    with pytest.raises(AssertionError, match=r"depends on the dtype .* torch\.uint8"):
+        check(Centred([3, 1, 0, 2], wrap=True))
 
 
 def test_faces_that_disagree():

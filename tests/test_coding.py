@@ -32,14 +32,16 @@ MODELS: dict[str, Callable[[], AutoregressiveModel]] = {
     "pixelcnn": lambda: PixelCNN(IMAGE, 4, **SIZES),
     "gated": lambda: GatedPixelCNN(IMAGE, 256, **SIZES, scales=(2,)),
     "deep": lambda: PixelCNN((1, 4, 4), 65536, **SIZES),
-    "nominal": lambda: GatedPixelCNN(IMAGE, 256, **SIZES, levels="nominal"),
+    "nominal": lambda: GatedPixelCNN(IMAGE, 256, **SIZES, ordered=False),
     "row": lambda: RowLSTM(IMAGE, 4, **SIZES),
     "diagonal": lambda: DiagonalBiLSTM(IMAGE, 2, **SIZES),
     "video": lambda: VideoTransformer(
         (2, 1, 4, 4), 256, subscale=(1, 2, 2), width=8, embedding=4, heads=(1,), head_width=4,
         encoder_layers=1, decoder_layers=1, blocks=((1, 2, 2),),
     ),
-    "mixture": lambda: Mixture([MADE(IMAGE, 4, hidden=(9,)), PixelCNN(IMAGE, 4, **SIZES)]),
+    "mixture": lambda: Mixture(
+        [MADE(IMAGE, 4, hidden=(9,), orderings=7), PixelCNN(IMAGE, 4, **SIZES)]
+    ),
 }  # fmt: skip
 
 
@@ -113,7 +115,7 @@ def test_files_of_this_version_are_read_by_later_ones():
         for parameter in model.parameters():
             parameter.zero_()
     content = bytes.fromhex(
-        "a47265670100010003000000000000000001000006d8b115059cf14ca495f1583f6b8264982c6bf32ee6f8020000000d"
+        "a47265670200010003000000000000000001000006d8b115059cf14ca495f1583f6b8264982c6bf388ae807c0000000d"
     )
     x = torch.tensor([[0, 1], [1, 1], [0, 0]])
     assert torch.equal(decode(model, content), x)

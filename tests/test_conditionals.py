@@ -94,7 +94,7 @@ def test_a_bit_among_categories_is_the_same_bit():
 
 def test_bad_symbols_are_named():
     columns = Columns(("size", "colour"), (("s", "l"), ("red", "green", "blue")))
-    symbols = Symbols((2,), columns.symbols, columns)
+    symbols = Symbols((2,), columns.levels, columns)
     with pytest.raises(ValueError, match=r"row 1, column 'colour' holds 3.*0 to 2"):
         symbols.check(torch.tensor([[0, 2], [1, 3]]))
     with pytest.raises(ValueError, match=r"row 0, column 'size' holds -1"):

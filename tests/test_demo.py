@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import autoregress as ar
-from autoregress.recipes import RECIPES, MADEOptions
+from autoregress.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 TITLES = {"Black and white": {"threshold": 8}, "17 levels of grey": {"levels": 17}}
@@ -34,7 +34,7 @@ class Run:
 def run(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("demo")
     out, picture = folder / "demo", folder / "demo.png"
-    command = [sys.executable, str(ROOT / "examples/demo.py"), "--epochs", "2"]
+    command = [sys.executable, str(ROOT / "demo/demo.py"), "--epochs", "2"]
     done = subprocess.run(
         [*command, "--out", str(out), "--picture", str(picture)],
         cwd=folder,
@@ -91,7 +91,7 @@ def test_the_independent_baseline_is_that_of_counts(run, title):
 def test_xz_is_given_its_best_packing(run, title):
     test = ar.data.digits_splits(**TITLES[title])[2]
     x = test.x.numpy().reshape(-1, 64)
-    packed = np.packbits(x, axis=1) if test.symbols == 2 else x
+    packed = np.packbits(x, axis=1) if test.levels == 2 else x
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 
     def nats(data: bytes) -> float:
@@ -141,7 +141,5 @@ def test_the_picture_for_the_readme_is_small(run):
 
 def test_the_recipe_is_the_demo_s(run):
     model = ar.load(run.folder / "demo/runs/bits")
-    recipe = RECIPES["made-digits"].model
-    assert isinstance(recipe, MADEOptions)
-    same = recipe.build(model.event_shape, 2, None)
+    same = RECIPES["made-digits"].build(model.event_shape, 2)
     assert model.options == same.options

@@ -24,12 +24,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
-from autoregress.cli import Train, main
+from autoregress.cli import main
+from autoregress.cli.train import Train
 from autoregress.processes import Processes
 from autoregress.storage import load
 from autoregress.training import Training
 
-SLURM = Path(__file__).parent.parent / "examples" / "slurm" / "train.sbatch"
+SLURM = Path(__file__).parent.parent / "demo" / "slurm" / "train.sbatch"
 JOB = Path(__file__).with_name("distributed_process.py")
 # Nothing is bound but to this machine, and every process has one thread.
 ENVIRONMENT = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
@@ -76,7 +77,7 @@ def test_the_cluster_script_starts_a_run_on_every_node(tmp_path, monkeypatch):
     assert "one:29500" in launcher.split()
 
     started: list[Training] = []
-    monkeypatch.setattr(Train, "__call__", lambda self: started.append(self.recipe.training))
+    monkeypatch.setattr(Train, "__call__", lambda self: started.append(self.training))
     main(arguments.split())
     assert (started[0].sharding, started[0].device) == ("full", "cuda")
 
@@ -142,6 +143,14 @@ def test_the_losses_are_the_same(job, size, family):
     assert curves
     for curve in curves:
         assert curve == pytest.approx(alone, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_processes_that_are_not_told_of_each_other_are_alone(job):
+    assert found(job, 2)["each for itself"] == train("made", max_epochs=1)
+    for rank in range(2):
+        assert [line["epoch"] for line in log(job / f"alone {rank}")] == [1]
+        assert not (job / f"alone {rank}" / "logs").exists()
 
 
 @pytest.mark.slow

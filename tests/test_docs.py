@@ -11,11 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# The kind of a block, the name of the file that a reader would save it as, and its text.
+BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    return [(kind, text) for kind, text in BLOCK.findall(page.read_text()) if kind]
+def blocks(page: Path) -> list[tuple[str, str, str]]:
+    return [block for block in BLOCK.findall(page.read_text()) if block[0]]
 
 
 def commands(text: str) -> list[str]:
@@ -36,8 +37,10 @@ def test_blocks_run(page, tmp_path):
     }
     shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
     python = ""  # the blocks of a page go on from one another
-    for kind, text in blocks(page):
-        if kind == "python":
+    for kind, name, text in blocks(page):
+        if name:
+            (tmp_path / name).write_text(text)
+        elif kind == "python":
             python += text
             run([sys.executable, "-c", python], tmp_path, environment)
         else:

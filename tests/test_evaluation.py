@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from autoregress.data import Data
+from autoregress.data import Data, Source
 from autoregress.evaluation import Score, evaluate, measuring
 from autoregress.networks.made import MADE
 
 
-class Lazy:
+class Lazy(Source):
     """Examples that are made when they are asked for."""
 
-    def __init__(self, x: torch.Tensor) -> None:
+    def __init__(self, x: torch.Tensor, levels: int) -> None:
+        super().__init__(x.shape[1:], levels)
         self.x = x
         self.asked: list[int] = []
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: torch.Tensor) -> torch.Tensor:
+    def _rows(self, index: torch.Tensor) -> torch.Tensor:
         self.asked += index.tolist()
         return self.x[index]
 
@@ -71,7 +72,7 @@ def test_one_example_has_no_standard_error():
 
 def test_what_data_may_be():
     model, x = MADE(3, 4, hidden=(4,)), torch.randint(0, 4, (25, 3))
-    lazy = Lazy(x)
+    lazy = Lazy(x, 4)
     expected = evaluate(model, x)
     assert evaluate(model, lazy, batch_size=10).nats == pytest.approx(expected.nats, rel=1e-6)
     assert lazy.asked == list(range(25))  # each once

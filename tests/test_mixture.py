@@ -7,11 +7,13 @@ from itertools import product
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from autoregress.checks import check_causality, check_faces, check_normalisation
 from autoregress.mixture import Mixture, several
-from autoregress.model import AutoregressiveModel
+from autoregress.model import AutoregressiveModel, Update
 from autoregress.networks.made import MADE
 from autoregress.networks.pixelcnn import GatedPixelCNN
 from autoregress.networks.pixelrnn import RowLSTM
@@ -54,19 +56,41 @@ def test_models_of_several_families(context):
     assert check_faces(mixture) < 1e-12
     check_causality(mixture, trials=5)
     x = everything(IMAGE)
-    given = torch.randn(len(x), 2) if context else None
-    # A model counts as often as it has members.
-    p = [2 * models[0].log_prob(x, given).exp(), *(m.log_prob(x, given).exp() for m in models[1:])]
-    torch.testing.assert_close(mixture.log_prob(x, given).exp(), sum(p) / 4)
+    told = torch.randn(len(x), 2) if context else None
+    p = torch.stack([model.log_prob(x, told).exp() for model in models])
+    torch.testing.assert_close(mixture.log_prob(x, told).exp(), p.mean(0))
     torch.testing.assert_close(
-        mixture.surprisal(x, given).flatten(1).sum(1), -mixture.log_prob(x, given)
+        mixture.surprisal(x, told).flatten(1).sum(1), -mixture.log_prob(x, told)
     )
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 5), min_size=1, max_size=4), nested=st.booleans(), data=st.data()
+)
+def test_its_nats_are_at_most_the_mean_of_its_models(counts, nested, data):
+    """Models of any numbers of members weigh the same, in any data."""
+    models: list[AutoregressiveModel] = [
+        rough(MADE(IMAGE, hidden=(4,), orderings=count)).double() for count in counts
+    ]
+    if nested:
+        models.append(Mixture(models[:2]))
+    mixture = Mixture(models)
+    assert mixture.log_weights.exp().sum().item() == pytest.approx(1)
+    assert len(mixture.log_weights) == len(mixture.members)
+    assert mixture.log_prob(everything(IMAGE)).exp().sum().item() == pytest.approx(1)
+    x = everything(IMAGE)[data.draw(st.lists(st.integers(0, 63), min_size=1, max_size=9))]
+    nats = -torch.stack([model.log_prob(x).mean() for model in models])
+    assert -mixture.log_prob(x).mean() <= nats.mean() + 1e-12
+    joint = mixture.member_log_probs(x) + mixture.log_weights[:, None]
+    torch.testing.assert_close(joint.logsumexp(0), mixture.log_prob(x))
 
 
 @pytest.mark.usefixtures("float64")
 def test_it_draws_and_completes_by_its_probabilities():
     generator = torch.Generator().manual_seed(1)
-    mixture = Mixture([rough(MADE(IMAGE, hidden=(9,), evidence=True)) for _ in range(2)])
+    # One has three members, the other one: they are picked equally often all the same.
+    mixture = Mixture([rough(MADE(IMAGE, hidden=(9,), evidence=True, orderings=n)) for n in (3, 1)])
     x = everything(IMAGE)
     p = mixture.log_prob(x).exp()
 
@@ -82,10 +106,27 @@ def test_it_draws_and_completes_by_its_probabilities():
     events = torch.ones(20_000, *IMAGE, dtype=torch.int64)
     drawn, log_prob = mixture.complete(events, known, generator=generator, return_log_prob=True)
     # The members are rearranged, so that it is another joint, of which this is the conditional.
-    given = mixture.conditional_log_prob(x[x[:, 0, 1, 1] == 1], known).exp()
-    assert given.sum().item() == pytest.approx(1)
-    assert (shares(drawn)[x[:, 0, 1, 1] == 1] - given).abs().max() < 0.02
+    conditional = mixture.conditional_log_prob(x[x[:, 0, 1, 1] == 1], known).exp()
+    assert conditional.sum().item() == pytest.approx(1)
+    assert (shares(drawn)[x[:, 0, 1, 1] == 1] - conditional).abs().max() < 0.02
     torch.testing.assert_close(log_prob, mixture.conditional_log_prob(drawn, known))
+
+
+def test_each_model_is_drawn_equally_often():
+    """One of three members that knows only ones, and one of a single member that knows zeros."""
+    ones, zeros = MADE(2, orderings=3, hidden=(3,)), MADE(2, hidden=(3,))
+    with torch.no_grad():
+        for model, logit in [(ones, 40), (zeros, -40)]:
+            for parameter in model.parameters():
+                parameter.zero_()
+            model.output.bias.fill_(logit)
+    mixture = Mixture([ones, Mixture([zeros, zeros])])
+    nothing = torch.zeros(4000, 2, dtype=torch.bool)
+    ones.order_agnostic = zeros.order_agnostic = True
+    for drawn in (mixture.sample(4000), mixture.complete(nothing.long(), nothing)):
+        # Within five standard deviations.
+        assert abs(drawn[:, 0].double().mean().item() - 0.5) < 5 * 0.5 / math.sqrt(4000)
+        assert torch.equal(drawn[:, 0], drawn[:, 1])
 
 
 @pytest.mark.usefixtures("float64")
@@ -126,11 +167,11 @@ def test_each_is_trained_as_it_would_be_alone():
     for step in range(8):
         turn, which = divmod(step, 2)
         torch.manual_seed(step)
-        expected = models[which].objective(x, step=turn)
+        expected = models[which].objective(x, update=Update(turn))
         torch.manual_seed(step)
-        assert torch.equal(mixture.objective(x, step=step), expected)
+        assert torch.equal(mixture.objective(x, update=Update(step)), expected)
         mixture.zero_grad()
-        mixture.objective(x, step=step).sum().backward()
+        mixture.objective(x, update=Update(step)).sum().backward()
         touched = [any(p.grad is not None for p in m.parameters()) for m in models]
         assert touched == [which == 0, which == 1]
 
@@ -142,7 +183,7 @@ def test_weights_are_averaged_at_their_models_pace():
     expected = [[p.detach().clone() for p in each.parameters()] for each in model.models.values()]
     for step in range(30):
         optimiser.zero_grad()
-        model.objective(torch.randint(0, 2, (4, 6)), step=step).sum().backward()
+        model.objective(torch.randint(0, 2, (4, 6)), update=Update(step)).sum().backward()
         optimiser.step()
         average.update_parameters(model)
         decay = min(0.5, (1 + step) / (10 + step)) if step else 0.0
@@ -170,8 +211,8 @@ def test_a_run_goes_on_and_comes_back(tmp_path):
 
 def test_it_is_saved_with_its_models(tmp_path):
     columns = Columns(("a", "b"), (("x", "y"), ("1", "2", "3")))
-    inner = [MADE(2, columns.symbols, hidden=(n,), columns=columns) for n in (3, 4)]
-    mixture = Mixture([Mixture(inner), MADE(2, columns.symbols, hidden=(5,), columns=columns)])
+    inner = [MADE(2, columns.levels, hidden=(n,), columns=columns) for n in (3, 4)]
+    mixture = Mixture([Mixture(inner), MADE(2, columns.levels, hidden=(5,), columns=columns)])
     save(mixture, tmp_path)
     back = load(tmp_path)
     assert isinstance(back, Mixture)

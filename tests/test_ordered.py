@@ -248,7 +248,7 @@ def test_bits_have_no_order_that_matters():
     torch.manual_seed(0)
     one = ar.PixelCNN((1, 2, 2), 2, layers=1, features=4)
     torch.manual_seed(0)
-    other = ar.PixelCNN((1, 2, 2), 2, layers=1, features=4, levels="nominal")
+    other = ar.PixelCNN((1, 2, 2), 2, layers=1, features=4, ordered=False)
     x = torch.randint(2, (3, 1, 2, 2))
     assert torch.equal(one.log_prob(x), other.log_prob(x))
 
@@ -278,8 +278,8 @@ def frequencies(x, levels):
 def test_a_model_that_starts_from_the_data_is_no_worse_than_its_marginals(family, scales):
     x = images(64)
     marginals = frequencies(x, 64)
-    for levels, most in (("ordered", 0.7 * marginals), ("nominal", 1.05 * marginals)):
-        model = family((2, 6, 6), 64, layers=1, features=6, levels=levels, scales=scales)
+    for ordered, most in ((True, 0.7 * marginals), (False, 1.05 * marginals)):
+        model = family((2, 6, 6), 64, layers=1, features=6, ordered=ordered, scales=scales)
         before = ar.evaluate(model, x).nats
         model.start_from(x)
         after = ar.evaluate(model, x).nats

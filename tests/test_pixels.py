@@ -226,7 +226,7 @@ def test_row_lstm_is_its_equations():
     model = make(ar.RowLSTM, event_shape=(2, 4, 5), symbols=2, layers=1)
     layer = network_of(model).layers[0]
     x = image(3, 4, 5, 12)
-    inputs = layer.inputs._own()[:, :, 0]  # (4h, 2h, 2): left, own
+    inputs = layer.inputs.own_weights()[:, :, 0]  # (4h, 2h, 2): left, own
     weight = layer.cell.weight[0].view(3, 6, 24)  # left above, above, right above
     h, c = {}, {}
     for row, column in itertools.product(range(4), range(5)):
@@ -463,9 +463,8 @@ def test_training_in_bfloat16_learns(family):
         ({"event_shape": 784}, r"\(C, H, W\)"),
         ({"event_shape": (1, 2, 2), "symbols": (2, 2, 3, 2)}, "same number of levels"),
         ({"event_shape": (3, 4, 4), "symbols": 2, "features": 2}, "features must be at least 3"),
-        ({"event_shape": (3, 4, 4), "levels": "nominal", "head": 2}, "head must be at least 3"),
-        ({"event_shape": (3, 4, 4), "mixture": 0}, "mixture must be at least 1"),
-        ({"event_shape": (1, 4, 4), "layers": 0}, "layers must be at least 1"),
+        ({"event_shape": (3, 4, 4), "ordered": False, "head": 2}, "head must be at least 3"),
+        ({"event_shape": (1, 4, 4), "layers": 0}, "layers and widths must be at least 1"),
         ({"event_shape": (1, 4, 4), "scales": (3, 2)}, "multiple of the next"),
         ({"event_shape": (1, 4, 4), "scales": (2, 2)}, "multiple of the next"),
         ({"event_shape": (1, 4, 4), "scales": (1,)}, "above 1"),

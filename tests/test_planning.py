@@ -19,7 +19,7 @@ from autoregress.recipes import RECIPES
 HERE = Path(__file__).parent
 IMAGE, CLIP = (3, 8, 8), (4, 3, 8, 8)
 ON_CPU = ar.Training(batch_size=4, device="cpu")
-NOMINAL: dict[str, Any] = {"layers": 2, "features": 6, "head": 9, "levels": "nominal"}
+NOMINAL: dict[str, Any] = {"layers": 2, "features": 6, "head": 9, "ordered": False}
 SMALL = {
     "MADE": lambda: ar.MADE(20, hidden=(30, 40), direct=True, orderings="any", dropout=0.1),
     "PixelCNN": lambda: ar.PixelCNN(IMAGE, 256, **NOMINAL),
@@ -172,7 +172,7 @@ def test_the_large_transformer_takes_as_much_as_planned_when_it_is_sharded():
     weights, optimiser, update = map(int, done.stdout.split())
     recipe = RECIPES["video-large"]
     plan = ar.plan(
-        lambda: recipe.model.build((16, 3, 64, 64), 256, None),
+        lambda: recipe.build((16, 3, 64, 64), 256),
         replace(recipe.training, batch_size=256, accumulate=2, sharding="full"),
         devices=128,
     )

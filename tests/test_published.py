@@ -55,7 +55,7 @@ def test_mnist(tmp_path, packed, dash):
     made = mnist(tmp_path, packed=packed, dash=dash)
     for split, (images, labels) in made.items():
         data, of = read_mnist(tmp_path, split)
-        assert data.symbols == 256
+        assert data.levels == 256
         assert data.x.dtype == torch.uint8
         assert np.array_equal(data.x, images[:, None])
         assert of.tolist() == labels.tolist()
@@ -63,8 +63,8 @@ def test_mnist(tmp_path, packed, dash):
         assert torch.equal(read(tmp_path, split=split).x, data.x)
     images = made["train"][0]
     assert np.array_equal(read(tmp_path).x, images[:, None])
-    for bits in (read(tmp_path, levels=2), read(tmp_path, symbols=2)):
-        assert bits.symbols == 2
+    for bits in (read(tmp_path, levels=2), read(tmp_path, levels=(2,))):
+        assert bits.levels == 2
         assert np.array_equal(bits.x, images[:, None] >= 128)
     small = read(tmp_path, split="test", size=(3, 3), grey=False, levels=17)
     assert small.x.shape == (4, 3, 3, 3)

@@ -1,9 +1,13 @@
 """Every recipe makes a model of the data that it is for, and says what it is."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
-from autoregress.recipes import RECIPES
+from autoregress import recipes
+from autoregress.recipes import GENERAL, RECIPES
 
 # What the recipes are for, by how their names begin or end: the shape of an example, its levels.
 DATA = {
@@ -37,7 +41,24 @@ def test_a_recipe_makes_a_model_of_its_data(name):
     shape, levels = DATA[max(kinds, key=len)]
     assert recipe.example == (shape, levels)
     with torch.device("cpu" if name.startswith("made") else "meta"):
-        model = recipe.model.build(shape, levels, None)
+        model = recipe.build(shape, levels)
     assert model.event_shape == shape
+    assert model.config == recipe.config
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_says_what_it_is_for_and_what_came_of_it(name):
+    recipe = RECIPES[name]
     assert recipe.title.endswith(".")
-    assert f"train {name}" in (recipe.about or "") or len(recipe.about or "") > 200
+    if name not in GENERAL:
+        assert recipe.data in recipe.description
+        assert (recipe.measured or "Not run yet") in recipe.description
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_file_of_a_recipe_shows_its_command(name):
+    files = Path(recipes.__file__).parent.glob("*.py")
+    (text,) = [text for file in files if f'"{name}": ' in (text := file.read_text())]
+    shown = re.findall(r"autoregress train (\S+)", text.split('"""')[1])
+    assert shown
+    assert set(shown) <= RECIPES.keys()

@@ -21,13 +21,22 @@ from PIL import Image
 from torch import Tensor
 
 import autoregress as ar
-from autoregress.data import Data, Shards, VideoFolder, bouncing_digits, read, shards, write
-from autoregress.data.ahead import ahead
-from autoregress.data.dataset import held_out
-from autoregress.data.images import ImageFolder
-from autoregress.data.shards import write_shards
-from autoregress.symbols import Columns
-from autoregress.training.examples import fingerprint
+from autoregress import data as datasets
+from autoregress.data import (
+    Data,
+    ImageFolder,
+    Shards,
+    Source,
+    VideoFolder,
+    bouncing_digits,
+    read,
+    write,
+    write_shards,
+)
+from autoregress.data.formats import shards
+from autoregress.data.formats.arrays import MappedArray
+from autoregress.data.prefetch import read_ahead
+from autoregress.symbols import Columns, Symbols
 
 quick = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -50,19 +59,17 @@ def everything(source) -> Tensor:
     return source[torch.arange(len(source))]
 
 
-class Reported:
-    """Examples that say which rows were asked for, and may break off at one of them."""
+class Breaking(Source):
+    """Examples that cannot be read from one of them on."""
 
-    columns = None
-
-    def __init__(self, data: Data, breaks_at: int | None = None) -> None:
-        self.event_shape, self.symbols = data.event_shape, data.symbols
+    def __init__(self, data: Data, breaks_at: int) -> None:
+        super().__init__(data.event_shape, data.levels)
         self._data, self._breaks_at = data, breaks_at
 
     def __len__(self) -> int:
         return len(self._data)
 
-    def __getitem__(self, index: Tensor) -> Tensor:
+    def _rows(self, index: Tensor) -> Tensor:
         if self._breaks_at in index.tolist():
             raise OSError("the disk is gone")
         return self._data[index]
@@ -90,7 +97,7 @@ def test_what_is_written_is_read_in_any_order(
     write_shards(folder, {"train": data}, megabytes=(per_shard * row + 0.5) / 2**20)
     train = Shards(folder)
     assert len(list(folder.glob("train-*.npy"))) == -(-count // per_shard)
-    assert (train.event_shape, train.symbols, train.columns) == (shape, levels, None)
+    assert (train.event_shape, train.levels, train.columns) == (shape, levels, None)
     assert len(train) == count
     assert train.data().x.dtype == data.x.dtype
     assert torch.equal(train.data().x, data.x)
@@ -111,14 +118,14 @@ def test_an_index_out_of_range_is_refused_as_by_a_tensor(tmp_path):
 def test_different_levels_and_the_labels_of_a_table(tmp_path):
     x = torch.tensor([[0, 2], [1, 0]])
     write_shards(tmp_path / "a", {"train": Data(x, (2, 3))})
-    assert Shards(tmp_path / "a").symbols == (2, 3)
+    assert Shards(tmp_path / "a").levels == (2, 3)
     columns = Columns(("colour", "size"), (("blue", "red"), ("L", "M", "S")))
     write_shards(tmp_path / "b", {"train": Data(x, (2, 3), columns)})
     assert Shards(tmp_path / "b").data().columns == columns
     assert Shards(tmp_path / "a").digest != Shards(tmp_path / "b").digest
-    assert read(tmp_path / "b", symbols=(2, 3), columns=columns).columns == columns
+    assert read(tmp_path / "b", like=Symbols((2,), (2, 3), columns)).columns == columns
     with pytest.raises(ValueError, match="other labels"):
-        read(tmp_path / "a", columns=columns)
+        read(tmp_path / "a", like=Symbols((2,), (2, 3), columns))
 
 
 def test_a_split_is_chosen_by_name(tmp_path):
@@ -127,7 +134,7 @@ def test_a_split_is_chosen_by_name(tmp_path):
     assert torch.equal(Shards(tmp_path / "s", "valid").data().x, valid.x)
     assert torch.equal(Shards(f"{tmp_path / 's'}:valid").data().x, valid.x)
     assert torch.equal(read(f"{tmp_path / 's'}:train").x, train.x)
-    assert torch.equal(read(tmp_path / "s", split="valid", symbols=4).x, valid.x)
+    assert torch.equal(read(tmp_path / "s", split="valid", levels=4).x, valid.x)
     for split, message in [(None, "train, valid: write .*:train"), ("test", "no test examples")]:
         with pytest.raises(ValueError, match=message):
             Shards(tmp_path / "s", split)
@@ -147,7 +154,7 @@ def test_the_digest_is_of_the_examples_and_not_of_the_shards(tmp_path):
         ("f", Data(data.x.view(50, 1, 2, 3), 3), 1),
     ]:
         write_shards(tmp_path / name, {"train": source}, megabytes=size)
-        digests.append(fingerprint(Shards(tmp_path / name), None)["sha256"])
+        digests.append(Shards(tmp_path / name).digest)
     assert digests[0] == digests[1]
     assert len(set(digests)) == 5
 
@@ -163,7 +170,7 @@ def test_workers_write_the_same(tmp_path, monkeypatch, workers):
 def test_shards_of_shards(tmp_path):
     data = examples(20, (2, 3), 300)
     write_shards(tmp_path / "a", {"train": data}, megabytes=TINY)
-    parts = held_out(Shards(tmp_path / "a"), 0.2, 3)
+    parts = Shards(tmp_path / "a").split(0.2, 3)
     write_shards(tmp_path / "b", dict(zip(("train", "valid"), parts, strict=True)))
     for name, part in zip(("train", "valid"), data.split(0.2, 3), strict=True):
         assert torch.equal(Shards(tmp_path / "b", name).data().x, part.x)
@@ -178,7 +185,7 @@ def test_what_cannot_be_written(tmp_path):
         ("full", {"train": data}, "not empty .it holds notes.txt"),
         ("done", {"train": data}, "not empty"),
         ("new", {"train": data, "valid": examples(4, (2,), 3)}, "valid examples .2,. are of an"),
-        ("new", {"train": data, "valid": examples(4, (3,), 4)}, "other symbols"),
+        ("new", {"train": data, "valid": examples(4, (3,), 4)}, "other levels"),
         ("new", {"../train": data}, "name of a split"),
         ("new", {"train": data, "valid": data.split(0.5, 0)[0], "test": _none()}, "no test exam"),
     ]:
@@ -227,17 +234,15 @@ def test_each_reader_reads_its_own_rows_alone(tmp_path, monkeypatch):
 def test_memory_holds_the_examples_asked_for_and_no_more(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "BLOCK", 2**16)
 
-    class Zeros:
-        event_shape, symbols, columns = (1024,), 256, None
-
+    class Zeros(Source):
         def __len__(self) -> int:
             return 8192
 
-        def __getitem__(self, index: Tensor) -> Tensor:
+        def _rows(self, index: Tensor) -> Tensor:
             return torch.zeros(len(index), 1024, dtype=torch.uint8)
 
     tracemalloc.start()
-    write_shards(tmp_path, {"train": Zeros()}, megabytes=3)
+    write_shards(tmp_path, {"train": Zeros((1024,), 256)}, megabytes=3)
     train = Shards(tmp_path)
     for batch in torch.randperm(len(train)).split(64):
         train[batch]
@@ -282,8 +287,8 @@ def test_who_dies_while_writing_leaves_nothing_that_is_taken_for_whole(
     monkeypatch.setattr(shards, "BLOCK", 12)
     data, valid = examples(30, (4,), 3), examples(20, (4,), 3, seed=1)
     splits = {
-        "train": Reported(data, breaks_at),
-        "valid": Reported(valid, breaks_at - 30),
+        "train": Breaking(data, breaks_at),
+        "valid": Breaking(valid, breaks_at - 30),
     }
     with pytest.raises(OSError, match="the disk is gone"):
         write_shards(folder, splits, megabytes=TINY / 4)
@@ -359,15 +364,17 @@ def test_a_mapped_array_is_the_same_and_stays_what_it_is(tmp_path):
         np.arange(10.0) % 3,
     ):
         np.save(tmp_path / "a.npy", x)
-        mapped, loaded = read(tmp_path / "a.npy", mapped=True), read(tmp_path / "a.npy")
-        assert torch.equal(mapped.x, loaded.x)
-        assert (mapped.x.dtype, mapped.symbols) == (loaded.x.dtype, loaded.symbols)
-        mapped.x[:] = 0
+        mapped, loaded = datasets.open(tmp_path / "a.npy"), read(tmp_path / "a.npy")
+        assert isinstance(mapped, MappedArray)
+        assert (mapped[:].dtype, mapped.levels) == (loaded.x.dtype, loaded.levels)
+        assert torch.equal(mapped[:], loaded.x)
+        assert mapped.digest == loaded.digest
+        mapped[2:5].zero_()
         assert np.array_equal(np.load(tmp_path / "a.npy"), x)
     for damaged in (b"", b"nothing of the kind", (tmp_path / "a.npy").read_bytes()[:-1]):
         (tmp_path / "b.npy").write_bytes(damaged)
         with pytest.raises(ValueError, match=r"b\.npy is damaged"):
-            read(tmp_path / "b.npy", mapped=True)
+            datasets.open(tmp_path / "b.npy")
 
 
 @pytest.mark.slow
@@ -386,9 +393,9 @@ def test_videos_decoded_by_several_processes_are_the_same(tmp_path):
 
 def test_reading_ahead_keeps_the_order_and_raises_in_its_place():
     for workers in (1, 2, 30):
-        squares = ahead(lambda n: n * n, range(20), workers=workers)
+        squares = read_ahead(lambda n: n * n, range(20), workers=workers)
         assert list(squares) == [n * n for n in range(20)]
-        broken = ahead(lambda n: 1 / (n - 7), range(20), workers=workers)
+        broken = read_ahead(lambda n: 1 / (n - 7), range(20), workers=workers)
         assert [next(broken) for _ in range(7)] == [1 / (n - 7) for n in range(7)]
         with pytest.raises(ZeroDivisionError):
             next(broken)
@@ -396,7 +403,7 @@ def test_reading_ahead_keeps_the_order_and_raises_in_its_place():
 
 def test_reading_ahead_is_bounded_and_stops_with_its_consumer():
     asked: list[int] = []
-    results = ahead(asked.append, range(100), workers=3)
+    results = read_ahead(asked.append, range(100), workers=3)
     assert asked == []
     for n in range(1, 6):
         next(results)
@@ -428,9 +435,9 @@ def folder(tmp_path, monkeypatch):
 
 KINDS = {
     "npz": ["data.npz"],
-    "npy": ["rows.npy", "--symbols", 4, "--holdout", 0.2],
+    "npy": ["rows.npy", "--levels", 4, "--holdout", 0.2],
     "csv": ["table.csv"],
-    "images": ["images", "--symbols", 5, "--size", 4, 4],
+    "images": ["images", "--levels", 5, "--size", 4, 4],
     "clips": ["clips", "--frames", 3, "--stride", 2, "--step", 1, "--levels", 2, "--size", 5, 5],
 }
 
@@ -492,25 +499,31 @@ def test_prepared_tests_and_what_does_not_fit(folder, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == said[-2]
 
-    assert run(*prepare, "others", "--symbols", 7) == 0
+    assert run(*prepare, "others", "--levels", 7) == 0
     assert run("prepare", "--data", "images", "--levels", 4, "--out", "pictures") == 0
     flipped = bytearray(Path("tests/test-00000.npy").read_bytes())
     flipped[-1] ^= 1
     labels, most = ["--labels-from", "table.csv"], ["--max-categories", 9]
     for arguments, message in [
-        (["evaluate", "run", "--data", "others"], "prepared with symbols 7; this model takes 3"),
+        (["evaluate", "run", "--data", "others"], "prepared with levels 7; this model takes 3"),
         (["evaluate", "run", "--data", "pictures:train"], r"\(1, 6, 6\); this model takes \(6,\)"),
         (["evaluate", "run", "--data", "pictures"], "no test examples; it has train, valid"),
         (["train", "made", "--data", "pictures", "--levels", 2, "--run", "new"], "levels 4, not 2"),
         (["train", "made", "--data", "pictures", "--size", 8, 8, "--run", "new"], r"size \(6, 6\)"),
-        (["train", "made", "--data", "pictures", "--stride", 2, "--run", "new"], "were cut when"),
-        (["train", "made", "--data", "others:test", *labels, "--run", "new"], "labels that it was"),
+        (
+            ["train", "made", "--data", "pictures", "--stride", 2, "--run", "new"],
+            "shards, which stride is not for",
+        ),
+        (
+            ["train", "made", "--data", "others:test", *labels, "--run", "new"],
+            "labels_from is not for; it is for a table",
+        ),
         (
             ["train", "made", "--data", "others:test", *most, "--run", "new"],
-            "autoregress prepare reads",
+            "max_categories is not for",
         ),
         ([*prepare, "images"], "not empty"),
-        ([*prepare, "tests", "--symbols", 7], r"symbols was \[\], not \[7\]"),
+        ([*prepare, "tests", "--levels", 7], r"levels was None, not 7"),
     ]:
         capsys.readouterr()
         assert run(*arguments) == 2
@@ -527,7 +540,7 @@ def test_ctrl_c_says_that_the_same_command_prepares_them_anew(folder, capsys, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ImageFolder, "__getitem__", interrupt)
+        patch.setattr(ImageFolder, "_rows", interrupt)
         assert run(*prepare) == 130
     said = capsys.readouterr().err
     assert said == "autoregress: interrupted; the same command begins anew\n"

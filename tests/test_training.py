@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
+from threading import enumerate as threads
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,14 +27,19 @@ from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from training_process import run as run_process
 
-from autoregress.data import Data
+from autoregress.data import Data, Source
+from autoregress.devices import resolve_device
 from autoregress.evaluation import Score, evaluate
+from autoregress.model import Update
 from autoregress.networks.made import MADE
+from autoregress.processes import Processes
 from autoregress.storage import load, save
 from autoregress.training import Fit, Training, fit
-from autoregress.training.checkpoints import State
+from autoregress.training.checkpoints import Position, State
 from autoregress.training.optimisation import lr_factor, make_optimiser
+from autoregress.training.progress import Report
 from autoregress.training.seeds import Seeds
+from autoregress.training.tensorboard import TensorBoard
 
 OBJECTIVE = MADE.objective
 TIMES = ("seconds", "examples_per_second")
@@ -72,10 +82,10 @@ def train(model: MADE, run: Path | None = None, **options: Any) -> Fit:
 def stop_at(step: int, stop: Callable[[], object]) -> Callable[..., Tensor]:
     """An objective that has something else happen at an update, counted from 0."""
 
-    def objective(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
-        if options["step"] == step:
+    def objective(self: MADE, x: Tensor, context: Tensor | None, update: Update) -> Tensor:
+        if update.step == step:
             stop()
-        return OBJECTIVE(self, x, context, **options)
+        return OBJECTIVE(self, x, context, update)
 
     return objective
 
@@ -212,12 +222,15 @@ def test_kill_9_at_any_moment(tmp_path):
     expected = run_process(None)
     moments = random.Random(0)
     script = [sys.executable, str(Path(__file__).with_name("training_process.py"))]
-    for _ in range(3):
+    for number in range(3):
         with subprocess.Popen([*script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == "ready\n"
             while not (tmp_path / "last.json").exists():
                 time.sleep(0.01)
+            if number == 0:  # it was this process that wrote the file
+                with pytest.raises(ValueError, match="another process is training in"):
+                    run_process(str(tmp_path))
             time.sleep(moments.uniform(0, 1))
             child.kill()
     done = subprocess.run([*script, str(tmp_path)], capture_output=True, text=True, check=True)
@@ -249,6 +262,26 @@ def test_half_a_line_of_the_log_is_mended(tmp_path, monkeypatch):
     assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
+# ---------------------------------------------------------------------------------- the lock
+
+
+def test_a_folder_is_of_one_run_at_a_time(tmp_path):
+    def again(record: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match=f"another process is training in {tmp_path}$"):
+            train(made(), tmp_path)
+
+    train(made(), tmp_path, on_update=again, max_epochs=1)
+    assert train(made(), tmp_path, max_epochs=2).epochs == 2
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert train(made(), tmp_path, max_epochs=1).epochs == 1
+
+
 # ------------------------------------------------------------------------------------ Ctrl-C
 
 
@@ -266,11 +299,14 @@ def own_handler() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("own_handler")
-@pytest.mark.parametrize("where", ["objective", "step", "measuring"])
-def test_an_interruption_leaves_a_checkpoint(tmp_path, monkeypatch, where):
-    train(made(), tmp_path / "a")
+@pytest.mark.parametrize(
+    ("where", "done"), [("objective", 18), ("first part", 17), ("step", 18), ("measuring", 20)]
+)
+def test_an_interruption_leaves_a_checkpoint(tmp_path, monkeypatch, where, done):
+    options = {"accumulate": 2} if where == "first part" else {}
+    train(made(), tmp_path / "a", **options)
     with monkeypatch.context() as patch:
-        if where == "objective":
+        if where in ("objective", "first part"):
             patch.setattr(MADE, "objective", stop_at(17, interrupt))
         elif where == "measuring":
             log_prob, calls = MADE.log_prob, iter(range(100))
@@ -292,33 +328,62 @@ def test_an_interruption_leaves_a_checkpoint(tmp_path, monkeypatch, where):
             patch.setattr(torch.optim.AdamW, "step", step)
         model = made()
         with pytest.raises(KeyboardInterrupt):
-            train(model, tmp_path / "b")
-    done = {"objective": 17, "step": 18, "measuring": 20}[where]
+            train(model, tmp_path / "b", **options)
     assert run_state(tmp_path / "b")["position"]["step"] == done
     assert same(model.state_dict(), load(tmp_path / "b").state_dict())  # the best so far
     assert not model.training
     resumed = made()
-    train(resumed, tmp_path / "b")
+    train(resumed, tmp_path / "b", **options)
     assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
 @pytest.mark.usefixtures("own_handler")
-@pytest.mark.parametrize("which", [1, 3])  # the first is written before there is an update
-def test_an_interruption_of_a_checkpoint(tmp_path, monkeypatch, which):
-    train(made(), tmp_path / "a")
-    write, calls = HuggingFaceStorageWriter.write_data, iter(range(1, 100))
+@pytest.mark.parametrize("async_save", [False, True])
+def test_an_interruption_at_any_moment(tmp_path, async_save):
+    """At calls of functions spread over a whole run: in checkpoints, in torch, on the way out."""
+    options = {"max_epochs": 2, "async_save": async_save}
+    calls, moment = 0, -1
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+        if calls == moment:
+            sys.setprofile(None)
+            interrupt()
+
+    def profiled(folder: Path) -> None:
+        nonlocal calls
+        calls = 0
+        sys.setprofile(count)
+        try:
+            train(made(), folder, **options)
+        finally:
+            sys.setprofile(None)
+
+    profiled(tmp_path / "whole")
+    for number, moment in enumerate(random.Random(0).sample(range(1, calls - 100), 15)):  # noqa: B007
+        with pytest.raises(KeyboardInterrupt):
+            profiled(tmp_path / str(number))
+        train(made(), tmp_path / str(number), **options)
+        assert_same_run(tmp_path / "whole", tmp_path / str(number))
+
+
+@pytest.mark.usefixtures("own_handler")
+def test_an_interruption_of_the_last_write_is_not_lost(tmp_path, monkeypatch):
+    write, calls = HuggingFaceStorageWriter.write_data, iter(range(100))
 
     def interrupted(self: HuggingFaceStorageWriter, *args: Any) -> Any:
-        if next(calls) == which:
+        if next(calls) == 10:  # one before the first epoch, and one after each
             interrupt()
         return write(self, *args)
 
     with monkeypatch.context() as patch:
         patch.setattr(HuggingFaceStorageWriter, "write_data", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train(made(), tmp_path / "b")
-    train(made(), tmp_path / "b")
-    assert_same_run(tmp_path / "a", tmp_path / "b")
+            train(made(), tmp_path)
+    assert len(log(tmp_path)) == 10
+    monkeypatch.setattr(MADE, "objective", stop_at(0, kill))
+    assert train(made(), tmp_path).epochs == 10  # nothing is left to do
 
 
 @pytest.mark.parametrize("async_save", [False, True])
@@ -342,11 +407,11 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
             assert later.wait(60)
         return write(self, *args)
 
-    def objective(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
-        if options["step"] == 8:
+    def objective(self: MADE, x: Tensor, context: Tensor | None, update: Update) -> Tensor:
+        if update.step == 8:
             later.set()
             kill()
-        return OBJECTIVE(self, x, context, **options)
+        return OBJECTIVE(self, x, context, update)
 
     options = {"ema": 0.9, "async_save": True}
     train(made(), tmp_path / "a", **options, max_epochs=1)
@@ -359,6 +424,19 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
     train(made(), tmp_path / "a", **options | {"async_save": False})
     train(made(), tmp_path / "b", **options)
     assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_process_other_than_the_first_notes_what_went_wrong(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(MADE, "objective", stop_at(7, lambda: print("said")))
+    second = Processes(rank=1)
+    train(made(), tmp_path, processes=second, max_epochs=2)
+    assert capsys.readouterr().out == "said\n"  # a call takes no one's output away
+    monkeypatch.setattr(MADE, "objective", stop_at(12, kill))
+    with pytest.raises(Killed):
+        train(made(), tmp_path, processes=second, max_epochs=3)
+    notes = (tmp_path / "logs" / "rank-1.log").read_text()
+    assert re.findall(r"from step \d+\n", notes) == ["from step 0\n", "from step 10\n"]
+    assert "test_training.Killed" in notes
 
 
 @pytest.mark.usefixtures("own_handler")
@@ -374,17 +452,18 @@ def test_another_handler_is_left_alone(monkeypatch):
 # ---------------------------------------------------------------------------- what is random
 
 
-class Recorder:
+class Recorder(Source):
     """Examples that remember in which order they were asked for."""
 
     def __init__(self, x: Tensor) -> None:
+        super().__init__(x.shape[1:], 2)
         self.x = x
         self.order: list[int] = []
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: Tensor) -> Tensor:
+    def _rows(self, index: Tensor) -> Tensor:
         self.order += index.tolist()
         return self.x[index]
 
@@ -577,13 +656,165 @@ def test_data_of_any_kind():
         assert same(model.state_dict(), models[0].state_dict())
 
 
+# ------------------------------------------------------------------------------------- hooks
+
+
+def test_hooks_are_given_the_records_that_are_made_anyway(tmp_path):
+    epochs: list[dict[str, Any]] = []
+    updates: list[dict[str, Any]] = []
+
+    def go_on(max_epochs: int) -> Fit:
+        return train(
+            made(),
+            tmp_path,
+            on_epoch=epochs.append,
+            on_update=updates.append,
+            max_epochs=max_epochs,
+            schedule="linear",
+        )
+
+    fitted = go_on(3)
+    assert epochs == fitted.history == log(tmp_path)
+    assert [line["step"] for line in updates] == list(range(1, 16))
+    assert [line["epoch"] for line in updates] == [n for n in (1, 2, 3) for _ in range(5)]
+    for line in epochs:
+        own = [update for update in updates if update["epoch"] == line["epoch"]]
+        # Of 33 examples the last update has one.
+        mean = np.average([update["nats"] for update in own], weights=[8, 8, 8, 8, 1])
+        assert line["train_nats"] == own[-1]["train_nats"] == pytest.approx(mean)
+        assert line["lr"] == own[-1]["lr"]
+    go_on(3)
+    assert len(epochs) == 3
+
+
+def test_a_hook_may_draw_from_the_model_and_stop_the_run(tmp_path):
+    def look(model: MADE, record: dict[str, Any]) -> None:
+        model.sample(2)
+        if record["epoch"] == 4:
+            raise KeyboardInterrupt
+
+    one, other = made(dropout=0.2), made(dropout=0.2)
+    train(one, tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        train(other, tmp_path / "b", on_epoch=partial(look, other))
+    other = made(dropout=0.2)
+    train(other, tmp_path / "b", on_epoch=partial(look, made()), max_epochs=3 + 1)
+    train(other, tmp_path / "b")
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+def test_curves_in_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for epochs in (2, 3):
+        with TensorBoard(tmp_path) as board:
+            fitted = train(
+                made(),
+                tmp_path / "run",
+                on_epoch=board.epoch,
+                on_update=board.update,
+                max_epochs=epochs,
+            )
+    curves = EventAccumulator(str(tmp_path)).Reload()
+    for name in ("train_nats", "valid_nats", "lr"):
+        points = [(point.step, point.value) for point in curves.Scalars(f"epoch/{name}")]
+        assert points == [
+            (line["step"], pytest.approx(line[name], rel=1e-6)) for line in fitted.history
+        ]
+    assert [point.step for point in curves.Scalars("update/nats")] == list(range(1, 16))
+
+
+def test_tensorboard_is_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match=r"pip install 'autoregress\[tensorboard\]'"):
+        TensorBoard("anywhere")
+
+
+# ----------------------------------------------------------------------------- reading ahead
+
+
+class Read(Source):
+    """Examples that are read as they are needed; something may happen at the n-th batch."""
+
+    digest = "read"  # pyright: ignore
+
+    def __init__(self, at: int = -1, does: Callable[[], object] = kill) -> None:
+        super().__init__(TRAIN.shape[1:], 2)
+        self.batches: list[Tensor] = []
+        self._at, self._does = at, does
+
+    def __len__(self) -> int:
+        return len(TRAIN)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        self.batches.append(index)
+        if len(self.batches) - 1 == self._at:
+            self._does()
+        return TRAIN[index]
+
+
+def fit_read(source: Read, model: MADE | None = None, run: Path | None = None) -> Fit:
+    options = {"max_epochs": 3, "batch_size": 8, "quiet": True}
+    return fit(model or made(), source, run=run, **options)
+
+
+def test_the_next_batch_is_read_while_an_update_is_made(monkeypatch):
+    updating, reading = Event(), Event()
+
+    def read() -> None:
+        reading.set()
+        assert updating.wait(60)
+
+    def update() -> None:
+        updating.set()
+        assert reading.wait(60)
+
+    # Each waits for the other: neither would go on if they took turns.
+    monkeypatch.setattr(MADE, "objective", stop_at(1, update))
+    assert fit_read(Read(2, read)).steps == 15
+
+
+def test_reading_ahead_changes_nothing(tmp_path, monkeypatch):
+    one, other = made(dropout=0.2), made(dropout=0.2)
+    fit(one, TRAIN, run=tmp_path / "a", max_epochs=3, batch_size=8, quiet=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(MADE, "objective", stop_at(7, kill))
+        with pytest.raises(Killed):
+            fit_read(Read(), other, tmp_path / "b")
+    source = Read()
+    fit_read(source, made(dropout=0.2), tmp_path / "b")
+    assert [len(batch) for batch in source.batches] == [8, 8, 8, 8, 1] * 2
+    assert same(load(tmp_path / "a").state_dict(), load(tmp_path / "b").state_dict())
+
+
+def test_what_goes_wrong_in_reading_ahead_is_raised(tmp_path):
+    def fail() -> None:
+        raise ValueError("shard 3 cannot be read")
+
+    updates: list[dict[str, Any]] = []
+    with pytest.raises(ValueError, match="shard 3 cannot be read"):
+        fit(made(), Read(7, fail), on_update=updates.append, max_epochs=3, batch_size=8, quiet=True)
+    assert len(updates) == 7  # those before it are done
+    assert not any("ahead" in thread.name for thread in threads())
+
+
+def test_an_early_end_stops_the_reader(monkeypatch):
+    monkeypatch.setattr(MADE, "objective", stop_at(2, kill))
+    source = Read()
+    with pytest.raises(Killed):
+        fit_read(source)
+    assert not any("ahead" in thread.name for thread in threads())
+    assert len(source.batches) <= 5
+
+
 # ------------------------------------------------------------------------------- what fails
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
-    def poisoned(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
-        nats = OBJECTIVE(self, x, context, **options)
-        return nats * float("nan") if options["step"] == 18 else nats
+    def poisoned(self: MADE, x: Tensor, context: Tensor | None, update: Update) -> Tensor:
+        nats = OBJECTIVE(self, x, context, update)
+        return nats * float("nan") if update.step == 18 else nats
 
     monkeypatch.setattr(MADE, "objective", poisoned)
     model = made()
@@ -611,36 +842,42 @@ def test_weights_that_are_not_finite_are_never_kept(tmp_path, options):
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
-    def steep(self: MADE, x: Tensor, context: Tensor | None = None, **options: Any) -> Tensor:
+    def steep(self: MADE, x: Tensor, context: Tensor | None, update: Update) -> Tensor:
         # The root of 0 is 0, and its slope is not finite.
-        return OBJECTIVE(self, x, context, **options) + (self.output.bias[0] * 0).sqrt()
+        return OBJECTIVE(self, x, context, update) + (self.output.bias[0] * 0).sqrt()
 
     monkeypatch.setattr(MADE, "objective", steep)
     with pytest.raises(FloatingPointError, match=r"gradient's norm is (nan|inf) at step 1;"):
         train(made(), tmp_path, clip=1.0)
 
 
-def test_damage_to_a_run(tmp_path):
-    train(made(), tmp_path / "a", max_epochs=1, valid=None)
-    last = tmp_path / "a" / "last.json"
-    (shard,) = (tmp_path / "a" / json.loads(last.read_text())["folder"]).iterdir()
+def test_damage_to_a_checkpoint(tmp_path):
+    model = made()
+    train(model, tmp_path, max_epochs=1, valid=None)
+    state = State(model, None, make_optimiser(model.parameters(), Training()))
+    last = tmp_path / "last.json"
+    (shard,) = (tmp_path / json.loads(last.read_text())["folder"]).iterdir()
     for path, name in ((last, "last.json"), (shard, shard.parent.name)):
         content = path.read_bytes()
         places = range(len(content))
         if path == shard:
             places = [0, *random.Random(0).sample(places, 30), *places[-10:]]
-        for place in places:
-            damaged = bytearray(content)
-            damaged[place] ^= 1 << place % 8
+        flipped = [
+            content[:n] + bytes([content[n] ^ 1 << n % 8]) + content[n + 1 :] for n in places
+        ]
+        cut = [content[:length] for length in (0, 1, 30, len(content) // 2, len(content) - 1)]
+        for damaged in flipped + cut:
             path.write_bytes(damaged)
             with pytest.raises(ValueError, match=rf"{name} is damaged, .*Delete last\.json to tra"):
-                train(made(), tmp_path / "a", max_epochs=1, valid=None)
-        for length in (0, 1, 30, len(content) // 2, len(content) - 1):
-            path.write_bytes(content[:length])
-            with pytest.raises(ValueError, match=f"{name} is damaged"):
-                train(made(), tmp_path / "a", max_epochs=1, valid=None)
+                state.read(tmp_path)
         path.write_bytes(content)
-        assert train(made(), tmp_path / "a", max_epochs=1, valid=None).epochs == 1
+        state.read(tmp_path)
+
+
+def test_damage_to_a_run(tmp_path):
+    train(made(), tmp_path / "a", max_epochs=1, valid=None)
+    last = tmp_path / "a" / "last.json"
+    (shard,) = (tmp_path / "a" / json.loads(last.read_text())["folder"]).iterdir()
     shard.unlink()
     with pytest.raises(ValueError, match="is damaged"):
         train(made(), tmp_path / "a", max_epochs=1, valid=None)
@@ -665,10 +902,6 @@ def test_folders_of_something_else(tmp_path):
         train(made(), tmp_path / "saved")
     with pytest.raises(ValueError, match=r"notes.txt cannot be made"):
         train(made(), tmp_path / "full" / "notes.txt")
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "last.pt").touch()
-    with pytest.raises(ValueError, match=r"old holds a run of an earlier version, .* last\.pt"):
-        train(made(), tmp_path / "old")
     (tmp_path / "killed").mkdir()
     (tmp_path / "killed" / "config.json.tmp").touch()
     train(made(), tmp_path / "killed", max_epochs=1)
@@ -780,10 +1013,31 @@ def test_options_that_make_no_sense(options, message):
         Training(**options)
 
 
-@pytest.mark.parametrize("device", ["nonsense", "xpu"])
+@pytest.mark.parametrize("device", ["nonsense", "xpu", "meta", "-1"])
 def test_devices_that_are_not_there(device):
-    with pytest.raises(ValueError, match=f"device '{device}' cannot be used"):
+    with pytest.raises(ValueError, match=rf"^device '{device}' cannot be used: [^\n]*$"):
         train(made(), device=device)
+
+
+def test_the_device_is_the_accelerator_if_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: None)
+    cpu = torch.device("cpu")
+    assert resolve_device() == resolve_device("auto", cpu) == resolve_device("cpu") == cpu
+    # A model that is on one stays there.
+    assert resolve_device("auto", torch.device("cuda", 1)) == torch.device("cuda", 1)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("mps"))
+    assert resolve_device() == cpu  # mps has no float64
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("xpu"))
+    with pytest.raises(ValueError, match="device 'xpu' cannot be used"):
+        resolve_device()
+
+
+def test_a_device_other_than_the_cpu_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Abacus")
+    for device in (torch.device("cpu"), torch.device("cuda", 0)):
+        with Report(1, 1, Position(), device), Report(1, 1, Position(), device, quiet=True):
+            pass
+    assert capsys.readouterr() == ("", "training on cuda:0 (Abacus)\n")
 
 
 def test_the_learning_rate():
@@ -845,5 +1099,5 @@ def test_the_state_of_a_run_is_no_more_than_it_needs(tmp_path):
     state = State(model, None, make_optimiser(model.parameters(), Training()))
     state.read(tmp_path)
     assert state.position.epoch == 1
-    names = ["config.json", "last-1", "last.json", "log.jsonl", "model.safetensors"]
+    names = [".lock", "config.json", "last-1", "last.json", "log.jsonl", "model.safetensors"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names

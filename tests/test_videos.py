@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import autoregress as ar
-from autoregress.data import VideoFolder, picture, read, videos, write
-from autoregress.training.examples import fingerprint
+from autoregress.data import VideoFolder, picture, read, write
+from autoregress.data.formats import decoding
 
 quick = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -93,7 +93,7 @@ def test_mkv_loses_nothing(tmp_path_factory, count, frames, channels, height, wi
     names = ["a.mkv"] if count == 1 else [f"a-{n:03}.mkv" for n in range(count)]
     assert [file.name for file in files] == names
     data = read(folder, frames=frames, levels=levels)
-    assert data.symbols == levels
+    assert data.levels == levels
     assert torch.equal(data.x, x)
     assert torch.equal(read(files[-1], frames=frames, levels=levels).x, x[-1:])
 
@@ -215,8 +215,8 @@ def test_a_file_is_decoded_once(tmp_path, cache, monkeypatch):
     assert sorted(p.suffix for p in cache.iterdir()) == [".json"] * 2 + [".npy"] * 2
 
     decoded = []
-    true = videos._frames
-    monkeypatch.setattr(videos, "_frames", lambda path: decoded.append(path.name) or true(path))
+    true = decoding._frames
+    monkeypatch.setattr(decoding, "_frames", lambda path: decoded.append(path.name) or true(path))
     assert torch.equal(everything(VideoFolder(tmp_path, frames=5)), first)
     # Frames, stride, step and levels are of no account for what is kept.
     VideoFolder(tmp_path, frames=2, stride=3, step=1, levels=4)
@@ -241,7 +241,7 @@ def test_the_cache_can_be_anywhere(tmp_path, cache):
 
 def test_who_dies_while_decoding_leaves_nothing_half_read(tmp_path, cache, monkeypatch):
     path = save(tmp_path / "a.mkv", numbered(9))
-    true = videos.pixels
+    true = decoding.pixels
     left = [4]
 
     def interrupted(image, **options):
@@ -250,7 +250,7 @@ def test_who_dies_while_decoding_leaves_nothing_half_read(tmp_path, cache, monke
             raise KeyboardInterrupt
         return true(image, **options)
 
-    monkeypatch.setattr(videos, "pixels", interrupted)
+    monkeypatch.setattr(decoding, "pixels", interrupted)
     with pytest.raises(KeyboardInterrupt):
         VideoFolder(path, frames=3)
     assert list(cache.glob("*.npy")) == list(cache.glob(".part*")) == []
@@ -262,7 +262,7 @@ def test_who_dies_while_decoding_leaves_nothing_half_read(tmp_path, cache, monke
         VideoFolder(path, frames=3)
     assert list(cache.glob("*.npy")) == []
     assert len(list(cache.glob(".part*"))) == 1
-    monkeypatch.setattr(videos, "pixels", true)
+    monkeypatch.setattr(decoding, "pixels", true)
     assert len(VideoFolder(path, frames=3)) == 3
 
 
@@ -393,7 +393,7 @@ def test_which_clips_they_are_is_known_when_a_run_is_resumed(tmp_path):
     save(tmp_path / "three" / "a.mkv", numbered(12))
 
     def mark(folder, **options):
-        return fingerprint(VideoFolder(tmp_path / folder, **options), None)["sha256"]
+        return VideoFolder(tmp_path / folder, **options).digest
 
     assert mark("one", frames=4) == mark("two", frames=4)
     marks = [mark("one", frames=5), mark("one", frames=4, stride=2), mark("one", frames=4, step=1)]
@@ -430,13 +430,15 @@ def test_read_knows_videos_from_images(tmp_path):
     assert read(path).event_shape == (16, 3, 12, 16)
     data = read(tmp_path / "clips", frames=5, stride=2, step=1, levels=4, grey=True, size=(6, 8))
     assert data.x.shape == (12, 5, 1, 6, 8)
-    assert data.symbols == 4
-    assert read(path, symbols=(3,) * 4).symbols == 3
+    assert data.levels == 4
+    assert read(path, levels=(3,) * 4).levels == 3
 
     Image.new("L", (4, 4)).save(tmp_path / "clips" / "a.png")
     with pytest.raises(ValueError, match=r"both videos \(a\.mkv\) and images \(a\.png\)"):
         read(tmp_path / "clips")
-    with pytest.raises(ValueError, match="holds no video; frames, stride and step are for videos"):
+    with pytest.raises(
+        ValueError, match=r"holds images, which frames is not for; .* prepared shards and videos"
+    ):
         read(tmp_path / "clips" / "a.png", frames=2)
     assert read(tmp_path / "clips" / "a.png").x.shape == (1, 1, 4, 4)
 
@@ -546,5 +548,5 @@ def test_what_is_no_film(tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_is_left_to_the_process_that_waits_for_workers():
-    ((_, handling),) = videos._each(signal.getsignal, [signal.SIGINT], 2, quiet=True)  # type: ignore
+    ((_, handling),) = decoding.for_each(signal.getsignal, [signal.SIGINT], 2, quiet=True)  # type: ignore
     assert handling == signal.SIG_IGN

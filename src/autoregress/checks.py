@@ -11,7 +11,6 @@ from torch import Tensor
 from autoregress.conditionals import Conditional
 from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel
-from autoregress.traversal import traverse
 
 # An ensemble may have thousands of members, all of one network: the first few are looked at.
 MEMBERS = 8
@@ -41,14 +40,16 @@ def check_causality(
     """Changes each symbol in turn and looks whose conditionals change with it.
 
     Those of dimensions that are not visited after it must stay equal to the last bit. The events
-    (and contexts) are random; at most 8 members are looked at.
+    (and contexts) are random; at most 8 members are looked at. And log p is the same, to the last
+    bit, of symbols in the smallest dtype that holds them, which is what files and images give.
 
     Args:
         trials: how many events each symbol is changed in.
         generator: on the CPU; one with a fixed seed by default.
 
     Raises:
-        AssertionError: a dimension depends on itself or on one that comes after it.
+        AssertionError: a dimension depends on itself or on one that comes after it, or log p
+            depends on the dtype of the symbols.
     """
     generator = generator or torch.Generator().manual_seed(0)
     dims, levels = model.dims, torch.tensor(model.symbols.levels)
@@ -80,6 +81,8 @@ def check_causality(
             raise AssertionError(f"dimension {j} depends on {what} (member {number} of the model)")
         allowed |= precedes
         seen |= depends
+    x = _shaped(model, _events(model, 4, generator))
+    _check_dtypes(model, x, _contexts(model, 4, generator))
     absent = tuple((i, j) for i, j in (allowed & ~seen).nonzero().tolist())
     return Causality(int(allowed.sum()), absent)
 
@@ -133,7 +136,8 @@ def check_faces(
     """The largest difference in log p, in nats, between the model's two faces.
 
     Random events are measured by ``forward`` and, one position at a time, by ``unroll``; by at
-    most 8 members.
+    most 8 members. And log p is the same, to the last bit, of symbols in the smallest dtype that
+    holds them, which is what files and images give.
 
     Args:
         rows: how many events.
@@ -143,7 +147,7 @@ def check_faces(
         generator: on the CPU; one with a fixed seed by default.
 
     Raises:
-        AssertionError: the two disagree.
+        AssertionError: the two disagree, or log p depends on the dtype of the symbols.
     """
     generator = generator or torch.Generator().manual_seed(0)
     flat = _events(model, rows, generator)
@@ -161,7 +165,7 @@ def check_faces(
 
         with measuring(model):
             parallel = model(x, context, member).log_prob(x).double().flatten(1).cpu()
-            traverse(model, look_up, rows, context=context, member=member)
+            model.traverse(look_up, rows, context=context, member=member)
         one, other = parallel.sum(1), stepwise.sum(1)
         difference = torch.where(one == other, 0.0, (one - other).abs())  # -inf is -inf
         if not (difference <= tolerance * one.abs().clamp(min=1)).all():
@@ -173,7 +177,25 @@ def check_faces(
                 f"{float(stepwise[row, dim])!r} (member {number} of the model)"
             )
         largest = max(largest, float(difference.max()))
+    _check_dtypes(model, x, context)
     return largest
+
+
+def _check_dtypes(model: AutoregressiveModel, x: Tensor, context: Tensor | None) -> None:
+    """Raises AssertionError unless log p of x is that of x in the smallest dtype."""
+    highest = max(model.symbols.levels) - 1
+    dtypes = (torch.uint8, torch.int16, torch.int32)
+    small = next((d for d in dtypes if highest <= torch.iinfo(d).max), torch.int64)
+    with measuring(model):
+        expected, got = (model.log_prob(events, context) for events in (x, x.to(small)))
+    same = (expected == got) | (expected.isnan() & got.isnan())
+    if not same.all():
+        row = int((~same).nonzero()[0])
+        raise AssertionError(
+            f"log p depends on the dtype of the symbols: it is {float(expected[row])!r} of an "
+            f"event in int64 and {float(got[row])!r} of the same in {small}; convert symbols "
+            "before computing with them"
+        )
 
 
 def _tolerance(model: AutoregressiveModel, double: float, other: float) -> float:

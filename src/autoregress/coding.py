@@ -27,15 +27,16 @@ import torch
 from torch import Tensor
 
 from autoregress.conditionals import Conditional, Logistics
-from autoregress.evaluation import Examples, as_examples, measuring
+from autoregress.data.inputs import as_source, context_of
+from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel, groups
 from autoregress.storage import digest
-from autoregress.traversal import traverse
+from autoregress.symbols import as_tensor
 
 # What encoded examples begin with: a mark, the version of the format, how many threads computed,
 # how many examples there are and how many were taken side by side at most, the model's digest, and
 # checksums of the symbols and of all else.
-MAGIC, VERSION = b"\xa4reg", 1
+MAGIC, VERSION = b"\xa4reg", 2
 HEADER = struct.Struct("<4sHHQI16sII")
 
 stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compiled, without types
@@ -50,36 +51,43 @@ Coded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 def encode(
     model: AutoregressiveModel,
-    data: Examples | np.ndarray[Any, Any],
+    data: Any,
     *,
     context: Tensor | None = None,
 ) -> bytes:
     """Examples in bytes, from which :func:`decode` gives them back, exactly.
 
-    They take −log₂ p(x) bits each, and some 50 bytes in all; the last few of them log₂(members)
-    bits more.
+    They take −log₂ p(x) bits each, and some 50 bytes in all; the last few of them as many bits
+    more as it takes to say which member each is of.
 
     Args:
-        data: a tensor, an array or anything else with a length that takes an index (batch,) of
-            integers and gives integer symbols (batch, *event_shape).
-        context: (examples, context) if the model takes one; it is not encoded.
+        data: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
+            :func:`autoregress.data.as_source`.
+        context: (examples, context) if the model takes one, by default that of the examples. Of a
+            model with labels they are encoded, too, at log₂(labels) bits each; other contexts are
+            not.
 
     Raises:
         ValueError: no examples, wrong shapes, dtypes or symbols, or a model that gives no
             probabilities.
     """
-    data = as_examples(data)
+    data = as_source(data, model.symbols, features=model.context)
     if len(data) == 0:
         raise ValueError("there are no examples to encode")
+    context = model.checked_context(context_of(data, context, model.context), len(data))
+    if context is not None and model.labels is not None:
+        _require_one_hot(context)
     threads, stack, checksum = torch.get_num_threads(), stream.stack.AnsCoder(), 0
     numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
     most = max(1, min(SIDE_BY_SIDE, model.piece, PROBABILITIES // numbers))
     with measuring(model):
         for rows in reversed(_batches(len(data), most)):
-            x = torch.as_tensor(data[rows], device=model.device)
+            x = data[rows].to(model.device)
             model.symbols.check(x)
             x, part = x.long(), _part(context, rows, len(data))
             _push(stack, model, x, part)
+            if part is not None and model.labels is not None:
+                stack.encode_reverse(_numbers(part.argmax(1)), _label(model))
             checksum = zlib.crc32(_numbers(x).tobytes(), checksum)
     payload = stack.get_compressed().astype("<u4").tobytes()
     return _header(model, threads, len(data), most, checksum, payload) + payload
@@ -89,7 +97,8 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
     """The examples that :func:`encode` made bytes of, with the same model.
 
     Args:
-        context: as it was given to ``encode``.
+        context: as it was given to ``encode``, or one row if all are the same. None for a model
+            with labels: they are encoded.
 
     Returns:
         (examples, *event_shape) int64.
@@ -100,12 +109,19 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
             kind of processor or version of torch may not be.
     """
     threads, count, most, expected, payload = _opened(model, data)
+    if context is not None and model.labels is not None:
+        raise ValueError("the labels are in the encoded examples; leave the context out")
+    context = None if context is None else as_tensor(context)
     stack = stream.stack.AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
     with measuring(model), _threads(threads):
-        parts = [
-            _pop(stack, model, len(rows), _part(context, rows, count))
-            for rows in _batches(count, most)
-        ]
+        parts = []
+        for rows in _batches(count, most):
+            part = _part(context, rows, count)
+            if model.labels is not None:
+                labels = torch.from_numpy(stack.decode(_label(model), len(rows))).long()
+                part = torch.eye(model.context)[labels]
+            part = model.checked_context(part, len(rows))
+            parts.append(_pop(stack, model, len(rows), part))
     checksum = 0
     for part in reversed(parts):
         checksum = zlib.crc32(_numbers(part).tobytes(), checksum)
@@ -140,12 +156,12 @@ def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | N
             return own
 
         given = None if context is None else context[own]
-        traverse(model, look_up, len(own), context=given, member=members[index])
+        model.traverse(look_up, len(own), context=given, member=members[index])
 
     for symbols, table in reversed(pushed):
         stack.encode_reverse(symbols, _categorical(), table)
     if len(members) > 1:
-        stack.encode_reverse(chosen, stream.model.Uniform(len(members)))
+        stack.encode_reverse(chosen, _weights(model))
         stack.encode_reverse(np.array([back], dtype=np.int32), stream.model.Uniform(2))
 
 
@@ -154,7 +170,7 @@ def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | N
     members, back, chosen = model.members, False, np.zeros(count, dtype=np.int32)
     if len(members) > 1:
         back = bool(stack.decode(stream.model.Uniform(2), 1)[0])
-        chosen = stack.decode(stream.model.Uniform(len(members)), count)
+        chosen = stack.decode(_weights(model), count)
     x = torch.empty(count, *model.event_shape, dtype=torch.int64, device=model.device)
 
     def read(position: int, conditional: Conditional) -> Tensor:
@@ -162,7 +178,7 @@ def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | N
 
     for index, own in groups(torch.from_numpy(chosen)):
         given = None if context is None else context[own]
-        x[own] = traverse(model, read, len(own), context=given, member=members[index])
+        x[own] = model.traverse(read, len(own), context=given, member=members[index])
     if back:
         stack.encode_reverse(chosen, _categorical(), _posterior(model, x, context))
     return x
@@ -180,8 +196,13 @@ def _posterior(
     model: AutoregressiveModel, x: Tensor, context: Tensor | None
 ) -> np.ndarray[Any, Any]:
     """(batch, members): which member an example is of."""
-    nats = torch.stack([s.flatten(1).sum(1) for s in model.member_surprisals(x, context)], 1)
-    return _finite((-nats).softmax(1)).cpu().numpy()
+    joint = model.member_log_probs(x, context) + model.log_weights[:, None]
+    return _finite(joint.softmax(0).T).contiguous().cpu().numpy()
+
+
+def _weights(model: AutoregressiveModel) -> Any:
+    """Which member an example is of, before it is known."""
+    return stream.model.Categorical(model.log_weights.exp().cpu().numpy(), perfect=False)
 
 
 def _probabilities(levels: int, ordered: bool) -> int:
@@ -225,6 +246,16 @@ def _finite(probabilities: Tensor) -> Tensor:
     return probabilities
 
 
+def _require_one_hot(context: Tensor) -> None:
+    if not (((context == 0) | (context == 1)).all() and (context.sum(1) == 1).all()):
+        raise ValueError("the context of a model with labels is one-hot, for it is encoded as one")
+
+
+def _label(model: AutoregressiveModel) -> Any:
+    """A label, each as likely as any other."""
+    return stream.model.Uniform(max(2, model.context))
+
+
 def _categorical() -> Any:
     return stream.model.Categorical(perfect=False)
 
@@ -236,6 +267,8 @@ def _numbers(symbols: Tensor) -> np.ndarray[Any, Any]:
 def _part(context: Tensor | None, rows: Tensor, count: int) -> Tensor | None:
     if context is None:
         return None
+    if len(context) == 1:
+        context = context.expand(count, -1)
     if len(context) != count:
         raise ValueError(f"context has {len(context)} rows for {count} examples")
     return context[rows]

@@ -298,7 +298,6 @@ def from_columns(columns: Tensor, symbols: Symbols) -> Conditional:
     if symbols.binary:
         return Bernoulli(columns.view(shape))
     if not symbols.uniform:
-        constants = columns.new_tensor([0.0, -torch.inf]).expand(len(columns), 2)
-        columns = torch.cat([columns, constants], dim=1)
+        columns = F.pad(F.pad(columns, (0, 1)), (0, 1), value=-torch.inf)
         columns = columns[:, symbols.padded.to(columns.device).flatten()]
     return Categorical(columns.reshape(*shape, max(symbols.levels)))

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from autoregress.data.inputs import as_source, context_of
 from autoregress.model import AutoregressiveModel
-from autoregress.processes import join
-
-
-class Examples(Protocol):
-    """What a set of examples has to offer; a tensor does.
-
-    One that reads or makes its examples as they are needed may have a text ``digest``, by which a
-    training run tells them from others when it is resumed.
-    """
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: Tensor, /) -> Tensor:
-        """The examples of an index (batch,) of integers: integers (batch, *event_shape)."""
-        ...
+from autoregress.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -37,7 +23,7 @@ class Score:
     Attributes:
         nats: mean of −log p of an example.
         bits_per_dim: nats / (D ln 2).
-        examples: how many.
+        examples: number of examples.
         standard_error: of nats: the sample's standard deviation / √examples; NaN for a single
             example, as that says nothing of how examples differ.
     """
@@ -56,37 +42,38 @@ class Score:
 
 def evaluate(
     model: AutoregressiveModel,
-    data: Examples | np.ndarray[Any, Any],
+    data: Any,
     *,
-    context: Tensor | None = None,
+    context: Any = None,
     batch_size: int = 1000,
+    processes: Processes | None = None,
+    on_batch: Callable[[int], object] | None = None,
 ) -> Score:
     """Measures every example once.
 
     The sums are exact, so that the score depends on ``batch_size``, and on the number of
-    processes, by no more than the network's own rounding does. Of several processes that torchrun
-    started, all call it with the same arguments; each measures a part of every batch, and all are
-    given the same score.
+    processes, by no more than the network's own rounding does.
 
     Args:
-        data: a tensor, an array or anything else with a length that takes an index (batch,) of
-            integers and gives integer symbols (batch, *event_shape).
-        context: (examples, context) if the model takes one.
-        batch_size: examples that are measured at once, by all processes together.
+        data: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
+            :func:`autoregress.data.as_source`.
+        context: (examples, context) if the model takes one; by default that of the examples.
+        batch_size: number of examples measured at once, by all processes together.
+        processes: those that measure together, as :func:`autoregress.join` gives them. All make
+            the same call, each measures a part of every batch, and all are given the same score.
+            By default this process alone measures all.
+        on_batch: called after each batch with the number of examples measured so far.
 
     Raises:
         ValueError: no examples, or wrong shapes, dtypes or symbols.
     """
-    data = as_examples(data)
+    data = as_source(data, model.symbols, features=model.context)
     if len(data) == 0:
         raise ValueError("there are no examples to evaluate the model on")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    if context is not None and len(context) != len(data):
-        raise ValueError(f"context has {len(context)} rows for {len(data)} examples")
-    if isinstance(data, Tensor):
-        model.symbols.check(data)  # here, as a row's number in a batch would mean nothing
-    processes = join()
+    context = context_of(data, context, model.context)
+    processes = processes or Processes()
     batches = torch.arange(len(data)).split(batch_size)
     own = []
     with measuring(model):
@@ -94,6 +81,8 @@ def evaluate(
             index = batch[processes.share(len(batch))[0]]
             part = None if context is None else context[index]
             own.append(-model.log_prob(data[index], part).cpu())
+            if on_batch is not None:
+                on_batch(int(batch[-1]) + 1)
     # Of each batch the parts of all processes side by side, without what was given again.
     parts = processes.gather(torch.cat(own)).split([len(part) for part in own], dim=1)
     nats = [part.flatten()[: len(batch)] for part, batch in zip(parts, batches, strict=True)]
@@ -107,22 +96,6 @@ def _score(nats: list[float], dims: int) -> Score:
     if count > 1:
         error = math.sqrt(math.fsum((n - mean) ** 2 for n in nats) / (count - 1) / count)
     return Score(mean, mean / (dims * math.log(2)), count, error)
-
-
-def as_examples(data: Examples | np.ndarray[Any, Any]) -> Examples:
-    """An array as a tensor, which shares its memory where it can; all else as it is.
-
-    Raises:
-        ValueError: an array of anything but numbers.
-    """
-    if not isinstance(data, np.ndarray):
-        return data
-    if data.dtype.kind not in "buif":
-        raise ValueError(f"symbols are integers, got an array of {data.dtype}")
-    # Few of torch's operations know the wider unsigned integers, and none another byte order.
-    wide = data.dtype.kind == "u" and data.dtype.itemsize > 1
-    dtype = np.dtype(np.int64) if wide else data.dtype.newbyteorder("=")
-    return torch.from_numpy(np.require(data, dtype=dtype, requirements=["C", "W"]))
 
 
 @contextmanager

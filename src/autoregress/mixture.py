@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from autoregress.conditionals import Conditional
-from autoregress.model import AutoregressiveModel, Member
+from autoregress.families import family
+from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
+from autoregress.symbols import Symbols
 from autoregress.traversal import Unrolling
 
 
@@ -26,12 +29,14 @@ class MixtureMember(Member):
         return replace(self, own=own, ordering=own.ordering)
 
 
+@family
 class Mixture(AutoregressiveModel):
-    """The equal mixture of all members of several models, of any families.
+    """The equal mixture of several models, of any families.
 
-    p(x) is the mean of the members' probabilities. As −log is convex, its nats are at most the
-    mean of theirs, and the less alike their mistakes are the fewer: networks that were trained from
-    different initial weights, in different orderings, are together better than any one of them.
+    p(x) is the mean of the models' probabilities, however many members each has: those of a model
+    share its weight. As −log is convex, its nats are at most the mean of theirs, and the less alike
+    their mistakes are the fewer: networks that were trained from different initial weights, in
+    different orderings, are together better than any one of them.
 
     Trained as it is, the models take the updates in turn, so that each gets what it would get
     alone from as many fewer updates. It completes what all of its models do.
@@ -49,7 +54,7 @@ class Mixture(AutoregressiveModel):
         first, *others = models
         for other in others:
             for what, one, another in zip(
-                ("event shape", "numbers of levels", "context", "columns"),
+                ("event shape", "numbers of levels", "context", "labels", "columns"),
                 _events(first),
                 _events(other),
                 strict=True,
@@ -63,13 +68,23 @@ class Mixture(AutoregressiveModel):
             first.event_shape,
             first.symbols.compact,
             context=first.context,
+            labels=first.labels,
             columns=first.symbols.columns,
-            ordered=[all(each) for each in zip(*(m.symbols.ordered for m in models), strict=True)],
-            **_options(models),
+        )
+        ordered = [all(each) for each in zip(*(m.symbols.ordered for m in models), strict=True)]
+        self.symbols = Symbols(
+            first.event_shape, first.symbols.compact, first.symbols.columns, ordered
         )
         # Not a list, whose modules sharding puts together when they are called: these are not.
         self.models = nn.ModuleDict({str(i): model for i, model in enumerate(models)})
         self.piece = min(model.piece for model in models)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What there is to show: the models' families, and the options that they share."""
+        first, *others = [model.options.items() for model in self._models]
+        shared = {k: v for k, v in first if all((k, v) in list(other) for other in others)}
+        return {**shared, "models": [type(model).__name__ for model in self._models]}
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -83,11 +98,21 @@ class Mixture(AutoregressiveModel):
     def members(self) -> list[MixtureMember]:
         return [_member(i, own) for i, model in enumerate(self._models) for own in model.members]
 
-    def _members_given(self, known: Tensor) -> list[Member]:
+    @property
+    def log_weights(self) -> Tensor:
+        """Those of each model's members in the model, less log(models)."""
+        own = torch.cat([model.log_weights.to(self.device) for model in self._models])
+        return own - math.log(len(self.models))
+
+    def over_orderings(self, count: int) -> Mixture:
+        """The mixture of its models, each over ``count`` random orderings of its own."""
+        return Mixture([model.over_orderings(count) for model in self._models])
+
+    def members_given(self, known: Tensor) -> list[MixtureMember]:
         return [
             _member(i, own)
             for i, model in enumerate(self._models)
-            for own in model._members_given(known)
+            for own in model.members_given(known)
         ]
 
     def _chosen(self, member: Member | None) -> tuple[AutoregressiveModel, Member]:
@@ -101,9 +126,9 @@ class Mixture(AutoregressiveModel):
         model, own = self._chosen(member)
         return model.forward(x, context, own)
 
-    def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
+    def member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
         model, own = self._chosen(member)
-        return model._member_surprisal(x, context, own)
+        return model.member_surprisal(x, context, own)
 
     def unroll(
         self, batch: int, context: Tensor | None = None, member: Member | None = None
@@ -116,20 +141,11 @@ class Mixture(AutoregressiveModel):
             model.start_from(x)
 
     def objective(
-        self,
-        x: Tensor,
-        context: Tensor | None = None,
-        *,
-        step: int = 0,
-        generator: torch.Generator | None = None,
-        places: Tensor | None = None,
-        total: int | None = None,
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
         """That of the one model whose turn it is."""
-        turn, index = divmod(step, len(self.models))
-        return self._models[index].objective(
-            x, context, step=turn, generator=generator, places=places, total=total
-        )
+        turn, index = divmod(update.step, len(self.models))
+        return self._models[index].objective(x, context, replace(update, step=turn))
 
 
 def several(count: int, build: Callable[[], AutoregressiveModel]) -> AutoregressiveModel:
@@ -143,16 +159,9 @@ def several(count: int, build: Callable[[], AutoregressiveModel]) -> Autoregress
     return build() if count == 1 else Mixture([build() for _ in range(count)])
 
 
-def _options(models: Sequence[AutoregressiveModel]) -> dict[str, Any]:
-    """What there is to show: the models' families, and the settings that are the same in all."""
-    first, *others = [model.options.items() for model in models]
-    shared = {k: v for k, v in first if all((k, v) in list(other) for other in others)}
-    return {**shared, "models": [type(model).__name__ for model in models]}
-
-
 def _events(model: AutoregressiveModel) -> tuple[Any, ...]:
     symbols = model.symbols
-    return model.event_shape, symbols.compact, model.context, symbols.columns
+    return model.event_shape, symbols.compact, model.context, model.labels, symbols.columns
 
 
 def _member(index: int, own: Member) -> MixtureMember:

@@ -6,15 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, overload
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from autoregress.conditionals import Conditional
+from autoregress.configs import NoOptions
 from autoregress.orderings import Ordering
-from autoregress.symbols import Columns, Symbols
+from autoregress.symbols import Columns, Symbols, as_tensor
 from autoregress.traversal import Choose, Unrolling, traverse
 
 Array = Tensor | np.ndarray
@@ -31,26 +32,58 @@ class Member:
         return replace(self, ordering=self.ordering.promote(known))
 
 
+@dataclass(frozen=True)
+class Update:
+    """An update of the weights, as far as an objective may depend on it.
+
+    Attributes:
+        step: its number, from 0.
+        generator: on the CPU; torch's own by default.
+        places: (batch,) of the given examples among all of the update; by default 0, 1, ….
+        total: number of examples of the update; by default there are no others.
+    """
+
+    step: int = 0
+    generator: torch.Generator | None = None
+    places: Tensor | None = None
+    total: int | None = None
+
+
+ONLY_UPDATE = Update()
+
+
 class AutoregressiveModel(nn.Module, ABC):
-    """A distribution over integer events, the equal mixture of its members.
+    """A distribution over integer events, the mixture of its members.
 
     A family implements the two faces, :meth:`forward` and :meth:`unroll`, and says which
     ``members`` it has: a fixed-order family has one, an ensemble over orderings several.
-    p(x) is the mean of the members' probabilities (never of their logits).
+    p(x) is the mean of the members' probabilities (never of their logits), all of the same weight
+    unless the family has other ``log_weights``.
 
     Args:
-        event_shape: shape of one example, or its length if it is a vector.
-        symbols: number of levels K ≥ 2 of all D dimensions, or of each.
+        event_shape: shape of one example, or its length D if it is a vector.
+        symbols: number of levels K ≥ 2 of every dimension, or one number for each.
         context: number of features of the optional conditioning vector, 0 for none.
-        columns: names and labels of a table's columns, kept with the model.
-        ordered: whether the levels of all dimensions have an order, or of each.
-        options: the family's own settings, kept so that ``load`` can rebuild it.
+        labels: what the features of the context stand for, if it is a one-hot label.
+        columns: names and labels of a table's columns.
+        **options: those of the family, the fields of its ``Config``.
+
+    Attributes:
+        config: the options, an instance of ``Config``.
+
+    Raises:
+        ValueError: sizes or options that make no sense; TypeError for an unknown option.
     """
+
+    Config: ClassVar[type[Any]] = NoOptions
+    """The frozen dataclass of the family's options."""
 
     # Whether its members were trained for orderings at large, so that one may be rearranged.
     order_agnostic: bool = False
     # Rows that are measured at once.
     piece: int = 1024
+    # What to do about a set of known dimensions that a fixed order cannot condition on.
+    advice: str = "use a model trained over orderings, which completes from any subset"
 
     def __init__(
         self,
@@ -58,20 +91,54 @@ class AutoregressiveModel(nn.Module, ABC):
         symbols: int | Sequence[int],
         *,
         context: int = 0,
+        labels: Sequence[str] | None = None,
         columns: Columns | None = None,
-        ordered: bool | Sequence[bool] = False,
         **options: Any,
     ) -> None:
         super().__init__()
         shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
+        self.config = self.Config(**{name: _frozen(value) for name, value in options.items()})
+        ordered = getattr(self.config, "ordered", False)
         self.symbols = Symbols(shape, symbols, columns, ordered)
-        self.context = context
-        self.options = options
+        self.labels = None if labels is None else tuple(labels)
+        self.context = context if labels is None else len(labels)
 
     @property
     @abstractmethod
     def members(self) -> Sequence[Member]:
         """The members of the mixture, at least one."""
+
+    @property
+    def log_weights(self) -> Tensor:
+        """Logarithms of the members' weights in the mixture, (members,) float64; equal ones."""
+        count = len(self.members)
+        return torch.full((count,), -math.log(count), dtype=torch.float64, device=self.device)
+
+    def over_orderings(self, count: int) -> AutoregressiveModel:
+        """This model, by the same weights, as the mean over ``count`` random orderings.
+
+        The random choices are torch's.
+
+        Raises:
+            ValueError: it was not trained over all orderings.
+        """
+        raise ValueError(
+            f"this {type(self).__name__} was not trained over all orderings, so it has no others "
+            "to be measured in"
+        )
+
+    def members_given(self, known: Tensor) -> Sequence[Member]:
+        """The members, in their order, each with the known dimensions (D,) visited first.
+
+        Raises:
+            ValueError: a set that this model cannot condition on.
+        """
+        known = known.cpu()
+        if not self.order_agnostic:
+            for member in self.members:
+                if not member.ordering.is_prefix(known):
+                    raise ValueError(self._refusal(member.ordering, known))
+        return [m.promote(known) for m in self.members]
 
     @abstractmethod
     def forward(
@@ -80,7 +147,7 @@ class AutoregressiveModel(nn.Module, ABC):
         """The conditionals of all symbols of x (batch, *event_shape), in one parallel pass.
 
         Those of a dimension depend on what its member visits before it, and on nothing else.
-        The first member by default.
+        The first member by default. Whatever an array of symbols was made of, x is int64.
         """
 
     @abstractmethod
@@ -89,15 +156,31 @@ class AutoregressiveModel(nn.Module, ABC):
     ) -> Unrolling:
         """The same conditionals, one position at a time, each piece of arithmetic done once."""
 
-    def objective(
+    @torch.no_grad()
+    def traverse(
         self,
-        x: Tensor,
-        context: Tensor | None = None,
+        choose: Choose,
+        batch: int,
         *,
-        step: int = 0,
-        generator: torch.Generator | None = None,
-        places: Tensor | None = None,
-        total: int | None = None,
+        context: Tensor | None = None,
+        member: Member | None = None,
+    ) -> Tensor:
+        """Visits every dimension in order and lets ``choose`` say which symbols go there.
+
+        Args:
+            choose: given a dimension (its place in the flattened event) and the conditional of
+                the ``batch`` symbols there, returns the symbols, (batch,) integer.
+            member: the member whose ordering is followed; the first by default.
+
+        Returns:
+            The chosen symbols, (batch, *event_shape) int64.
+        """
+        member = member or self.members[0]
+        x = traverse(self.unroll(batch, context, member), member.ordering, choose)
+        return x.view(batch, *self.event_shape)
+
+    def objective(
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
         """What training minimises: nats of each example, (batch,), float64.
 
@@ -107,14 +190,16 @@ class AutoregressiveModel(nn.Module, ABC):
         many processes, the examples of an update are taken.
 
         Args:
-            x: integer symbols (batch, *event_shape), all or some of the examples of an update.
+            x: int64 symbols (batch, *event_shape), all or some of the examples of an update.
             context: (batch, context) if the model takes one.
-            step: the number of the update, from 0.
-            generator: on the CPU; torch's own by default.
-            places: (batch,) of these examples among all of the update; by default 0, 1, ….
-            total: the number of examples of the update; by default there are no others.
+            update: the update of the weights that this is part of.
         """
-        return -self.log_prob(x, context)
+        return -self.log_prob(x, context, validate=False)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the family, by name."""
+        return dict(vars(self.config))
 
     def start_from(self, x: Tensor) -> None:
         """Sets the output biases of a new model by the marginals of training examples.
@@ -128,13 +213,13 @@ class AutoregressiveModel(nn.Module, ABC):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What its family makes it of; models among them, ``save`` writes too."""
-        columns = self.symbols.columns
+        """What the family makes it of; models among them, ``save`` writes too."""
+        described = {"labels": self.labels, "columns": self.symbols.columns}
         return {
             "event_shape": self.event_shape,
             "symbols": self.symbols.compact,
             "context": self.context,
-            **({} if columns is None else {"columns": columns}),
+            **{name: value for name, value in described.items() if value is not None},
             **self.options,
         }
 
@@ -153,12 +238,15 @@ class AutoregressiveModel(nn.Module, ABC):
 
     # Measuring
 
-    def log_prob(self, x: Array, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Array, context: Tensor | None = None, *, validate: bool = True) -> Tensor:
         """log p(x) in nats, at most 0.
 
         Args:
             x: integer symbols (batch, *event_shape).
             context: (batch, context) if the model takes one.
+            validate: look at the symbols and raise if they make no sense. Looking at them waits
+                for the device, and is not possible in ``torch.compile(fullgraph=True)`` and in
+                ``torch.func.vmap``; without it, what wrong symbols give is undefined.
 
         Returns:
             (batch,) float64.
@@ -166,54 +254,89 @@ class AutoregressiveModel(nn.Module, ABC):
         Raises:
             ValueError: wrong shape, dtype or symbols.
         """
-        parts = [-s.flatten(1).sum(1) for s in self.member_surprisals(x, context)]
-        return self._mixture_log_prob(parts)
+        x, context = self._checked(x, context, validate=validate)
+        return self._mixed(self._member_log_probs(x, context, self.members))
 
-    def surprisal(self, x: Array, context: Tensor | None = None) -> Tensor:
+    def surprisal(
+        self, x: Array, context: Tensor | None = None, *, validate: bool = True
+    ) -> Tensor:
         """Nats of surprise at each dimension, (batch, *event_shape) float64; sums to −log p(x).
 
         With one member it is −log p(xᵢ | what precedes i). With several it is the mean of
-        theirs, weighted by the members' posterior given x, and the divergence of those weights
-        from equal ones is spread evenly over the dimensions (at most log(members) in all).
+        theirs, weighted by the members' posterior given x, and the divergence of that from
+        their weights is spread evenly over the dimensions (at most log(members) in all where the
+        weights are equal).
+
+        Args:
+            validate: as in :meth:`log_prob`.
 
         Raises:
             ValueError: wrong shape, dtype or symbols.
         """
-        parts = torch.stack(self.member_surprisals(x, context))  # (members, batch, *event_shape)
-        posterior = (-parts.flatten(2).sum(2)).log_softmax(0)
-        weights = posterior.exp()
-        # Σ w log(w / (1/n)), where 0 log 0 = 0.
-        divergence = (torch.special.entr(weights).neg() + weights * math.log(len(parts))).sum(0)
-        ones = (1,) * len(self.event_shape)
-        mean = (parts * weights.view(*weights.shape, *ones)).sum(0)
-        return mean + divergence.view(-1, *ones) / self.dims
+        x, context = self._checked(x, context, validate=validate)
+        members, log_weights = self.members, self.log_weights[:, None]
+        surprisals = []
+        for piece, own in self._pieces(x, context):
+            # (members, rows, D)
+            parts = torch.stack([self.member_surprisal(piece, own, m).flatten(1) for m in members])
+            weights = (log_weights - parts.sum(2)).softmax(0)
+            # Σ w log(w / prior), where 0 log 0 = 0.
+            divergence = -(torch.special.entr(weights) + weights * log_weights).sum(0)
+            mean = (parts * weights.unsqueeze(2)).sum(0)
+            surprisals.append(mean + divergence.unsqueeze(1) / self.dims)
+        return torch.cat(surprisals).view(len(x), *self.event_shape)
 
-    def member_surprisals(self, x: Array, context: Tensor | None = None) -> list[Tensor]:
-        """Of each member, nats of surprise at each dimension: (batch, *event_shape) float64.
+    def member_log_probs(
+        self, x: Array, context: Tensor | None = None, *, validate: bool = True
+    ) -> Tensor:
+        """log p(x) by each member, (members, batch) float64, nats.
+
+        Args:
+            validate: as in :meth:`log_prob`.
 
         Raises:
             ValueError: wrong shape, dtype or symbols.
         """
-        x, context = self._checked(x, context)
-        return [self._member_surprisal(x, context, m) for m in self.members]
+        x, context = self._checked(x, context, validate=validate)
+        return self._member_log_probs(x, context, self.members)
 
-    def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
-        """(batch, *event_shape) float64: sums over dimensions are taken in float64.
+    def member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
+        """Nats of surprise at each dimension by one member, (batch, *event_shape) float64.
 
-        In pieces, so that memory does not grow with the number of rows.
+        Args:
+            x: int64 symbols (batch, *event_shape), at most ``piece`` rows.
         """
+        return -self.forward(x, context, member).log_prob(x).double()
+
+    def _member_log_probs(
+        self,
+        x: Tensor,
+        context: Tensor | None,
+        members: Sequence[Member],
+        part: Tensor | None = None,
+    ) -> Tensor:
+        """(members, batch): log p of the dimensions in ``part`` (D,), by default all of them.
+
+        A few rows at a time, and of each only the sum, so that memory does not grow with the
+        number of rows; sums over dimensions are taken in float64.
+        """
+        log_probs = []
+        for piece, own in self._pieces(x, context):
+            nats = (self.member_surprisal(piece, own, m).flatten(1) for m in members)
+            log_probs.append(
+                -torch.stack([(n if part is None else n[:, part]).sum(1) for n in nats])
+            )
+        return torch.cat(log_probs, dim=1)
+
+    def _pieces(self, x: Tensor, context: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+        """Rows that are measured at once, as int64."""
         pieces = x.split(self.piece)
         contexts = [None] * len(pieces) if context is None else context.split(self.piece)
-        return torch.cat(
-            [
-                -self.forward(piece, part, member).log_prob(piece).double()
-                for piece, part in zip(pieces, contexts, strict=True)
-            ]
-        )
+        return [(piece.long(), own) for piece, own in zip(pieces, contexts, strict=True)]
 
-    @staticmethod
-    def _mixture_log_prob(parts: Sequence[Tensor]) -> Tensor:
-        return torch.stack(list(parts)).logsumexp(0) - math.log(len(parts))
+    def _mixed(self, log_probs: Tensor) -> Tensor:
+        """The mixture's, (batch,), from the members' (members, batch)."""
+        return (log_probs + self.log_weights[:, None]).logsumexp(0)
 
     # Drawing
 
@@ -228,7 +351,7 @@ class AutoregressiveModel(nn.Module, ABC):
     ) -> Tensor:
         """Draws of the model, (count, *event_shape) int64.
 
-        Each draw picks one member at random and follows it.
+        Each draw picks one member at random, by their weights, and follows it.
 
         Args:
             context: (count, context) if the model takes one.
@@ -242,15 +365,14 @@ class AutoregressiveModel(nn.Module, ABC):
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
-        context = self._checked_context(context, count)
-        members = self.members
-        chosen = torch.randint(len(members), (count,), generator=generator, device=self.device)
+        context = self.checked_context(context, count)
+        members, weights = self.members, self.log_weights.exp()
+        chosen = torch.multinomial(weights, count, replacement=True, generator=generator)
         out = torch.empty(count, *self.event_shape, dtype=torch.int64, device=self.device)
         for index, rows in groups(chosen):
             part = None if context is None else context[rows]
-            out[rows] = traverse(
-                self, _draw(generator, temperature), len(rows), context=part, member=members[index]
-            )
+            choose = _draw(generator, temperature)
+            out[rows] = self.traverse(choose, len(rows), context=part, member=members[index])
         return out
 
     @overload
@@ -313,12 +435,11 @@ class AutoregressiveModel(nn.Module, ABC):
         out, log_prob = x.clone(), torch.zeros(len(x), dtype=torch.float64, device=self.device)
         for rows, mask, members in self._by_known(known):
             part = None if context is None else context[rows]
-            given = self._given(x[rows], mask, part, members)
+            given = self._member_log_probs(x[rows], part, members, mask)
             out[rows] = self._complete(x[rows], mask, part, members, given, temperature, generator)
             if return_log_prob:
-                all_known = torch.ones_like(mask)
-                everything = self._given(out[rows], all_known, part, members)
-                log_prob[rows] = everything.logsumexp(0) - given.logsumexp(0)
+                everything = self._member_log_probs(out[rows], part, members)
+                log_prob[rows] = self._mixed(everything) - self._mixed(given)
         return (out, log_prob) if return_log_prob else out
 
     def conditional_log_prob(self, x: Array, known: Array, context: Tensor | None = None) -> Tensor:
@@ -340,27 +461,18 @@ class AutoregressiveModel(nn.Module, ABC):
         groups = self._by_known(known)
         for rows, mask, members in groups:
             part = None if context is None else context[rows]
-            given = self._given(x[rows], mask, part, members)
-            everything = self._given(x[rows], torch.ones_like(mask), part, members)
-            parts.append(everything.logsumexp(0) - given.logsumexp(0))
+            given = self._member_log_probs(x[rows], part, members, mask)
+            everything = self._member_log_probs(x[rows], part, members)
+            parts.append(self._mixed(everything) - self._mixed(given))
         order = torch.cat([rows for rows, _, _ in groups]).argsort()
         return torch.cat(parts)[order]
 
-    def _by_known(self, known: Tensor) -> list[tuple[Tensor, Tensor, list[Member]]]:
+    def _by_known(self, known: Tensor) -> list[tuple[Tensor, Tensor, Sequence[Member]]]:
         """Rows that share a known set, that set (D,), and the members with it first."""
         masks, which = known.flatten(1).unique(dim=0, return_inverse=True)
         return [
-            (rows, masks[index], self._members_given(masks[index])) for index, rows in groups(which)
+            (rows, masks[index], self.members_given(masks[index])) for index, rows in groups(which)
         ]
-
-    def _members_given(self, known: Tensor) -> list[Member]:
-        """The members, each with the known dimensions (D,) first in its ordering."""
-        known = known.cpu()
-        if not self.order_agnostic:
-            for member in self.members:
-                if not member.ordering.is_prefix(known):
-                    raise ValueError(self._refusal(member.ordering, known))
-        return [m.promote(known) for m in self.members]
 
     def _refusal(self, ordering: Ordering, known: Tensor) -> str:
         count = int(known.sum())
@@ -370,8 +482,7 @@ class AutoregressiveModel(nn.Module, ABC):
             f"this model visits its dimensions in a fixed order, so it conditions exactly only "
             f"on the first of them: {name(int(ordering.visit[first_gap]))} is unknown but "
             f"comes before some of the {count} known ones. Give the first n of its "
-            f"ordering ({name(int(ordering.visit[0]))}, …), or use a model trained over "
-            f"orderings, such as ar.MADE(…, evidence=True), which completes from any subset"
+            f"ordering ({name(int(ordering.visit[0]))}, …), or {self.advice}"
         )
 
     def _complete(
@@ -386,29 +497,23 @@ class AutoregressiveModel(nn.Module, ABC):
     ) -> Tensor:
         """Completes rows that share a known set (D,), by log p(known) of each member."""
         # A member's weight is its posterior: what is known speaks for some more than for others.
-        chosen = torch.multinomial(given.softmax(0).T, 1, generator=generator).squeeze(1)
+        posterior = (given + self.log_weights[:, None]).softmax(0)
+        chosen = torch.multinomial(posterior.T, 1, generator=generator).squeeze(1)
         out = torch.empty_like(x)
         clamp = dict(zip(known.nonzero().flatten().tolist(), x.flatten(1)[:, known].T, strict=True))
         for index, rows in groups(chosen):
             part = None if context is None else context[rows]
             values = {position: symbols[rows] for position, symbols in clamp.items()}
             choose = _draw(generator, temperature, values)
-            out[rows] = traverse(self, choose, len(rows), context=part, member=members[index])
+            out[rows] = self.traverse(choose, len(rows), context=part, member=members[index])
         return out
-
-    def _given(
-        self, x: Tensor, part: Tensor, context: Tensor | None, members: Sequence[Member]
-    ) -> Tensor:
-        """(members, batch): log p of the dimensions in ``part``, which come first in each."""
-        surprisals = [self._member_surprisal(x, context, m).flatten(1) for m in members]
-        return -torch.stack([s[:, part].sum(1) for s in surprisals])
 
     # Input
 
     def _checked_known(self, x: Array, known: Array) -> tuple[Tensor, Tensor]:
         """Both on the model's device, of shape (batch, *event_shape); x is int64."""
-        x = torch.as_tensor(x, device=self.device)
-        known = torch.as_tensor(known, device=self.device)
+        x = as_tensor(x).to(self.device)
+        known = as_tensor(known).to(self.device)
         self.symbols.check_shape(x)
         if known.dtype != torch.bool:
             raise ValueError(f"known must be of dtype bool, got {known.dtype}")
@@ -419,12 +524,21 @@ class AutoregressiveModel(nn.Module, ABC):
             )
         return x.long(), known.expand(x.shape)
 
-    def _checked(self, x: Array, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        x = torch.as_tensor(x, device=self.device)
-        self.symbols.check(x)
-        return x, self._checked_context(context, len(x))
+    def _checked(
+        self, x: Array, context: Tensor | None, *, validate: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
+        x = as_tensor(x).to(self.device)
+        if validate:
+            self.symbols.check(x)
+        return x, self.checked_context(context, len(x))
 
-    def _checked_context(self, context: Tensor | None, batch: int) -> Tensor | None:
+    def checked_context(self, context: Tensor | None, batch: int) -> Tensor | None:
+        """The context on the model's device and in its dtype.
+
+        Raises:
+            ValueError: there is none though the model takes one, or the other way round, or it
+                is not of shape (batch, context).
+        """
         if (context is None) != (self.context == 0):
             raise ValueError(
                 f"this model takes a context of shape (batch, {self.context}), got none"
@@ -433,12 +547,19 @@ class AutoregressiveModel(nn.Module, ABC):
             )
         if context is None:
             return None
-        context = torch.as_tensor(context, device=self.device)
+        context = as_tensor(context).to(self.device)
         if context.shape != (batch, self.context):
             raise ValueError(
                 f"context must have shape ({batch}, {self.context}), got {tuple(context.shape)}"
             )
         return context.to(next(self.parameters()).dtype)
+
+
+def _frozen(value: Any) -> Any:
+    """A value with tuples in the place of its lists, as JSON gives back lists for tuples."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(map(_frozen, value))
+    return value
 
 
 def groups(index: Tensor) -> list[tuple[int, Tensor]]:

@@ -18,33 +18,33 @@ class Ordering:
         visit: a permutation of 0, …, D − 1, of shape (D,).
 
     Attributes:
-        visit: (D,) int64, the dimension visited at each step.
-        rank: (D,) int64, the step at which each dimension is visited.
+        visit: (D,) int64 on the CPU, the dimension visited at each step.
+        rank: (D,) int64 on the CPU, the step at which each dimension is visited.
 
     Raises:
         ValueError: ``visit`` is not a permutation.
     """
 
     def __init__(self, visit: Tensor | Sequence[int]) -> None:
-        self.visit = torch.as_tensor(visit, dtype=torch.int64)
-        if self.visit.dim() != 1 or not torch.equal(
-            self.visit.sort().values, torch.arange(len(self.visit), device=self.visit.device)
-        ):
+        # On the CPU whatever torch's default is: it is the host that follows an ordering.
+        self.visit = torch.as_tensor(visit, dtype=torch.int64, device="cpu")
+        steps = torch.arange(self.visit.numel(), device="cpu")
+        if self.visit.dim() != 1 or not torch.equal(self.visit.sort().values, steps):
             raise ValueError(
                 f"an ordering is a permutation of 0 to D - 1, got {self.visit.tolist()}"
             )
         self.rank = torch.empty_like(self.visit)
-        self.rank[self.visit] = torch.arange(len(self.visit), device=self.visit.device)
+        self.rank[self.visit] = steps
 
     @classmethod
     def natural(cls, dims: int) -> Ordering:
         """0, 1, …, D − 1."""
-        return cls(torch.arange(dims))
+        return cls(torch.arange(dims, device="cpu"))
 
     @classmethod
     def random(cls, dims: int, *, generator: torch.Generator | None = None) -> Ordering:
         """A permutation drawn uniformly."""
-        return cls(torch.randperm(dims, generator=generator))
+        return cls(torch.randperm(dims, generator=generator, device="cpu"))
 
     @classmethod
     def raster(cls, event_shape: Sequence[int]) -> Ordering:
@@ -52,7 +52,7 @@ class Ordering:
 
         The event has its channels third from last: images (C, H, W), clips (T, C, H, W).
         """
-        index = torch.arange(torch.Size(event_shape).numel()).view(*event_shape)
+        index = torch.arange(torch.Size(event_shape).numel(), device="cpu").view(*event_shape)
         return cls(index.movedim(-3, -1).flatten())
 
     @classmethod
@@ -71,7 +71,8 @@ class Ordering:
         """
         t, h, w = slice_shape(event_shape, factors)
         st, sh, sw = factors
-        index = torch.arange(torch.Size(event_shape).numel()).view(t, st, -1, h, sh, w, sw)
+        index = torch.arange(torch.Size(event_shape).numel(), device="cpu")
+        index = index.view(t, st, -1, h, sh, w, sw)
         return cls(index.permute(1, 4, 6, 0, 3, 5, 2).flatten())
 
     def __len__(self) -> int:

@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from autoregress.model import AutoregressiveModel
+from autoregress.model import AutoregressiveModel, Update
 from autoregress.training import Training
 from autoregress.training.optimisation import make_optimiser
 from autoregress.training.options import Precision
@@ -193,7 +193,7 @@ def _update(
         start, paper.peak, paper.flop = paper.bytes, paper.bytes, 0
         generator = torch.Generator().manual_seed(training.seed)
         with torch.autocast("cpu", torch.bfloat16, enabled=training.precision == "bfloat16"):
-            loss = model.objective(x, context, generator=generator).sum()
+            loss = model.objective(x, context, Update(generator=generator)).sum()
         loss.backward()
     return paper.peak - start, paper.flop
 

@@ -5,13 +5,9 @@ What a network with ordered levels then has to say is how far a symbol is from i
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-Predictor = Literal["median", "none"]
 
 # How many rows above and columns to the left the nearest symbols before one are.
 NEARBY = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))

@@ -1,4 +1,8 @@
-"""The processes of a run, as torchrun started them: who they are, and what they tell each other."""
+"""The processes of a run: who they are, and what they tell each other.
+
+A call that several processes make together is told so by its ``processes`` argument; without it
+every process is alone.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,13 @@ LONG = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of its run; one that is alone needs no process group.
+    """This process among those of its run; ``Processes()`` is one that is alone.
 
     Attributes:
-        rank: its number among all.
-        size: how many they are.
+        rank: number of this process, from 0.
+        size: number of processes.
         store: what torchrun lets them share, while any of them is there.
-        group: through which they talk; None for the one that torch has by default.
+        group: process group through which they talk; None for torch's default one.
     """
 
     rank: int = 0
@@ -132,7 +136,10 @@ class Processes:
 
 
 def join() -> Processes:
-    """The processes that torchrun started, which wait for each other here; else this one alone."""
+    """The processes that torchrun started, which wait for each other here; else this one alone.
+
+    ``ar.fit(model, train, processes=ar.join())`` is one run of all of them.
+    """
     several = dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) > 1
     return _joined() if several else Processes()
 

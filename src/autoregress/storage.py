@@ -1,13 +1,13 @@
 """A model in a folder: ``config.json`` says what it is, ``model.safetensors`` holds its weights.
 
-Nothing is ever unpickled, and no file names a class: a model is of one of the families below.
+Nothing is ever unpickled, and no file names a class to import: it names the kind of model, and what
+class that is, :mod:`autoregress.families` knows.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,23 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-import autoregress
-from autoregress.mixture import Mixture
+import autoregress.mixture
+import autoregress.networks  # noqa: F401  # so that the package's own families are known
+from autoregress.disk import (
+    make_folder,
+    raw_bytes,
+    read_json,
+    unreadable,
+    write_file,
+    write_json,
+)
+from autoregress.families import FAMILIES, find_family
 from autoregress.model import AutoregressiveModel
-from autoregress.networks.made import MADE
-from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
-from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
-from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.symbols import Columns
+from autoregress.version import __version__
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-FAMILIES: tuple[type[AutoregressiveModel], ...] = (
-    MADE,
-    PixelCNN,
-    GatedPixelCNN,
-    RowLSTM,
-    DiagonalBiLSTM,
-    VideoTransformer,
-    Mixture,
-)
 # Of the weights file; another number is refused.
 FORMAT = "1"
 
@@ -54,14 +51,17 @@ def save(model: AutoregressiveModel, folder: str | Path) -> None:
     folder = Path(folder)
     make_folder(folder)
     write_weights(folder / WEIGHTS, model.state_dict(), config)
-    write_json(folder / CONFIG, {"autoregress": autoregress.__version__, "model": config})
+    write_json(folder / CONFIG, {"autoregress": __version__, "model": config})
 
 
-def load(folder: str | Path) -> AutoregressiveModel:
+def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> AutoregressiveModel:
     """The model of a folder that :func:`save` or a training run wrote; of a run the best one.
 
+    Args:
+        map_location: the device that it comes to be on, wherever it was when it was saved.
+
     Returns:
-        The model on the CPU, in eval mode, in the precision in which it was saved.
+        The model in eval mode, in the precision in which it was saved.
 
     Raises:
         ValueError: what is missing, damaged or does not belong together, and in which file.
@@ -71,7 +71,7 @@ def load(folder: str | Path) -> AutoregressiveModel:
     state = read_weights(folder / WEIGHTS, config)
     model = _build(config, folder / CONFIG)
     set_weights(model, state, folder / WEIGHTS)
-    return model.eval()
+    return model.to(map_location).eval()
 
 
 # What a model is
@@ -83,10 +83,10 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
     Raises:
         ValueError: the model is of no known family.
     """
-    if type(model) not in FAMILIES:
+    if FAMILIES.get(type(model).__name__) is not type(model):
         raise ValueError(
-            f"a {type(model).__name__} cannot be written to a folder, only "
-            f"{_names()}; keep its state_dict() yourself"
+            f"a {type(model).__name__} cannot be written to a folder before its class is made "
+            "known by @ar.family"
         )
 
     def plain(argument: object) -> dict[str, Any]:
@@ -109,20 +109,13 @@ def _build(config: Any, path: Path) -> AutoregressiveModel:
 
 def _model(config: Any) -> AutoregressiveModel:
     options = dict(config)
-    families = {family.__name__: family for family in FAMILIES}
-    kind = options.pop("kind")
-    if kind not in list(families):
-        raise ValueError(f"its kind is {kind!r}, and the known ones are {_names()}")
+    family = find_family(options.pop("kind"))
     if (columns := options.pop("columns", None)) is not None:
         labels = tuple(tuple(column) for column in columns["labels"])
         options["columns"] = Columns(tuple(columns["names"]), labels)
     if (models := options.pop("models", None)) is not None:
         options["models"] = [_model(each) for each in models]
-    return families[kind](**options)
-
-
-def _names() -> str:
-    return ", ".join(family.__name__ for family in FAMILIES)
+    return family(**options)
 
 
 # Weights
@@ -199,14 +192,6 @@ def digest(state: Mapping[str, Tensor]) -> str:
     return sums.hexdigest()
 
 
-def raw_bytes(tensor: Tensor) -> memoryview:
-    """The content of a tensor of any dtype, to be hashed; no copy if it is on the CPU."""
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-
-
-# Files
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """What ``config.json`` holds.
 
@@ -220,65 +205,3 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ValueError(f"{path} is damaged: it does not describe a model")
     return config
-
-
-def read_json(path: Path) -> Any:
-    """What a file holds.
-
-    Raises:
-        ValueError: it cannot be read, or is no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON for people to read; raises ValueError if the file cannot be written."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    write_file(path, (text + "\n").encode())
-
-
-def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it; raises ValueError if that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{folder} cannot be made: {error.strerror or error}") from error
-
-
-def write_file(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file in one stroke: a kill at any moment leaves the old one or the new one.
-
-    Raises:
-        ValueError: the file cannot be written.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)  # the new name, too, is to outlast a power cut
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Has the names of the files in a folder written to the disk."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
-def unreadable(path: Path, error: OSError) -> ValueError:
-    """The error of a file that is missing or cannot be read, as a sentence."""
-    if isinstance(error, FileNotFoundError):
-        return ValueError(f"{path.parent} holds no {path.name}")
-    return ValueError(f"{path} cannot be read: {error.strerror or error}")

@@ -10,15 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-
-# Whether levels have neighbours, as intensities do, or none, as categories.
-Levels = Literal["ordered", "nominal"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Columns:
     labels: tuple[tuple[str, ...], ...]
 
     @property
-    def symbols(self) -> tuple[int, ...]:
+    def levels(self) -> tuple[int, ...]:
         """The number of levels of each column; at least 2, so that a constant is a bit."""
         return tuple(max(2, len(labels)) for labels in self.labels)
 
@@ -75,7 +71,7 @@ class Symbols:
             )
         if min(several) < 2:
             raise ValueError(f"every dimension needs at least 2 levels, got {min(several)}")
-        if columns is not None and columns.symbols != several:
+        if columns is not None and columns.levels != several:
             raise ValueError("the columns' labels do not match the numbers of levels")
         self.levels = several
         self.columns = columns
@@ -83,6 +79,11 @@ class Symbols:
         self.ordered = tuple(
             bool(answer) and k > 2 for answer, k in zip(answers, several, strict=True)
         )
+
+        # (D,) columns that stand for each dimension, 1 for a bit and K for K > 2 levels; and the
+        # first of them. On the CPU whatever torch's default is.
+        self.widths = torch.tensor([1 if k == 2 else k for k in several], device="cpu")
+        self.offsets = self.widths.cumsum(0) - self.widths
 
     @property
     def compact(self) -> int | list[int]:
@@ -99,20 +100,10 @@ class Symbols:
         """Whether every dimension has the same number of levels."""
         return len(set(self.levels)) == 1
 
-    @cached_property
-    def widths(self) -> Tensor:
-        """(D,) columns that stand for each dimension: 1 for a bit, K for K > 2 levels."""
-        return torch.tensor([1 if k == 2 else k for k in self.levels])
-
-    @cached_property
-    def offsets(self) -> Tensor:
-        """(D + 1,) the first column of each dimension, and the number of columns."""
-        return F.pad(self.widths.cumsum(0), (1, 0))
-
     @property
     def width(self) -> int:
         """The number of columns of all dimensions together."""
-        return int(self.offsets[-1])
+        return sum(1 if k == 2 else k for k in self.levels)
 
     def one_hot(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """Symbols x (batch, D) as columns (batch, width): bits as 0 or 1, categories one-hot."""
@@ -120,23 +111,23 @@ class Symbols:
             return x.to(dtype)
         x = x.long()
         bits = (self.widths == 1).to(x.device)
-        index = self.offsets[:-1].to(x.device) + torch.where(bits, 0, x)
+        index = self.offsets.to(x.device) + torch.where(bits, 0, x)
         value = torch.where(bits, x, 1).to(dtype)
-        return x.new_zeros(len(x), self.width, dtype=dtype).scatter_(1, index, value)
+        return x.new_zeros(len(x), self.width, dtype=dtype).scatter(1, index, value)
 
-    @cached_property
+    @property
     def padded(self) -> Tensor:
         """(D, max K): which column holds the logit of each level.
 
         Two columns more are counted: ``width``, the constant 0 that a bit's logit is measured
         against, and ``width + 1``, the −∞ of a level that a dimension does not have.
         """
-        index = torch.full((self.dims, max(self.levels)), self.width + 1)
-        for dim, k in enumerate(self.levels):
-            first = int(self.offsets[dim])
-            own = [self.width, first] if k == 2 else range(first, first + k)
-            index[dim, :k] = torch.tensor(own)
-        return index
+        levels = torch.tensor(self.levels, device="cpu")[:, None]
+        level = torch.arange(max(self.levels), device="cpu")
+        first = self.offsets[:, None]
+        bits = torch.where(level == 0, self.width, first)
+        index = torch.where(levels == 2, bits, first + level)
+        return index.where(level < levels, self.width + 1)
 
     def name(self, dim: int) -> str:
         """A dimension as a person would call it: a column's name, or an index."""
@@ -147,13 +138,17 @@ class Symbols:
         index = torch.unravel_index(torch.tensor(dim), self.event_shape)
         return f"position ({', '.join(str(int(i)) for i in index)})"
 
-    def check_shape(self, x: Tensor) -> None:
-        """Raises ValueError unless x holds integers of shape (batch, *event_shape)."""
-        if tuple(x.shape[1:]) != self.event_shape or x.dim() == 0:
+    def check_array(self, shape: Sequence[int]) -> None:
+        """Raises ValueError unless a shape is (batch, *event_shape)."""
+        if tuple(shape[1:]) != self.event_shape or not shape:
             raise ValueError(
                 f"this model takes arrays of shape (batch, {', '.join(map(str, self.event_shape))})"
-                f", got {tuple(x.shape)}"
+                f", got {tuple(shape)}"
             )
+
+    def check_shape(self, x: Tensor) -> None:
+        """Raises ValueError unless x holds integers of shape (batch, *event_shape)."""
+        self.check_array(x.shape)
         if x.is_floating_point() or x.is_complex():
             if x.isnan().any():
                 row, dim = (int(i) for i in x.isnan().flatten(1).nonzero()[0])
@@ -163,10 +158,10 @@ class Symbols:
                 "or use .long() if they are whole numbers already"
             )
 
-    def check(self, x: Tensor) -> None:
+    def check(self, x: Tensor, *, first: int = 0) -> None:
         """Raises ValueError unless x (batch, *event_shape) holds symbols within their levels.
 
-        The message names the row, the dimension and the value.
+        The message names the row, counted from ``first``, the dimension and the value.
         """
         self.check_shape(x)
         if x.dtype == torch.bool or len(x) == 0:
@@ -180,7 +175,7 @@ class Symbols:
         if wrong.any():
             row, dim = (int(i) for i in wrong.nonzero()[0])
             raise ValueError(
-                f"row {row}, {self.name(dim)} holds {int(flat[row, dim])}; "
+                f"row {first + row}, {self.name(dim)} holds {int(flat[row, dim])}; "
                 f"its symbols are 0 to {self.levels[dim] - 1}"
             )
 
@@ -188,3 +183,28 @@ class Symbols:
 def as_numbers(x: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
     """Symbols 0 … K − 1, of any shape, on a scale from −1 to 1."""
     return x.to(dtype) * (2 / (levels - 1)) - 1
+
+
+def as_tensor(values: Any) -> Tensor:
+    """Numbers as people hold them, as a tensor that shares their memory where it can.
+
+    Args:
+        values: a tensor, or what NumPy makes an array of: an array of any integer dtype, byte
+            order and strides, read-only or not; nested lists; a table of whole numbers.
+
+    Raises:
+        ValueError: rows of several lengths, or anything but numbers.
+    """
+    if isinstance(values, Tensor):
+        return values
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError("symbols are an array, and these rows differ in length") from error
+    if array.dtype.kind not in "buif":
+        what = f"a {type(values).__name__}" if array.ndim == 0 else f"an array of {array.dtype}"
+        raise ValueError(f"symbols are integers, got {what}")
+    # Few of torch's operations know the wider unsigned integers, and none another byte order.
+    wide = array.dtype.kind == "u" and array.dtype.itemsize > 1
+    dtype = np.dtype(np.int64) if wide else array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(array, dtype=dtype, requirements=["C", "W"]))

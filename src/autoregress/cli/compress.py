@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from autoregress import data as datasets
 from autoregress.cli.draw import named
-from autoregress.cli.opening import open_examples
-from autoregress.coding import decode, encode
-from autoregress.storage import load, unreadable, write_file
+from autoregress.cli.examples import open_like
+from autoregress.cli.models import Conditions, given_context, load_model
+from autoregress.disk import unreadable, write_file
 
 
 @dataclass(frozen=True)
@@ -25,20 +24,25 @@ class Compress:
         run: A run folder, or one that ar.save wrote. It takes the same one to decompress.
         data: The examples.
         out: The file to write.
-        stride: Of videos: frames from one frame of a clip to the next.
-        device: Where to compute, for example cuda; decompress on the same kind.
+        stride: Number of frames of a video from one frame of a clip to the next.
+        device: Where to compute; decompress on the same kind.
     """
 
     run: Positional[Path]
     data: Positional[Path]
     out: Path
+    conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     stride: int = 1
     device: str = "cpu"
 
     def __call__(self) -> None:
-        model = load(self.run).to(self.device)
-        examples = open_examples(self.data, model.symbols, split=None, stride=self.stride)
-        content = encode(model, examples)
+        from autoregress.coding import encode
+
+        model = load_model(self.run, self.device)
+        examples = open_like(
+            model, self.data, stride=self.stride, condition=self.conditions.condition
+        )
+        content = encode(model, examples, context=self.conditions.context(model, examples))
         write_file(self.out, content)
         bits = 8 * len(content) / (len(examples) * model.dims)
         raw = math.log2(max(model.symbols.levels))
@@ -59,25 +63,34 @@ class Decompress:
         compressed: The file that compress wrote.
         out: An .npy, .npz or .csv file, or a .png to look at; for clips also .mkv, which loses
             nothing, .gif or .mp4.
-        rate: Frames a second, of clips.
+        given: The numbers that all examples are conditioned on, as they were given to compress;
+            labels are in the file.
+        rate: Number of frames a second, of clips.
         device: Where to compute, as when they were compressed.
     """
 
     run: Positional[Path]
     compressed: Positional[Path]
     out: Path
+    given: tuple[str, ...] = ()
     rate: int = 10
     device: str = "cpu"
 
     def __call__(self) -> None:
+        from autoregress import data as datasets
+        from autoregress.coding import decode
+
         datasets.check_writable(self.out)
-        model = load(self.run).to(self.device)
+        model = load_model(self.run, self.device)
         try:
             content = self.compressed.read_bytes()
         except OSError as error:
             raise unreadable(self.compressed, error) from error
         try:
-            x = decode(model, content)
+            context = None
+            if self.given or model.labels is None:
+                context = given_context(model, self.given, 1)
+            x = decode(model, content, context=context)
         except ValueError as error:
             raise ValueError(f"{self.compressed}: {error}") from None
         symbols = model.symbols

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from autoregress import data as datasets
-from autoregress.cli.opening import holds_clips, open_clips, read_examples
-from autoregress.storage import load
-from autoregress.symbols import Symbols
+from autoregress.cli.examples import open_examples, open_like
+from autoregress.cli.models import Conditions, given_context, load_model
+from autoregress.data.reading import Reading
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from autoregress.data import Source
+    from autoregress.model import AutoregressiveModel
 
 
 @dataclass(frozen=True)
@@ -26,27 +31,36 @@ class Sample:
         run: A run folder, or one that ar.save wrote.
         out: A .png (images, or vectors of square length), .npy, .npz or .csv file; for clips a
             .gif or .mp4 to look at, or .mkv, which loses nothing and is a file for each.
-        count: How many.
+        count: Number of samples.
+        given: What they are conditioned on, for models that are: a label by its name, or the
+            numbers of the context.
         temperature: Below 1 for fewer unlikely symbols; other than 1 it is not the model's own
             distribution that is drawn from.
-        rate: Frames a second, of clips.
+        rate: Number of frames a second, of clips.
         seed: The same seed draws the same.
-        device: Where to compute, for example cuda.
+        device: Where to compute, such as cpu or cuda; by default the accelerator if there is one.
     """
 
     run: Positional[Path]
     out: Path
     count: int = 16
+    given: tuple[str, ...] = ()
     temperature: float = 1.0
     rate: int = 10
     seed: int = 0
-    device: str = "cpu"
+    device: str = "auto"
 
     def __call__(self) -> None:
+        from autoregress import data as datasets
+
         datasets.check_writable(self.out)
-        model = load(self.run).to(self.device)
-        generator = _generator(self.device, self.seed)
-        x = model.sample(self.count, temperature=self.temperature, generator=generator)
+        model = load_model(self.run, self.device)
+        x = model.sample(
+            self.count,
+            given_context(model, self.given, self.count),
+            temperature=self.temperature,
+            generator=_generator(model, self.seed),
+        )
         files = datasets.write(
             self.out, x.cpu(), model.symbols.levels, model.symbols.columns, rate=self.rate
         )
@@ -67,20 +81,21 @@ class Complete:
         run: A run folder, or one that ar.save wrote.
         partial: The examples to complete; of each video its beginning.
         out: An .npz, .npy, .csv or .png file; for clips also .gif, .mp4 or .mkv.
-        known_frames: So many first frames of every clip are known.
-        known_rows: So many first rows of every image are known.
+        known_frames: Number of frames known at the start of each clip.
+        known_rows: Number of rows known at the top of each image.
         temperature: Below 1 for fewer unlikely symbols; only with 1 are the draws exact.
-        stride: Of videos: frames from one frame of a clip to the next.
+        stride: Number of frames of a video from one frame of a clip to the next.
         log_prob: Also write log p(unknown | known) of each completion, in nats (.npz and .csv);
             the model's own, whatever the temperature.
-        rate: Frames a second, of clips.
+        rate: Number of frames a second, of clips.
         seed: The same seed draws the same.
-        device: Where to compute, for example cuda.
+        device: Where to compute, such as cpu or cuda; by default the accelerator if there is one.
     """
 
     run: Positional[Path]
     partial: Positional[Path]
     out: Path
+    conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     known_frames: int | None = None
     known_rows: int | None = None
     temperature: float = 1.0
@@ -88,17 +103,22 @@ class Complete:
     log_prob: bool = False
     rate: int = 10
     seed: int = 0
-    device: str = "cpu"
+    device: str = "auto"
 
     def __call__(self) -> None:
+        from autoregress import data as datasets
+
         datasets.check_writable(self.out)
-        model = load(self.run).to(self.device)
-        given, known = self._partial(model.symbols)
+        if self.log_prob and self.out.suffix.lower() not in (".npz", ".csv"):
+            raise ValueError(f"{self.out}: --log-prob is written to .npz and .csv files only")
+        model = load_model(self.run, self.device)
+        examples, given, known = self._partial(model)
         x, log_prob = model.complete(
             given,
             known,
+            self.conditions.context(model, examples),
             temperature=self.temperature,
-            generator=_generator(self.device, self.seed),
+            generator=_generator(model, self.seed),
             return_log_prob=True,
         )
         files = datasets.write(
@@ -112,44 +132,75 @@ class Complete:
         )
         print(f"{len(x)} completed examples in {named(files)}")
 
-    def _partial(self, symbols: Symbols) -> tuple[Tensor, Tensor]:
-        """The examples (N, *event_shape), and what is known of them, bool."""
-        shape, known = symbols.event_shape, torch.zeros(symbols.event_shape, dtype=torch.bool)
+    def _partial(self, model: AutoregressiveModel) -> tuple[Source, Tensor, Tensor]:
+        """The examples, their symbols (N, *event_shape), and what is known of them, bool."""
+        import torch
+
+        shape, known = model.event_shape, torch.zeros(model.event_shape, dtype=torch.bool)
         match len(shape), self.known_frames, self.known_rows:
             case _, None, None:
-                if not holds_clips(self.partial, symbols):
-                    examples = read_examples(self.partial, symbols, partial=True)
-                    if examples.known is not None:
-                        return examples.x, examples.known
-                raise ValueError(
-                    f"{self.partial} does not say what is known: an .npz needs a bool array named "
-                    "known beside x, and a .csv has empty cells where it is to be completed; for "
-                    "clips there is --known-frames, for images --known-rows"
-                )
+                return self._with_gaps(model)
             case 4, int(frames), None if 0 <= frames <= shape[0]:
                 known[:frames] = True
+                examples, x = self._beginnings(model, frames)
             case 3, None, int(rows) if 0 <= rows <= shape[1]:
                 known[:, :rows] = True
+                examples = self._open(model)
+                x = examples.data().x
             case _:
                 raise ValueError(
                     "--known-frames is for models of clips (T, C, H, W), from 0 to T, and "
                     f"--known-rows for models of images (C, H, W), from 0 to H; {self.run} is one "
                     f"of {shape}"
                 )
-        if self.known_frames is not None and holds_clips(self.partial, symbols):
-            # The first clip of each video, which need not go on for longer than it is known.
-            frames = max(1, self.known_frames)
-            clips = open_clips(self.partial, symbols, frames=frames, stride=self.stride, step=2**62)
-            x = torch.zeros(len(clips), *shape, dtype=torch.uint8)
-            x[:, :frames] = clips.data().x
-        else:
-            x = read_examples(self.partial, symbols).x
-        return x, known.expand(x.shape)
+        return examples, x, known.expand(x.shape)
+
+    def _open(self, model: AutoregressiveModel) -> Source:
+        condition = self.conditions.condition
+        return open_like(model, self.partial, stride=self.stride, condition=condition)
+
+    def _beginnings(self, model: AutoregressiveModel, frames: int) -> tuple[Source, Tensor]:
+        """The first clip of each video, which need not go on for longer than it is known."""
+        import torch
+
+        from autoregress.data.formats.videos import FORMAT as VIDEOS
+        from autoregress.data.open import format_at
+        from autoregress.symbols import Symbols
+
+        if format_at(self.partial, clips=True) is not VIDEOS:
+            examples = self._open(model)
+            return examples, examples.data().x
+        shape = model.event_shape
+        short = Symbols((max(1, frames), *shape[1:]), max(model.symbols.levels))
+        clips = open_examples(self.partial, Reading(stride=self.stride, step=2**62), like=short)
+        x = torch.zeros(len(clips), *shape, dtype=torch.uint8)
+        x[:, : max(1, frames)] = clips.data().x
+        return clips, x
+
+    def _with_gaps(self, model: AutoregressiveModel) -> tuple[Source, Tensor, Tensor]:
+        """Examples of a file that says itself what is known of them."""
+        from autoregress.data import Data
+        from autoregress.data.open import format_at
+
+        if format_at(self.partial, clips=len(model.event_shape) == 4).says_what_is_known:
+            reading = Reading(condition=self.conditions.condition)
+            examples = open_examples(
+                self.partial, reading, like=model.symbols, labels=model.labels, partial=True
+            )
+            if isinstance(examples, Data) and examples.known is not None:
+                return examples, examples.x, examples.known
+        raise ValueError(
+            f"{self.partial} does not say what is known: an .npz needs a bool array named known "
+            "beside x, and a .csv has empty cells where it is to be completed; for clips there is "
+            "--known-frames, for images --known-rows"
+        )
 
 
 def named(files: Sequence[Path]) -> str:
     return str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1]}"
 
 
-def _generator(device: str, seed: int) -> torch.Generator:
-    return torch.Generator(device).manual_seed(seed)
+def _generator(model: AutoregressiveModel, seed: int) -> torch.Generator:
+    import torch
+
+    return torch.Generator(model.device).manual_seed(seed)

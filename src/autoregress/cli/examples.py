@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from autoregress import data as datasets
-from autoregress.cli.opening import holds_images, open_examples, reported
-from autoregress.data import Data, Shards, VideoFolder
-from autoregress.data.arrays import holds_split
-from autoregress.data.dataset import Source, held_out
-from autoregress.data.images import ImageFolder
-from autoregress.data.shards import holds_part, holds_shards
-from autoregress.data.tables import MAX_CATEGORIES
-from autoregress.data.videos import DEFAULT_FRAMES, holds_videos
-from autoregress.symbols import Symbols
+from tyro.conf import OmitArgPrefixes
+
+from autoregress.data.reading import Reading
+
+if TYPE_CHECKING:
+    from autoregress.data import Source
+    from autoregress.model import AutoregressiveModel
 
 
 @dataclass(frozen=True)
@@ -27,105 +26,70 @@ class Examples:
             one split of them).
         valid: Validation examples, for early stopping. By default the array "valid" of the
             .npz or the shards of that name, or else rows, or whole videos, held out of the data.
-        holdout: The fraction of rows, or of videos, held out for validation if there are no
-            others.
-        symbols: Number of levels of all dimensions, or of each; by default one more than the
-            largest number in the array. A table's come from its labels.
-        labels_from: Further tables whose labels count too, such as the test table; their rows
-            are not used.
-        max_categories: The most distinct values that a column of a table may have.
-        size: Height and width to which images or videos are cropped and scaled; by default those
-            they have, of videos 64 by 64 at most. With it the rows of an array are images too.
-        grey: Read images or videos as grey, or in colour; by default as they are.
-        levels: Number of levels to which the 256 of an image or a video are reduced; 2 makes it
-            black and white.
-        frames: Frames of a clip, of videos; by default 16. With it a .gif is a video too.
-        stride: Frames of a video from one frame of a clip to the next.
-        step: Frames of a video from one clip to the next; by default clips do not overlap.
-        cache: The folder that keeps videos decoded; by default one below ~/.cache.
+        holdout: Fraction of rows, or of videos, held out for validation if there are no others.
     """
 
     data: Path
+    reading: OmitArgPrefixes[Reading] = field(default_factory=Reading)
     valid: Path | None = None
     holdout: float = 0.1
-    symbols: tuple[int, ...] = ()
-    labels_from: tuple[Path, ...] = ()
-    max_categories: int = MAX_CATEGORIES
-    size: tuple[int, int] | None = None
-    grey: bool | None = None
-    levels: int | None = None
-    frames: int | None = None
-    stride: int = 1
-    step: int | None = None
-    cache: Path | None = None
 
-    def read(self, seed: int, *, stay: bool = False, workers: int = 1) -> tuple[Source, Source]:
-        """The training and the validation examples; the rest as :meth:`of` says."""
-        train = self.of("train", stay=stay, workers=workers)
-        beside = holds_split(self.data, "valid") or holds_part(self.data, "valid")
-        if valid := self.valid or (self.data if beside else None):
-            kind = Symbols(train.event_shape, train.symbols, train.columns)
-            options = {"stride": self.stride, "cache": self.cache, "workers": workers}
-            return train, open_examples(valid, kind, split="valid", stay=stay, **options)
-        if isinstance(train, VideoFolder) or (isinstance(train, Data) and not stay):
+    def read(self, seed: int, **options: Any) -> tuple[Source, Source]:
+        """The training and the validation examples; the options are those of :meth:`of`."""
+        from autoregress.data.open import format_at, splits
+
+        train = self.of("train", **options)
+        valid = self.valid or (self.data if "valid" in splits(self.data) else None)
+        if valid is None:
             return train.split(self.holdout, seed)
-        return held_out(train, self.holdout, seed)
+        # All else is as in the training examples.
+        shared = {"stride", "cache", "condition"}
+        takes = format_at(valid, clips=len(train.event_shape) == 4).takes
+        reading = Reading(**{name: getattr(self.reading, name) for name in shared & takes})
+        kind = {"like": train.symbols, "labels": train.labels}
+        return train, open_examples(valid, reading, split="valid", **kind, **options)
 
-    def of(
-        self, split: str, *, stay: bool = False, workers: int = 1
-    ) -> Data | VideoFolder | ImageFolder | Shards:
+    def of(self, split: str, *, in_memory: bool = True, workers: int = 1) -> Source:
         """The examples of a split, or all if the data has no splits.
 
         Args:
-            stay: images and the array of an .npy stay on disk, as videos and shards always do.
-            workers: processes that decode videos.
+            in_memory: read them at once, unless they are videos or shards.
+            workers: number of processes that decode videos.
         """
-        levels = max(self.symbols, default=256) if self.levels is None else self.levels
-        symbols = self.symbols[0] if len(self.symbols) == 1 else self.symbols or None
-        if holds_shards(self.data):
-            shards = Shards(self.data, split)
-            shards.require(
-                frames=self.frames,
-                size=self.size,
-                grey=self.grey,
-                levels=symbols if self.levels is None else self.levels,
-                stride=self.stride,
-                step=self.step,
-                labels_from=self.labels_from,
-                max_categories=self.max_categories,
-            )
-            return shards
-        is_table = self.data.suffix.lower() == ".csv"
-        if self.labels_from and not is_table:
-            raise ValueError(f"{self.data} is no .csv file, so it takes no labels from others")
-        if holds_videos(self.data, gif=self.frames is not None):
-            clips = VideoFolder(
-                self.data,
-                frames=DEFAULT_FRAMES if self.frames is None else self.frames,
-                size=self.size,
-                stride=self.stride,
-                step=self.step,
-                grey=self.grey,
-                levels=levels,
-                cache=self.cache,
-                workers=workers,
-                quiet=False,
-            )
-            return reported(clips)
-        if stay and self.frames is None and holds_images(self.data):
-            return ImageFolder(self.data, size=self.size, grey=self.grey, levels=levels)
-        tables = [p for p in (self.valid, *self.labels_from) if p and p.suffix == ".csv"]
-        return datasets.read(
-            self.data,
-            split=split,
-            symbols=symbols,
-            labels_from=tables if is_table else (),
-            max_categories=self.max_categories,
-            size=self.size,
-            grey=self.grey,
-            levels=self.levels,
-            frames=self.frames,
-            stride=self.stride,
-            step=self.step,
-            mapped=stay,
-        )
+        from autoregress.data.open import format_at
+
+        reading = self.reading
+        if self.valid is not None:
+            kinds = [format_at(path) for path in (self.data, self.valid)]
+            if all("labels_from" in kind.takes for kind in kinds):
+                reading = replace(reading, labels_from=(self.valid, *reading.labels_from))
+        return open_examples(self.data, reading, split=split, in_memory=in_memory, workers=workers)
+
+
+def open_examples(
+    path: Path, reading: Reading, *, in_memory: bool = False, **options: Any
+) -> Source:
+    """Opens examples, and says on standard error which files are left out.
+
+    Args:
+        in_memory: read them at once, unless they are meant to be read as they are needed.
+        **options: as :func:`autoregress.data.open` has them.
+    """
+    from autoregress.data.open import open
+
+    source = open(path, reading, quiet=False, **options)
+    if source.complaint:
+        print(source.complaint, file=sys.stderr)
+    return source.data() if in_memory and not source.streamed else source
+
+
+def open_like(
+    model: AutoregressiveModel, path: Path, *, split: str | None = None, **options: Any
+) -> Source:
+    """Opens examples of the kind that a model takes.
+
+    Args:
+        **options: those of :class:`Reading`, by name.
+    """
+    kind = {"like": model.symbols, "labels": model.labels}
+    return open_examples(path, Reading(**options), split=split, **kind)

@@ -10,9 +10,6 @@ from typing import Any
 
 from tyro.conf import Positional
 
-from autoregress.cli.wording import shortened
-from autoregress.storage import load
-
 
 @dataclass(frozen=True)
 class Info:
@@ -27,12 +24,14 @@ class Info:
     run: Positional[Path]
 
     def __call__(self) -> None:
+        from autoregress.storage import load
+
         model = load(self.run)
         symbols = model.symbols
         lines: dict[str, Any] = {
             "model": type(model).__name__,
             "event shape": symbols.event_shape,
-            "symbols": shortened(symbols.compact),
+            "levels": shortened(symbols.compact),
             "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
             "members": len(model.members),
             **{name: shortened(value) for name, value in model.options.items()},
@@ -55,3 +54,12 @@ class Info:
         width = max(map(len, lines))
         for key, value in lines.items():
             print(f"{key:{width}}  {value}")
+
+
+def shortened(value: Any, most: int = 12) -> str:
+    """A value for a line: of many numbers the first, and the number of them."""
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return f"{len(value)} given"
+    if not isinstance(value, list) or len(value) <= most:
+        return str(value)
+    return f"[{', '.join(map(str, value[:most]))}, …] ({len(value)} numbers)"

@@ -4,73 +4,84 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from autoregress import data as datasets
-from autoregress.cli.opening import open_examples
-from autoregress.evaluation import evaluate
-from autoregress.mixture import Mixture
-from autoregress.model import AutoregressiveModel
-from autoregress.networks.made import MADE
-from autoregress.processes import join
-from autoregress.storage import load
-from autoregress.symbols import Symbols
+from autoregress.cli.examples import open_like
+from autoregress.cli.models import Conditions, load_model
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from autoregress.symbols import Symbols
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Exact held-out likelihood, in nats and bits per dimension.
+    """Measure held-out likelihood exactly, in nats and bits per dimension.
 
     autoregress evaluate runs/mine --data test.npz
 
     Args:
         run: A run folder, or one that ar.save wrote.
-        data: Examples as those it was trained on; of an .npz the array "test", of shards those
+        data: Examples of the kind it was trained on; of an .npz the array "test", of shards those
             of that name (folder:name is another split).
-        stride: Of videos: frames from one frame of a clip to the next.
-        orderings: Of a MADE trained over all orderings, or of each in a mixture of such: the
-            probability is the mean over so many random ones, by default 8. More are better and
-            take longer.
-        batch_size: Examples at once; the result does not depend on it.
-        device: Where to compute, for example cuda.
+        stride: Number of frames of a video from one frame of a clip to the next.
+        orderings: Number of random orderings of a model trained over all of them, or of each
+            model of a mixture; the probability is the mean over these, by default 8. More are
+            better and take longer.
+        batch_size: Number of examples at once; the result does not depend on it.
+        device: Where to compute, such as cpu or cuda; by default the accelerator if there is one.
     """
 
     run: Positional[Path]
     data: Path
+    conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     stride: int = 1
     orderings: int | None = None
     batch_size: int = 1000
-    device: str = "cpu"
+    device: str = "auto"
 
     def __call__(self) -> None:
-        model = load(self.run).to(self.device)
+        import torch
+
+        from autoregress.evaluation import evaluate
+        from autoregress.processes import join
+
+        model = load_model(self.run, self.device)
         if self.orderings is not None:
             torch.manual_seed(0)
-            model = self.in_orderings(model, self.orderings)
-        examples = join().after_first(
-            lambda: open_examples(self.data, model.symbols, split="test", stride=self.stride)
+            try:
+                model = model.over_orderings(self.orderings)
+            except ValueError as error:
+                raise ValueError(f"{self.run}: --orderings: {error}") from error
+        processes = join()
+        examples = processes.after_first(
+            lambda: open_like(
+                model,
+                self.data,
+                split="test",
+                stride=self.stride,
+                condition=self.conditions.condition,
+            )
         )
-        print(evaluate(model, examples, batch_size=self.batch_size))
-
-    def in_orderings(self, model: AutoregressiveModel, count: int) -> AutoregressiveModel:
-        """A model trained over all orderings, in so many; of a mixture, each one in its own."""
-        match model:
-            case Mixture():
-                return Mixture(
-                    [self.in_orderings(each, count) for each in model.arguments["models"]]
-                )
-            case MADE(options={"orderings": "any"}):
-                return model.ensemble(count)
-        raise ValueError(f"{self.run}: --orderings is for a MADE trained over all of them")
+        score = evaluate(
+            model,
+            examples,
+            context=self.conditions.context(model, examples),
+            batch_size=self.batch_size,
+            processes=processes,
+        )
+        print(score)
 
 
 @dataclass(frozen=True)
 class Score:
-    """log p of each example, and the dimensions that surprised most.
+    """Write log p of each example, and the dimensions that surprised most.
 
     autoregress score runs/mine rows.npz --out scores.csv
 
@@ -78,44 +89,52 @@ class Score:
         run: A run folder, or one that ar.save wrote.
         data: The examples to score.
         out: A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions.
-        stride: Of videos: frames from one frame of a clip to the next.
-        top: How many of the most surprising dimensions to name.
-        device: Where to compute, for example cuda.
+        stride: Number of frames of a video from one frame of a clip to the next.
+        top: Number of the most surprising dimensions to name.
+        device: Where to compute, such as cpu or cuda; by default the accelerator if there is one.
     """
 
     run: Positional[Path]
     data: Positional[Path]
     out: Path
+    conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     stride: int = 1
     top: int = 5
-    device: str = "cpu"
+    device: str = "auto"
 
     def __call__(self) -> None:
-        datasets.check_writable(self.out)
+        import torch
+
+        from autoregress.data import check_writable
+
+        check_writable(self.out)
         if self.out.suffix.lower() != ".csv":
             raise ValueError(f"{self.out}: scores are written as .csv")
-        model = load(self.run).to(self.device)
-        x = open_examples(self.data, model.symbols, split=None, stride=self.stride)
+        if self.top < 0:
+            raise ValueError(f"--top is at least 0, got {self.top}")
+        model = load_model(self.run, self.device)
+        examples = open_like(
+            model, self.data, stride=self.stride, condition=self.conditions.condition
+        )
+        context = self.conditions.context(model, examples)
         top = min(self.top, model.dims)
         with torch.no_grad(), self.out.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             ranks = range(1, top + 1)
             named = [name for i in ranks for name in (f"surprise_{i}", f"surprise_{i}_nats")]
             writer.writerow(["row", "log_prob", "bits_per_dim", *named])
-            for rows in torch.arange(len(x)).split(1000):
-                surprisal = model.surprisal(x[rows]).flatten(1).cpu()
+            for rows in torch.arange(len(examples)).split(1000):
+                part = None if context is None else context[rows]
+                surprisal = model.surprisal(examples[rows], part).flatten(1).cpu()
                 for row, nats in zip(rows.tolist(), surprisal, strict=True):
-                    total = float(nats.sum())
-                    bits = total / (model.dims * math.log(2))
-                    worst = nats.topk(top)
-                    cells = [
-                        cell
-                        for value, dim in zip(*worst, strict=True)
-                        for cell in (_dimension(model.symbols, int(dim)), f"{float(value):.6f}")
-                    ]
-                    writer.writerow([row, f"{-total:.6f}", f"{bits:.6f}", *cells])
-        print(f"scores of {len(x)} examples in {self.out}")
+                    writer.writerow([row, *_cells(model.symbols, nats, top)])
+        print(f"scores of {len(examples)} examples in {self.out}")
 
 
-def _dimension(symbols: Symbols, dim: int) -> str:
-    return symbols.columns.names[dim] if symbols.columns else str(dim)
+def _cells(symbols: Symbols, nats: Tensor, top: int) -> Iterator[Any]:
+    """log p, bits/dim and the most surprising dimensions of one example, (D,) nats."""
+    total = float(nats.sum())
+    yield from (f"{-total:.6f}", f"{total / (symbols.dims * math.log(2)):.6f}")
+    for value, dim in zip(*nats.topk(top), strict=True):
+        name = symbols.columns.names[int(dim)] if symbols.columns else str(int(dim))
+        yield from (name, f"{float(value):.6f}")

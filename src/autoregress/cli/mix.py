@@ -8,9 +8,6 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from autoregress.mixture import Mixture
-from autoregress.storage import load, save
-
 
 @dataclass(frozen=True)
 class Mix:
@@ -31,6 +28,9 @@ class Mix:
     out: Path
 
     def __call__(self) -> None:
+        from autoregress.mixture import Mixture
+        from autoregress.storage import load, save
+
         if self.out.is_dir() and any(self.out.iterdir()):
             raise ValueError(f"{self.out} is not empty; give another folder")
         mixture = Mixture([load(run) for run in self.runs])

@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic
+from typing import Any, Generic, TypeVar
 
-from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes
+from tyro.conf import OmitArgPrefixes, Suppress
 
-from autoregress.cli.by_recipe import by_recipe
-from autoregress.mixture import several
-from autoregress.planning import plan
-from autoregress.recipes.options import FamilyOptions, Options, Recipe
-from autoregress.training import Training
+from autoregress.recipes.recipe import Recipe
+from autoregress.training.options import Training
+
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
-class Sheet(Generic[Options]):
-    """What is planned, with the options of train.
+class Plan(Generic[Config]):
+    """Work out what training takes of memory and time, without data and without a GPU.
+
+    autoregress plan video-large --devices 128 --batch 64
+
+    Memory is that of tensors, and time that of matrix products and convolutions; see docs/scale.md.
 
     Args:
-        shape: Of an example; by default as the recipe's data, or the family's paper, has it.
-        symbols: Number of levels of its dimensions.
-        models: Independent models of this kind, mixed equally.
-        devices: How many take equal parts of an update.
+        shape: Shape of an example; by default as the recipe's data, or the family's paper, has it.
+        levels: Number of levels of its dimensions.
+        models: Number of independent models of this kind, mixed equally.
+        devices: Number of devices that take equal parts of an update.
         batch: The same as --batch-size.
         peak: Operations a second of a device at best; by default those of an H100, 989e12 in
             bfloat16 and 67e12 in float32.
-        share: Of that peak, what is reached.
-        steps: Updates to give the time of; by default as many as the paper's run has, where that
-            is known.
+        share: Share of that peak that is reached.
+        steps: Number of updates to give the time of; by default that of the paper's run, where it
+            is known from memory.
     """
 
-    model: OmitArgPrefixes[Options]
+    model: OmitArgPrefixes[Config]
     training: OmitArgPrefixes[Training]
+    kind: Suppress[str]
+    recalled: Suppress[int | None]
     shape: tuple[int, ...]
-    symbols: int
+    levels: int
     models: int = 1
     devices: int = 1
     batch: int | None = None
@@ -42,45 +47,34 @@ class Sheet(Generic[Options]):
     share: float = 0.4
     steps: int | None = None
 
-
-def _sheet(recipe: Recipe[Options]) -> Sheet[Options]:
-    shape, symbols = recipe.example
-    return Sheet(recipe.model, recipe.training, shape, symbols, steps=recipe.steps)
-
-
-if TYPE_CHECKING:
-    AnySheet = Sheet[FamilyOptions]
-else:
-    AnySheet = by_recipe(Sheet, _sheet)
-
-
-@dataclass(frozen=True)
-class PlanTraining:
-    """What training takes of memory and time, worked out without data and without a GPU.
-
-    autoregress plan video-large --devices 128 --batch 64
-
-    Memory is that of tensors, and time that of matrix products and convolutions; see docs/scale.md.
-    """
-
-    recipe: OmitArgPrefixes[OmitSubcommandPrefixes[AnySheet]]
+    @classmethod
+    def of(cls, recipe: Recipe) -> Plan[Any]:
+        """The plan of a recipe as it is."""
+        shape, levels = recipe.example
+        return cls(recipe.config, recipe.training, recipe.kind, recipe.steps, shape, levels)
 
     def __call__(self) -> None:
-        sheet, training = self.recipe, self.recipe.training
-        if sheet.batch is not None:
-            training = replace(training, batch_size=sheet.batch)
+        from autoregress.mixture import several
+        from autoregress.planning import plan
+        from autoregress.recipes.recipe import build
+
+        training = self.training
+        if self.batch is not None:
+            training = replace(training, batch_size=self.batch)
         planned = plan(
             lambda: several(
-                sheet.models, lambda: sheet.model.build(sheet.shape, sheet.symbols, None)
+                self.models, lambda: build(self.kind, self.model, self.shape, self.levels)
             ),
             training,
-            devices=sheet.devices,
-            peak=sheet.peak,
-            share=sheet.share,
+            devices=self.devices,
+            peak=self.peak,
+            share=self.share,
         )
         print(planned)
-        if sheet.steps is not None:
-            print(f"{'':12} {_duration(sheet.steps * planned.seconds)}, {sheet.steps:,} updates")
+        steps = self.recalled if self.steps is None else self.steps
+        if steps is not None:
+            whose = " (the paper's, from memory and not certain)" if self.steps is None else ""
+            print(f"{'':12} {_duration(steps * planned.seconds)}, {steps:,} updates{whose}")
 
 
 def _duration(seconds: float) -> str:

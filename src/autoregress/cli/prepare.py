@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import OmitArgPrefixes
 
 from autoregress.cli.examples import Examples
-from autoregress.data import write_shards
-from autoregress.data.dataset import Source
-from autoregress.data.shards import INDEX, check_free, check_prepared
+
+if TYPE_CHECKING:
+    from autoregress.data import Source
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Prepare:
     Args:
         out: The folder of shards: of examples to train on and of those to validate on.
         split: Write all examples as this one split instead, and hold none out.
-        workers: How many decode videos or images at the same time.
-        megabytes: About the size of a shard.
-        seed: Of which examples are held out; training has the same default.
+        workers: Number of processes, or threads, that decode videos or images.
+        megabytes: Size of a shard, about.
+        seed: Seed of which examples are held out; training has the same default.
     """
 
     examples: OmitArgPrefixes[Examples]
@@ -42,6 +42,13 @@ class Prepare:
     seed: int = 0
 
     def __call__(self) -> None:
+        from autoregress.data.formats.shards import (
+            INDEX,
+            check_free,
+            check_prepared,
+            write_shards,
+        )
+
         made_of = self._made_of()
         if (self.out / INDEX).exists():
             counts = check_prepared(self.out, made_of)
@@ -50,9 +57,7 @@ class Prepare:
         check_free(self.out)
         splits = self._splits()
         skipped = [
-            (str(path), reason)
-            for source in splits.values()
-            for path, reason in getattr(source, "skipped", [])
+            (str(path), reason) for source in splits.values() for path, reason in source.skipped
         ]
         notes = {"made_of": made_of, "skipped": sorted(set(skipped))}
         write_shards(
@@ -69,13 +74,15 @@ class Prepare:
 
     def _splits(self) -> dict[str, Source]:
         if self.split is not None:
-            return {self.split: self.examples.of(self.split, stay=True, workers=self.workers)}
-        train, valid = self.examples.read(self.seed, stay=True, workers=self.workers)
+            return {self.split: self.examples.of(self.split, in_memory=False, workers=self.workers)}
+        train, valid = self.examples.read(self.seed, in_memory=False, workers=self.workers)
         return {"train": train, "valid": valid}
 
     def _made_of(self) -> dict[str, Any]:
         """All that the shards depend on, as JSON gives it back."""
-        options = asdict(self.examples) | {
+        options = asdict(self.examples)
+        options |= options.pop("reading")
+        options |= {
             "split": self.split,
             "megabytes": self.megabytes,
             "seed": self.seed,

@@ -1,65 +1,79 @@
 """The verbs together, and what comes of them: an exit status, and a sentence if they fail.
 
-Of several processes that torchrun started one speaks for all; the others are silent.
+Of several processes that torchrun started one speaks for all; the others are silent. Nothing here
+needs torch, so that help and mistakes are answered at once; verbs import it when they are run.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import tyro
-from tyro.conf import HelptextFromCommentsOff, subcommand
+from tyro.conf import HelptextFromCommentsOff
 
-from autoregress import __version__
 from autoregress.cli.compress import Compress, Decompress
 from autoregress.cli.draw import Complete, Sample
 from autoregress.cli.info import Info
 from autoregress.cli.measure import Evaluate, Score
 from autoregress.cli.mix import Mix
-from autoregress.cli.plan import PlanTraining
+from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
+from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
 from autoregress.cli.train import Train
-from autoregress.processes import Processes, is_lost, join
+from autoregress.version import __version__
 
-Verb = (
-    Annotated[Train, subcommand("train")]
-    | Annotated[Prepare, subcommand("prepare")]
-    | Annotated[PlanTraining, subcommand("plan")]
-    | Annotated[Mix, subcommand("mix")]
-    | Annotated[Evaluate, subcommand("evaluate")]
-    | Annotated[Sample, subcommand("sample")]
-    | Annotated[Complete, subcommand("complete")]
-    | Annotated[Score, subcommand("score")]
-    | Annotated[Compress, subcommand("compress")]
-    | Annotated[Decompress, subcommand("decompress")]
-    | Annotated[Info, subcommand("info")]
-)
+if TYPE_CHECKING:
+    from autoregress.processes import Processes
+
+VERBS: dict[str, type[Any]] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "sample": Sample,
+    "complete": Complete,
+    "score": Score,
+    "compress": Compress,
+    "decompress": Decompress,
+    "mix": Mix,
+    "prepare": Prepare,
+    "recipes": Recipes,
+    "plan": Plan,
+    "info": Info,
+}
+HELP = f"""usage: autoregress VERB …
+
+Exact-likelihood autoregressive models of bits, categories, images and video. Version {__version__}.
+
+{{}}
+
+autoregress VERB --help shows the options of a verb.
+autoregress --plugin MODULE VERB … first imports a module of yours, such as one with a family."""
+# Verbs that several processes do together; all others are done by the first.
+TOGETHER = (Train, Evaluate)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Runs a verb. Exit status 2 for a user's mistake, 1 for a failed run, 130 for Ctrl-C."""
-    processes = Processes(rank=int(os.environ.get("RANK", "0")))
+def run(argv: Sequence[str]) -> None:
+    """Runs a verb, and ends the process unless all went well."""
+    first = os.environ.get("RANK", "0") == "0"
     verb: Callable[[], None] | None = None
+    processes: Processes | None = None
     try:
-        with _silent(unless=processes.first):
-            verb = tyro.cli(
-                HelptextFromCommentsOff[Verb],  # type: ignore[arg-type]  # a union is a form of type
-                prog="autoregress",
-                description=f"{sys.modules['autoregress'].__doc__} Version {__version__}.",
-                args=argv,
-            )
-        processes = join()
-        if processes.size > 1:
+        with _silent(unless=first):
+            verb = _parse(_plug_in(argv))
+        processes = _processes()
+        if processes is not None:
             # Sent by torchrun when one of them has ended, or by a cluster when the time is up.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with _silent(unless=processes.first):
-            if processes.first or isinstance(verb, Train | Evaluate):
+        with _silent(unless=first):
+            if first or isinstance(verb, TOGETHER):
                 verb()
     except KeyboardInterrupt:
         status, message = 130, f"interrupted{_again(verb)}"
@@ -68,30 +82,101 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except FloatingPointError as error:
         status, message = 1, str(error)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         status, message = 2, str(error)
     except (RuntimeError, MemoryError) as error:
         if _is_out_of_memory(error):
             status, message = 1, f"there is not enough memory; {_less(verb)}"
-        elif is_lost(error):
+        elif processes is not None and _is_lost(error):
             status, message = 1, f"another process of the run has ended{_again(verb)}"
         else:
             raise
     else:
-        processes.leave()
+        if processes is not None:
+            processes.leave()
         return
-    if processes.size > 1:
+    if processes is not None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is on its way out
-    if processes.may_speak():
+    if first if processes is None else processes.may_speak():
         print(f"autoregress: {message}", file=sys.stderr)
     sys.exit(status)
+
+
+def _plug_in(argv: Sequence[str]) -> Sequence[str]:
+    """Imports the modules that ``--plugin`` names; returns the other arguments."""
+    while argv[:1] == ["--plugin"]:
+        if len(argv) < 2:
+            raise ValueError("--plugin takes the name of a module to import")
+        sys.path.insert(0, "")  # it may lie in the folder where the command is given
+        try:
+            importlib.import_module(argv[1])
+        finally:
+            sys.path.remove("")
+        argv = argv[2:]
+    return argv
+
+
+def _parse(argv: Sequence[str]) -> Callable[[], None]:
+    """The verb that the arguments ask for, with its options.
+
+    Only the options of that verb, and of the recipe that train and plan take, are worked out.
+    """
+    match argv:
+        case [("train" | "plan") as verb, name, *rest] if not name.startswith("-"):
+            recipe = find_recipe(name)
+            kind: Any = VERBS[verb]
+            return tyro.cli(
+                HelptextFromCommentsOff[kind[type(recipe.config)]],
+                prog=f"autoregress {verb} {name}",
+                description=recipe.description,
+                default=kind.of(recipe),
+                args=rest,
+            )
+        case ["train" | "plan", "-h" | "--help", *_]:
+            _show(recipe_help(argv[0]))
+        case ["train" | "plan", *_]:
+            raise ValueError(f"the recipe comes first, as in: autoregress {argv[0]} made …")
+        case [verb, *rest] if verb in VERBS:
+            prog = f"autoregress {verb}"
+            return tyro.cli(HelptextFromCommentsOff[VERBS[verb]], prog=prog, args=rest)
+        case []:
+            print(_help(), file=sys.stderr)
+            sys.exit(2)
+        case ["-h" | "--help", *_]:
+            _show(_help())
+        case ["--version"]:
+            _show(f"autoregress {__version__}")
+    near = get_close_matches(argv[0], VERBS, n=1)
+    raise ValueError(
+        f"there is no verb {argv[0]!r}; {f'is {near[0]} meant? ' if near else ''}"
+        f"They are {', '.join(VERBS)}"
+    )
+
+
+def _show(text: str) -> NoReturn:
+    print(text)
+    sys.exit(0)
+
+
+def _help() -> str:
+    titles = {verb: (inspect.getdoc(kind) or "").partition("\n")[0] for verb, kind in VERBS.items()}
+    return HELP.format("\n".join(f"  {verb:10}  {title}" for verb, title in titles.items()))
+
+
+def _processes() -> Processes | None:
+    """Those that torchrun started, if there are several."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return None
+    from autoregress.processes import join
+
+    return join()
 
 
 def _again(verb: object) -> str:
     """What the same command does after it was broken off."""
     match verb:
         case Train():
-            return "; the same command resumes a training run"
+            return "; the same command resumes the training run"
         case Prepare():
             return "; the same command begins anew"
     return ""
@@ -110,6 +195,12 @@ def _less(verb: object) -> str:
     return "fewer examples at once take less of it"
 
 
+def _is_lost(error: Exception) -> bool:
+    from autoregress.processes import is_lost
+
+    return is_lost(error)
+
+
 def _is_out_of_memory(error: BaseException) -> bool:
     """Whether it is torch's word, or Python's, for a lack of memory, be it of a GPU."""
     words = ("out of memory", "DefaultCPUAllocator")
@@ -118,7 +209,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def _silent(*, unless: bool) -> Iterator[None]:
-    """In which nothing that Python prints is to be seen."""
+    """A context in which nothing that Python prints is to be seen."""
     if unless:
         yield
         return

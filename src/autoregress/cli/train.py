@@ -2,76 +2,90 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic
+from typing import Any, Generic, TypeVar
 
-import torch
 import tyro
-from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes
+from tyro.conf import OmitArgPrefixes
 
-from autoregress.cli.by_recipe import by_recipe
 from autoregress.cli.examples import Examples
-from autoregress.mixture import several
-from autoregress.processes import join
-from autoregress.recipes.options import FamilyOptions, Options, Recipe
-from autoregress.training import Training, fit
+from autoregress.data.reading import Reading
+from autoregress.recipes.recipe import Recipe
+from autoregress.training.options import Training
+
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
-class Job(Generic[Options]):
-    """A training run.
-
-    Args:
-        run: The run folder: configuration, log, best and last checkpoint. The same command
-            resumes.
-        models: Independent models of this kind, mixed equally. They take the updates in turn, so
-            that n of them need n times the epochs, and patience.
-    """
-
-    examples: OmitArgPrefixes[Examples]
-    run: Path
-    model: OmitArgPrefixes[Options]
-    training: OmitArgPrefixes[Training]
-    models: int = 1
-
-
-def _job(recipe: Recipe[Options]) -> Job[Options]:
-    examples = Examples(data=tyro.MISSING, **recipe.data)
-    return Job(examples, tyro.MISSING, recipe.model, recipe.training)
-
-
-if TYPE_CHECKING:
-    AnyJob = Job[FamilyOptions]
-else:
-    AnyJob = by_recipe(Job, _job)
-
-
-@dataclass(frozen=True)
-class Train:
+class Train(Generic[Config]):
     """Train a model; the same command resumes an interrupted run.
 
     autoregress train made --data data.npz --run runs/mine
 
-    torchrun --nproc-per-node 2 -m -- autoregress train made --data data.npz --run runs/mine
+    Args:
+        run: The run folder: configuration, log, best and last checkpoint. The same command
+            resumes.
+        models: Number of independent models of this kind, mixed equally. They take the updates in
+            turn, so that n of them need n times the epochs, and patience.
+        tensorboard: Write curves for TensorBoard, too, into the run folder.
     """
 
-    recipe: OmitArgPrefixes[OmitSubcommandPrefixes[AnyJob]]
+    examples: OmitArgPrefixes[Examples]
+    run: Path
+    model: OmitArgPrefixes[Config]
+    training: OmitArgPrefixes[Training]
+    kind: tyro.conf.Suppress[str]
+    models: int = 1
+    tensorboard: bool = False
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Train[Any]:
+        """The run of a recipe; what the user has to say is missing."""
+        examples = Examples(tyro.MISSING, Reading(**recipe.reading))
+        return cls(examples, tyro.MISSING, recipe.config, recipe.training, recipe.kind)
 
     def __call__(self) -> None:
-        job = self.recipe
+        import torch
+
+        from autoregress.mixture import several
+        from autoregress.processes import join
+        from autoregress.recipes.recipe import build
+        from autoregress.training import fit
+        from autoregress.training.tensorboard import TensorBoard
+
+        processes = join()
         # The first of several processes decodes videos, and the others find them in the cache.
-        train, valid = join().after_first(lambda: job.examples.read(job.training.seed))
-        torch.manual_seed(job.training.seed)
+        train, valid = processes.after_first(lambda: self.examples.read(self.training.seed))
+        torch.manual_seed(self.training.seed)
         model = several(
-            job.models,
-            lambda: job.model.build(train.event_shape, train.symbols, train.columns),
+            self.models,
+            lambda: build(
+                self.kind,
+                self.model,
+                train.event_shape,
+                train.levels,
+                context=0 if train.context is None else train.context.shape[1],
+                labels=train.labels,
+                columns=train.columns,
+            ),
         )
         parameters = sum(p.numel() for p in model.parameters())
         print(
             f"{len(train):,} training and {len(valid):,} validation examples of shape "
             f"{train.event_shape}; {parameters:,} parameters"
         )
-        result = fit(model, train, valid=valid, run=job.run, training=job.training)
+        with TensorBoard(self.run / "tensorboard") if self.tensorboard else nullcontext() as board:
+            result = fit(
+                model,
+                train,
+                valid=valid,
+                run=self.run,
+                on_epoch=board and board.epoch,
+                on_update=board and board.update,
+                processes=processes,
+                training=self.training,
+            )
         print(f"best after epoch {result.best_epoch}: {result.valid} on the validation examples")
-        print(f"next: autoregress evaluate {job.run} --data TEST")
+        print(f"next: autoregress evaluate {self.run} --data TEST")

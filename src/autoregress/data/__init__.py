@@ -1,28 +1,9 @@
-"""Files and bundled sets as integer symbols, and back."""
+"""Files, bundled sets and what else people hold as integer symbols, and back.
 
-from autoregress.data.bouncing import MovingImages, bouncing_digits, moving_mnist
-from autoregress.data.bundled import digits, digits_splits
-from autoregress.data.dataset import Data
-from autoregress.data.files import check_writable, read, write
-from autoregress.data.images import picture
-from autoregress.data.published import read_cifar10, read_mnist
-from autoregress.data.shards import Shards, write_shards
-from autoregress.data.videos import VideoFolder
+Names are imported when they are first used, so that ``autoregress.data.reading`` alone takes no
+time; ``__init__.pyi`` lists them.
+"""
 
-__all__ = [
-    "Data",
-    "MovingImages",
-    "Shards",
-    "VideoFolder",
-    "bouncing_digits",
-    "check_writable",
-    "digits",
-    "digits_splits",
-    "moving_mnist",
-    "picture",
-    "read",
-    "read_cifar10",
-    "read_mnist",
-    "write",
-    "write_shards",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional, Logistics
+from autoregress.configs import Predictor
 from autoregress.predictors import (
     NEARBY,
-    Predictor,
     nearby_at,
     nearby_maps,
     predict_at,
@@ -142,7 +142,8 @@ class OrderedChannels(Channels):
 
     def __init__(self, count: int, levels: int, mixture: int, predictor: Predictor) -> None:
         super().__init__(count, levels)
-        self.mixture, self.predictor = mixture, predictor
+        self.mixture = mixture
+        self.predictor: Predictor = predictor
         self.nearby = len(NEARBY) if predictor != "none" else 0
         self.groups, self.given, self.encoded = 1, 1 + count * self.nearby, 2 * count
         # Which channel's mean is linear in which, in the order of the slopes.

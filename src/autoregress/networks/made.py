@@ -1,26 +1,28 @@
-"""MADE: Masked Autoencoder for Distribution Estimation (Germain et al., 2015)."""
+"""MADE: Masked Autoencoder for Distribution Estimation (Germain et al., 2015, arXiv 1502.03509)."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional, from_columns
-from autoregress.model import AutoregressiveModel, Member
+from autoregress.configs import Activation, MADEConfig
+from autoregress.families import family
+from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
 from autoregress.networks.masked import ByDegree, MaskedLinear, PrefixNorm
 from autoregress.orderings import Ordering
 from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "softplus": F.softplus,
     "tanh": torch.tanh,
@@ -29,7 +31,6 @@ ACTIVATIONS = {
     "gelu": F.gelu,
     "silu": F.silu,
 }
-Activation = Literal["relu", "softplus", "tanh", "sigmoid", "elu", "gelu", "silu"]
 Orderings = int | str | Sequence[Ordering | Sequence[int] | Tensor] | Tensor
 
 # How many members an order-agnostic model ("any") is measured with, unless told otherwise.
@@ -42,9 +43,24 @@ UNROLL_BLOCK = 32
 
 @dataclass(frozen=True)
 class MaskedMember(Member):
-    """An ordering, and the units of each hidden layer by their degrees."""
+    """An ordering, and the units of each hidden layer by their degrees.
+
+    Attributes:
+        widths: (D,) columns of each dimension.
+        columns: those of inputs and outputs by m⁰, the place of their dimension.
+    """
 
     hidden: tuple[ByDegree, ...]
+    widths: Tensor
+    columns: ByDegree
+
+    @classmethod
+    def of(cls, ordering: Ordering, hidden: tuple[ByDegree, ...], widths: Tensor) -> Self:
+        m0 = (ordering.rank + 1).repeat_interleave(widths)
+        return cls(ordering, hidden, widths, ByDegree(m0, len(ordering)))
+
+    def promote(self, known: Tensor) -> Self:
+        return self.of(self.ordering.promote(known), self.hidden, self.widths)
 
 
 def sample_degrees(
@@ -63,6 +79,7 @@ def sample_degrees(
     return degrees
 
 
+@family
 class MADE(AutoregressiveModel):
     """An autoencoder masked so that output d sees only what precedes d in an ordering.
 
@@ -71,26 +88,10 @@ class MADE(AutoregressiveModel):
     it completes from any subset of dimensions.
 
     Args:
-        event_shape: shape of one example, or its length D if it is a vector.
-        symbols: number of levels K ≥ 2 of every dimension, or one number for each.
-        hidden: width of each hidden layer.
-        orderings: "natural"; a count of random orderings, which the updates cycle through;
-            "any", a fresh one each update (order-agnostic training); or explicit
-            permutations.
-        evidence: train to be given any subset: in every other update, drawn at random, some
-            dimensions come first in the ordering, as what is known does in completion. With a
-            single ordering it costs little of the likelihood, where "any" may cost much.
-        connectivities: a count of independent draws of the hidden degrees, which the updates
-            cycle through, or "any", a fresh draw each update (connectivity-agnostic training).
-        direct: connections from inputs to outputs (eq. 11).
-        conditioning: connectivity-conditioning weights (eq. 14).
-        activation: nonlinearity of the hidden units.
-        residual: the first width is that of a stream; each further width is a block of two
-            layers that adds to the stream.
-        norm: normalise each hidden layer before its nonlinearity, respecting degrees.
-        dropout: probability of dropping a hidden unit in training.
-        context: number of features of an optional conditioning vector.
-        columns: names and labels of a table's columns.
+        event_shape, symbols, context, labels, columns: as for any
+            :class:`~autoregress.model.AutoregressiveModel`.
+        **options: the fields of :class:`~autoregress.configs.MADEConfig`. As ``orderings``,
+            permutations may also be given as tensors or as :class:`Ordering`.
 
     The random choices are torch's: ``torch.manual_seed`` before making the model fixes them.
     Orderings and degrees are saved with the weights.
@@ -99,67 +100,42 @@ class MADE(AutoregressiveModel):
         ValueError: sizes, orderings or names that make no sense.
     """
 
+    Config = MADEConfig
+    config: MADEConfig
+    advice = "train one with evidence=True, which completes from any subset"
+
     def __init__(
         self,
         event_shape: int | Sequence[int],
         symbols: int | Sequence[int] = 2,
         *,
-        hidden: Sequence[int] = (500,),
-        orderings: Orderings = "natural",
-        evidence: bool = False,
-        connectivities: int | Literal["any"] = 1,
-        direct: bool = False,
-        conditioning: bool = False,
-        activation: Activation = "relu",
-        residual: bool = False,
-        norm: bool = False,
-        dropout: float = 0.0,
         context: int = 0,
+        labels: Sequence[str] | None = None,
         columns: Columns | None = None,
+        **options: Any,
     ) -> None:
-        hidden = tuple(hidden)
+        orderings: Orderings = options.get("orderings", MADEConfig.orderings)
         if not isinstance(orderings, int | str):
-            orderings = [list(_ordering(o).visit.tolist()) for o in orderings]
+            options["orderings"] = [_ordering(o).visit.tolist() for o in orderings]
         super().__init__(
-            event_shape,
-            symbols,
-            context=context,
-            columns=columns,
-            hidden=hidden,
-            orderings=orderings,
-            evidence=evidence,
-            connectivities=connectivities,
-            direct=direct,
-            conditioning=conditioning,
-            activation=activation,
-            residual=residual,
-            norm=norm,
-            dropout=dropout,
+            event_shape, symbols, context=context, labels=labels, columns=columns, **options
         )
-        if not hidden or min(hidden) < 1:
-            raise ValueError(f"hidden needs at least one layer of at least one unit, got {hidden}")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation is one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
-        if connectivities != "any" and not (
-            isinstance(connectivities, int) and connectivities >= 1
-        ):
-            raise ValueError(f'connectivities is a count or "any", got {connectivities!r}')
-        self._hidden = hidden
-        self._activation = ACTIVATIONS[activation]
-        self._dropout = dropout
+        config = self.config
+        hidden, conditioning, connectivities = (
+            config.hidden,
+            config.conditioning,
+            config.connectivities,
+        )
+        self._activation = ACTIVATIONS[config.activation]
         self._fresh_orderings = isinstance(orderings, str) and orderings == "any"
-        self._evidence = evidence
         self._fresh_connectivities = connectivities == "any"
         # The nodes of the network: which hidden layer's degrees each has. A residual block is
         # two nodes, the second of which is the stream again.
         self._nodes = [0]
         for layer in range(1, len(hidden)):
-            self._nodes += [layer, 0] if residual else [layer]
-        self._residual = residual
+            self._nodes += [layer, 0] if config.residual else [layer]
 
-        self._set_orderings(orderings)
+        self._set_orderings(config.orderings)
         self._set_connectivities(
             connectivities if isinstance(connectivities, int) else DEFAULT_MEMBERS
         )
@@ -168,15 +144,15 @@ class MADE(AutoregressiveModel):
         sizes = [width, *(hidden[node] for node in self._nodes)]
         # Rows of W are for the columns of inputs and outputs, the side whose order changes.
         self.layers = nn.ModuleList(
-            MaskedLinear(a, b, by_source=i == 0, conditioning=conditioning, context=context)
+            MaskedLinear(a, b, by_source=i == 0, conditioning=conditioning, context=self.context)
             for i, (a, b) in enumerate(pairwise(sizes))
         )
-        self.norms = nn.ModuleList(PrefixNorm(n) for n in sizes[1:]) if norm else None
+        self.norms = nn.ModuleList(PrefixNorm(n) for n in sizes[1:]) if config.norm else None
         self.output = MaskedLinear(
-            sizes[-1], width, strict=True, conditioning=conditioning, context=context
+            sizes[-1], width, strict=True, conditioning=conditioning, context=self.context
         )
-        self.direct = MaskedLinear(width, width, strict=True, bias=False) if direct else None
-        self.order_agnostic = self._fresh_orderings or evidence or len(self.orderings) > 1
+        self.direct = MaskedLinear(width, width, strict=True, bias=False) if config.direct else None
+        self.order_agnostic = self._fresh_orderings or config.evidence or len(self.orderings) > 1
 
     def _set_orderings(self, orderings: Orderings) -> None:
         if isinstance(orderings, str) and orderings == "natural":
@@ -201,36 +177,58 @@ class MADE(AutoregressiveModel):
                 )
         self.orderings: Tensor
         self.register_buffer("orderings", torch.stack([o.visit for o in chosen]))
+        self._read_orderings()
 
     def _set_connectivities(self, count: int) -> None:
-        draws = [sample_degrees(self.dims, self._hidden) for _ in range(count)]
+        draws = [sample_degrees(self.dims, self.config.hidden) for _ in range(count)]
         for layer, degrees in enumerate(zip(*draws, strict=True)):
             stack = torch.stack(degrees).int()
             # Units are interchangeable: those of a single connectivity are numbered by degree,
             # which spares rearranging them.
             self.register_buffer(f"degrees_{layer}", stack.sort(1).values if count == 1 else stack)
+        self._read_connectivities()
 
     @property
     def _degrees(self) -> list[Tensor]:
         """For each hidden layer (connectivities, units) int32."""
-        return [self.get_buffer(f"degrees_{i}") for i in range(len(self._hidden))]
+        return [self.get_buffer(f"degrees_{i}") for i in range(len(self.config.hidden))]
 
-    # Members
+    # Members. What they are is kept beside the buffers that say so: it takes sorting, and lists on
+    # the host for which a device would have to be waited for.
+
+    def _read_orderings(self) -> None:
+        widths = self.symbols.widths
+        # Cloned, for buffers may be written to.
+        each = [
+            MaskedMember.of(Ordering(visit), (), widths) for visit in self.orderings.cpu().clone()
+        ]
+        device = self.orderings.device
+        self._ordered = [replace(own, columns=own.columns.to(device)) for own in each]
+
+    def _read_connectivities(self) -> None:
+        self._connected = [self._by_degree(each) for each in zip(*self._degrees, strict=True)]
+
+    def _by_degree(self, degrees: Iterable[Tensor]) -> tuple[ByDegree, ...]:
+        return tuple(ByDegree(d.cpu(), self.dims).to(self.orderings.device) for d in degrees)
 
     @property
     def members(self) -> list[MaskedMember]:
         """The pairs that arise when both lists are cycled through side by side."""
-        return [
-            self._member(i) for i in range(math.lcm(len(self.orderings), len(self._degrees[0])))
-        ]
+        return [self._member(i) for i in range(math.lcm(len(self._ordered), len(self._connected)))]
 
     def _member(self, index: int) -> MaskedMember:
-        visit = self.orderings[index % len(self.orderings)].cpu()
-        degrees = [d[index % len(d)] for d in self._degrees]
-        return MaskedMember(Ordering(visit), self._by_degree(degrees))
+        own = self._ordered[index % len(self._ordered)]
+        hidden = self._connected[index % len(self._connected)]
+        return MaskedMember(own.ordering, hidden, own.widths, own.columns)
 
-    def _by_degree(self, degrees: Sequence[Tensor]) -> tuple[ByDegree, ...]:
-        return tuple(ByDegree(d, self.dims, self.device) for d in degrees)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self._ordered = [replace(own, columns=own.columns.map(fn)) for own in self._ordered]
+        self._connected = [tuple(each.map(fn) for each in layers) for layers in self._connected]
+        return self
+
+    def over_orderings(self, count: int) -> AutoregressiveModel:
+        return self.ensemble(count) if self._fresh_orderings else super().over_orderings(count)
 
     def ensemble(
         self, orderings: Orderings | None = None, *, connectivities: int | None = None
@@ -274,6 +272,8 @@ class MADE(AutoregressiveModel):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
+        self._read_orderings()
+        self._read_connectivities()
 
     # The parallel face
 
@@ -283,30 +283,25 @@ class MADE(AutoregressiveModel):
         return self._parallel(x, context, member or self._member(0))
 
     def objective(
-        self,
-        x: Tensor,
-        context: Tensor | None = None,
-        *,
-        step: int = 0,
-        generator: torch.Generator | None = None,
-        places: Tensor | None = None,
-        total: int | None = None,
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
         """−log p of the one member whose turn it is, with dropout: (batch,) nats, float64.
 
-        Update ``step`` takes the next of the lists, or a fresh ordering or connectivity where
+        Each update takes the next of the lists, or a fresh ordering or connectivity where
         the model was made with "any" (order- and connectivity-agnostic training). It is the same
         for all examples of the update, wherever their places are.
         """
-        member: MaskedMember = self._member(step)
+        generator = update.generator
+        member: MaskedMember = self._member(update.step)
         if self._fresh_orderings:
-            member = replace(member, ordering=Ordering.random(self.dims, generator=generator))
-        if self._evidence and float(torch.rand((), generator=generator)) < 0.5:
+            ordering = Ordering.random(self.dims, generator=generator)
+            member = MaskedMember.of(ordering, member.hidden, member.widths)
+        if self.config.evidence and float(torch.rand((), generator=generator)) < 0.5:
             member = member.promote(_random_subset(self.dims, generator))
         if self._fresh_connectivities:
-            fresh = sample_degrees(self.dims, self._hidden, generator=generator)
+            fresh = sample_degrees(self.dims, self.config.hidden, generator=generator)
             member = replace(member, hidden=self._by_degree(fresh))
-        conditional = self._parallel(x, context, member, dropout=self._dropout)
+        conditional = self._parallel(x, context, member, dropout=self.config.dropout)
         return -conditional.log_prob(x).flatten(1).sum(1, dtype=torch.float64)
 
     def _parallel(
@@ -330,14 +325,13 @@ class MADE(AutoregressiveModel):
         return from_columns(columns.unsort(logits), self.symbols)
 
     def _adds_to_stream(self, node: int) -> bool:
-        return self._residual and node >= 2 and node % 2 == 0
+        return self.config.residual and node >= 2 and node % 2 == 0
 
     def _sides(self, member: Member) -> tuple[ByDegree, list[ByDegree]]:
         """The columns of inputs and outputs by m⁰, and the units of each node by degree."""
         assert isinstance(member, MaskedMember)
-        m0 = (member.ordering.rank + 1).repeat_interleave(self.symbols.widths)
-        columns = ByDegree(m0, self.dims, self.device)
-        return columns, [member.hidden[node] for node in self._nodes]
+        hidden = [units.to(self.device) for units in member.hidden]
+        return member.columns.to(self.device), [hidden[node] for node in self._nodes]
 
     # The incremental face
 

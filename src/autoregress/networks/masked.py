@@ -10,12 +10,15 @@ the arithmetic of a dense layer, the incremental one a step after another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 # Weights to a block of the parallel pass; more where a launch costs more than its arithmetic.
 BLOCK_SIZE = {"cpu": 2**19, "gpu": 2**22}
@@ -25,28 +28,40 @@ class ByDegree:
     """Units, or columns of inputs or outputs, in order of their degrees.
 
     Args:
-        degrees: (n,) from 1 to D, in the order in which the weights are stored. That of an
-            input or output column is its m⁰, the place of its dimension in the ordering.
+        degrees: (n,) on the CPU, from 1 to D, in the order in which the weights are stored. That
+            of an input or output column is its m⁰, the place of its dimension in the ordering.
         dims: D.
 
     Attributes:
         index: (n,) where the unit that comes k-th by degree is stored.
-        ordered: (n,) float32 degrees in that order; floats, as they compare fastest.
+        rank: (n,) which place by degree each stored unit has, the inverse of ``index``.
+        ordered: (n,) int32 degrees in order.
         counts: ``counts[t]`` units have a degree of at most t, for t = 0, …, D.
         through: (n,) how many units have at most the degree of each, in order of degree.
     """
 
-    def __init__(self, degrees: Tensor, dims: int, device: torch.device) -> None:
-        ordered, index = degrees.long().cpu().sort(stable=True)
+    def __init__(self, degrees: Tensor, dims: int) -> None:
+        ordered, self.index = degrees.long().sort(stable=True)
         counts = torch.searchsorted(ordered, torch.arange(dims + 1), right=True)
         self.counts: list[int] = counts.tolist()
-        self.stored_in_order = torch.equal(index, torch.arange(len(index)))
-        self.index = index.to(device)
-        self.ordered = ordered.float().to(device)
-        self.through = counts[ordered].to(device)
+        self.stored_in_order = torch.equal(self.index, torch.arange(len(self.index)))
+        self.rank = self.index.argsort()
+        self.ordered = ordered.int()
+        self.through = counts[ordered]
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> ByDegree:
+        """The same with ``function`` of each tensor, as a module's ``_apply`` has it."""
+        other = copy.copy(self)
+        for name in ("index", "rank", "ordered", "through"):
+            setattr(other, name, function(getattr(self, name)))
+        return other
+
+    def to(self, device: torch.device) -> ByDegree:
+        """The same on a device."""
+        return self if self.index.device == device else self.map(lambda x: x.to(device))
 
     def span(self, start: int, stop: int, base: int = 0) -> slice:
         """Where the units of degree start + 1 to stop are, counted from degree base + 1."""
@@ -59,7 +74,7 @@ class ByDegree:
 
     def unsort(self, x: Tensor) -> Tensor:
         """x (…, n) in order of degree -> as stored."""
-        return x if self.stored_in_order else x[..., self.index.argsort()]
+        return x if self.stored_in_order else x[..., self.rank]
 
     def rows(self, weight: Tensor, span: slice) -> Tensor:
         """A copy of the rows of some units."""
@@ -111,35 +126,29 @@ class MaskedLinear(nn.Module):
         self, x: Tensor, source: ByDegree, target: ByDegree, context: Tensor | None = None
     ) -> Tensor:
         """x (batch, sources) -> (batch, units)."""
+        offset = self.offset(source, target, context)
+        stairs = self.staircase(source, target)
+        if torch.compiler.is_compiling():
+            # The one product of the whole matrix that the compiler knows how to make fast.
+            w = self.weight * stairs.dense(self.weight.dtype)
+            out = F.linear(source.unsort(x), w.T if self.by_source else w)
+            return target.sort(out) + offset
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        offset = self.offset(source, target, context)
-        out = _MaskedProduct.apply(x, self.weight, offset, source, target, self)
-        return cast(Tensor, out)
+        return cast(Tensor, Product.apply(x, self.weight, offset, stairs, self.by_source))
+
+    def staircase(self, source: ByDegree, target: ByDegree) -> Staircase:
+        return Staircase(source, target, self.strict, self.by_source)
 
     def offset(self, source: ByDegree, target: ByDegree, context: Tensor | None) -> Tensor:
         """What does not depend on x: (units,), or (batch, units) with a context."""
         offset = self.weight.new_zeros(len(target)) if self.bias is None else target.sort(self.bias)
         if self.conditioning is not None:
-            whole = slice(None)
-            if self.by_source:
-                u = target.columns(source.rows(self.conditioning, whole), whole).T
-            else:
-                u = source.columns(target.rows(self.conditioning, whole), whole)
-            offset = offset + (u * self.mask(source, target, whole, whole, u.dtype)).sum(1)
+            u = self.conditioning * self.staircase(source, target).dense(self.weight.dtype)
+            offset = offset + target.sort(u.sum(0 if self.by_source else 1))
         if self.context is not None:
             offset = offset + target.sort(self.context(context))
         return offset
-
-    def mask(
-        self, source: ByDegree, target: ByDegree, some: slice, units: slice, dtype: torch.dtype
-    ) -> Tensor:
-        """M of some sources and units: (units, sources), 1 where allowed, else 0."""
-        compare = torch.gt if self.strict else torch.ge
-        left, right = target.ordered[units, None], source.ordered[some]
-        # Straight into the weights' dtype: many times faster than to bool and then converted.
-        out = torch.empty(len(left), len(right), dtype=dtype, device=left.device)
-        return compare(left, right, out=out)
 
     def block(
         self, values: Tensor, source: ByDegree, target: ByDegree, start: int, stop: int
@@ -162,89 +171,206 @@ class MaskedLinear(nn.Module):
         return values[:, early] @ w[:, early].T, w[:, late].T.contiguous()
 
 
-class _Block(NamedTuple):
-    rows: slice  # of W, by degree
+class Block(NamedTuple):
+    """Rows of W side by side, by degree, and what they are connected to."""
+
+    rows: slice
     columns: slice  # to which they are connected, by degree
     edge: slice  # those columns, counted from the first, that need a mask
     mask: Tensor  # (rows, edge)
-    weight: Tensor  # (rows, columns), masked
 
 
-def _staircase(
-    layer: MaskedLinear, weight: Tensor, source: ByDegree, target: ByDegree
-) -> Iterator[_Block]:
-    """W ⊙ M without what is zero, some rows at a time."""
-    dims = len(source.counts) - 1
-    size = BLOCK_SIZE["cpu" if weight.device.type == "cpu" else "gpu"]
-    number = max(1, min(dims, 16, weight.numel() // size))
-    edges = [dims * i // number for i in range(number + 1)]
-    for start, stop in pairwise(edges):
-        some, units = source.span(start, stop), target.span(start, stop)
-        mask = layer.mask(source, target, some, units, weight.dtype)
-        if layer.by_source:  # these sources feed the units of their degrees and all later ones
-            rows, columns, mask = some, slice(units.start, len(target)), mask.T
-            edge = slice(0, units.stop - units.start)
-            w = source.rows(target.columns(weight, columns), rows)
-        else:  # these units see the sources of their degrees and all earlier ones
-            rows, columns = units, slice(0, some.stop)
-            edge = slice(some.start, some.stop)
-            w = target.rows(source.columns(weight, columns), rows)
-        w[:, edge].mul_(mask)
-        yield _Block(rows, columns, edge, mask, w)
+@dataclass(frozen=True)
+class Staircase:
+    """M for a matrix W whose sides are ``source`` and ``target``, and where it is not zero.
+
+    Attributes:
+        strict: M is 1[m(unit) > m(source)]; else 1[m(unit) ≥ m(source)].
+        by_source: W is stored as (sources, units) instead of (units, sources).
+    """
+
+    source: ByDegree
+    target: ByDegree
+    strict: bool
+    by_source: bool
+
+    @property
+    def sides(self) -> tuple[ByDegree, ByDegree]:
+        """Whose the rows of W are, and the columns."""
+        return (self.source, self.target) if self.by_source else (self.target, self.source)
+
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        """M as W is stored."""
+        target, source = (side.unsort(side.ordered) for side in (self.target, self.source))
+        compare = torch.gt if self.strict else torch.ge
+        mask = compare(target[:, None], source).to(dtype)
+        return mask.T if self.by_source else mask
+
+    def blocks(self, dtype: torch.dtype) -> Iterator[Block]:
+        """W ⊙ M without what is zero, some rows at a time."""
+        source, target = self.source, self.target
+        dims = len(source.counts) - 1
+        size = BLOCK_SIZE["cpu" if source.index.device.type == "cpu" else "gpu"]
+        number = max(1, min(dims, 16, len(source) * len(target) // size))
+        edges = [dims * i // number for i in range(number + 1)]
+        for start, stop in pairwise(edges):
+            some, units = source.span(start, stop), target.span(start, stop)
+            mask = self._mask(some, units, dtype)
+            if self.by_source:  # these sources feed the units of their degrees and all later ones
+                columns = slice(units.start, len(target))
+                yield Block(some, columns, slice(0, units.stop - units.start), mask.T)
+            else:  # these units see the sources of their degrees and all earlier ones
+                columns = slice(0, some.stop)
+                yield Block(units, columns, slice(some.start, some.stop), mask)
+
+    def _mask(self, some: slice, units: slice, dtype: torch.dtype) -> Tensor:
+        """M of some sources and units, (units, sources)."""
+        compare = torch.gt if self.strict else torch.ge
+        # Straight into the weights' dtype: many times faster than to bool and then converted; and
+        # floats compare fastest.
+        left, right = self.target.ordered[units, None].float(), self.source.ordered[some].float()
+        out = torch.empty(len(left), right.shape[0], dtype=dtype, device=left.device)
+        return compare(left, right, out=out)
+
+    def weights(self, weight: Tensor, dtype: torch.dtype) -> Iterator[tuple[slice, slice, Tensor]]:
+        """Rows and columns by degree, and W ⊙ M there."""
+        row_side, column_side = self.sides
+        for rows, columns, edge, mask in self.blocks(weight.dtype):
+            w = row_side.rows(column_side.columns(weight, columns), rows)
+            w[:, edge].mul_(mask)
+            yield rows, columns, w.to(dtype)
 
 
-class _MaskedProduct(torch.autograd.Function):
-    """x (W ⊙ M)ᵀ + offset along the staircase, as F.linear(x, W * M) + offset would give."""
+# Σ rᵢ (W ⊙ M)ᵢⱼ cⱼ is linear in each of three arguments. Its derivative by r or c is a Product of W
+# with the other, that by W their Outer product; and so are the derivatives of these. Hence both can
+# be differentiated ever again, forwards and backwards, and all of it goes along the staircase.
+
+
+class Product(torch.autograd.Function):
+    """x (W ⊙ M) + offset, or x (W ⊙ M)ᵀ + offset, in order of degree.
+
+    Args: x (n, rows of W), or (n, columns of W); W as stored; the offset (m,), (n, m) or None; M;
+    and whether the result is for the columns of W, else it is for its rows.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        offset: Tensor,
-        source: ByDegree,
-        target: ByDegree,
-        layer: MaskedLinear,
+        x: Tensor, weight: Tensor, offset: Tensor | None, stairs: Staircase, to_columns: bool
     ) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.sides = source, target, layer
-        ctx.offset = offset.dim(), offset.dtype
-        out = offset.to(x.dtype).expand(len(x), -1).clone()
-        for rows, columns, _, _, w in _staircase(layer, weight, source, target):
-            w = w.to(x.dtype)
-            if layer.by_source:
+        shape = len(x), weight.shape[to_columns]
+        out = x.new_zeros(shape) if offset is None else offset.to(x.dtype).expand(shape).clone()
+        for rows, columns, w in stairs.weights(weight, x.dtype):
+            if to_columns:
                 out[:, columns].addmm_(x[:, rows], w)
             else:
                 out[:, rows].addmm_(x[:, columns], w.T)
         return out
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, weight, offset, ctx.stairs, ctx.to_columns = inputs
+        ctx.save_for_backward(x, weight)
+        ctx.save_for_forward(x, weight)
+        ctx.offset = None if offset is None else (offset.dim(), offset.dtype)
+
+    @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = grad_outputs
         x, weight = ctx.saved_tensors
-        source, target, layer = ctx.sides
-        of_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
-        of_weight = torch.empty_like(weight)
-        row_side, column_side = (source, target) if layer.by_source else (target, source)
-        for rows, columns, edge, mask, w in _staircase(layer, weight, source, target):
-            w = w.to(x.dtype)
+        of_x = of_weight = of_offset = None
+        if ctx.needs_input_grad[0]:
+            of_x = Product.apply(gradient, weight, None, ctx.stairs, not ctx.to_columns)
+        if ctx.needs_input_grad[1]:
+            sides = (x, gradient) if ctx.to_columns else (gradient, x)
+            of_weight = Outer.apply(*sides, ctx.stairs, weight.dtype)
+        if ctx.offset is not None:
+            dim, dtype = ctx.offset
+            of_offset = gradient.to(dtype) if dim == 2 else gradient.sum(0, dtype=dtype)
+        return of_x, of_weight, of_offset, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_offset, *_ = grad_inputs
+        if of_x is None:
+            of_x = torch.zeros_like(x)
+        out = Product.apply(of_x, weight, of_offset, ctx.stairs, ctx.to_columns)
+        if of_weight is not None:
+            out = out + Product.apply(x, of_weight, None, ctx.stairs, ctx.to_columns)
+        return out
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        x, weight, offset, stairs, to_columns = args
+        size = info.batch_size
+        x = _in_front(x, in_dims[0], size)
+        if offset is not None and (in_dims[2] is not None or offset.dim() == 2):
+            offset = _in_front(offset, in_dims[2], size)
+            offset = offset if offset.dim() == 3 else offset[:, None].expand(-1, x.shape[1], -1)
+        shared = offset is None or offset.dim() == 1
+        if in_dims[1] is not None:  # each with weights of its own
+            weights = weight.movedim(in_dims[1], 0)
+            offsets = [offset] * size if shared else offset.unbind()
+            each = zip(x.unbind(), weights.unbind(), offsets, strict=True)
+            return torch.stack([Product.apply(*own, stairs, to_columns) for own in each]), 0
+        offset = offset if shared else offset.flatten(0, 1)
+        out = Product.apply(x.flatten(0, 1), weight, offset, stairs, to_columns)
+        return out.unflatten(0, (size, -1)), 0
+
+
+class Outer(torch.autograd.Function):
+    """rᵀ c ⊙ M as W is stored, from r (n, rows of W) and c (n, columns of W) in order of degree."""
+
+    @staticmethod
+    def forward(r: Tensor, c: Tensor, stairs: Staircase, dtype: torch.dtype) -> Tensor:
+        row_side, column_side = stairs.sides
+        out = r.new_empty(r.shape[1], c.shape[1], dtype=dtype)
+        for rows, columns, edge, mask in stairs.blocks(r.dtype):
             # Whole rows, in order of degree: zero where nothing is connected.
-            part = x.new_empty(len(w), weight.shape[1])
+            part = r.new_empty(rows.stop - rows.start, c.shape[1])
             part[:, : columns.start].zero_()
             part[:, columns.stop :].zero_()
-            if layer.by_source:
-                torch.mm(x[:, rows].T, gradient[:, columns], out=part[:, columns])
-                if of_x is not None:
-                    torch.mm(gradient[:, columns], w.T, out=of_x[:, rows])
-            else:
-                torch.mm(gradient[:, rows].T, x[:, columns], out=part[:, columns])
-                if of_x is not None:
-                    of_x[:, columns].addmm_(gradient[:, rows], w)
+            torch.mm(r[:, rows].T, c[:, columns], out=part[:, columns])
             part[:, columns][:, edge].mul_(mask)
-            of_weight[row_side.index[rows]] = column_side.unsort(part).to(weight.dtype)
-        dim, dtype = ctx.offset
-        of_offset = gradient.to(dtype) if dim == 2 else gradient.sum(0, dtype=dtype)
-        return of_x, of_weight, of_offset, None, None, None
+            out[row_side.index[rows]] = column_side.unsort(part).to(dtype)
+        return out
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        r, c, ctx.stairs, ctx.dtype = inputs
+        ctx.save_for_backward(r, c)
+        ctx.save_for_forward(r, c)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = grad_outputs
+        r, c = ctx.saved_tensors
+        of_r = Product.apply(c, gradient, None, ctx.stairs, False)
+        of_c = Product.apply(r, gradient, None, ctx.stairs, True)
+        return of_r, of_c, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        r, c = ctx.saved_tensors
+        of_r, of_c, *_ = grad_inputs
+        of_r = torch.zeros_like(r) if of_r is None else of_r
+        of_c = torch.zeros_like(c) if of_c is None else of_c
+        one, other = (Outer.apply(*pair, ctx.stairs, ctx.dtype) for pair in ((of_r, c), (r, of_c)))
+        return one + other
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        *sides, stairs, dtype = args
+        r, c = (
+            side.unsort(_in_front(x, dim, info.batch_size))
+            for side, x, dim in zip(stairs.sides, sides, in_dims[:2], strict=True)
+        )
+        return (r.mT @ c).to(dtype) * stairs.dense(dtype), 0
+
+
+def _in_front(x: Tensor, dim: int | None, size: int) -> Tensor:
+    """x with the mapped dimension first."""
+    return x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)
 
 
 class PrefixNorm(nn.Module):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from autoregress.conditionals import Conditional
+from autoregress.configs import PixelConfig
 from autoregress.model import AutoregressiveModel, Member
 from autoregress.networks.channels import Channels, NominalChannels, OrderedChannels
 from autoregress.networks.raster import (
@@ -23,8 +24,7 @@ from autoregress.networks.raster import (
     parallel,
 )
 from autoregress.orderings import Ordering
-from autoregress.predictors import Predictor
-from autoregress.symbols import Levels, as_numbers
+from autoregress.symbols import Columns, as_numbers
 from autoregress.traversal import Unrolling
 
 # From the stream, at all pixels or at one, to what a layer makes of it.
@@ -186,57 +186,34 @@ class PixelModel(AutoregressiveModel):
     Args:
         event_shape: (C, H, W).
         symbols: number of levels K ≥ 2 of every channel; its values are taken as intensities.
-        layers: of the family's kind.
-        features: h, of each layer; the paper's stream between them has 2h.
-        head: maps of the two 1×1 layers before the output (1024 in the paper, 32 for bits); 2h by
-            default.
-        residual: connections past each layer.
-        skip: connections from each layer to the output.
-        scales: the strides of the coarser grids, such as (4, 2), coarsest first; each is a
-            multiple of the next.
-        levels: whether levels are ordered or nominal.
-        mixture: number of logistics in the conditional of an ordered symbol.
-        predictor: what the means of ordered symbols are counted from: the median of west, north
-            and west + north − northwest (on the own grid, of several scales), or none.
         context: number of features of an optional conditioning vector, such as a one-hot class;
             it shifts the sums of every layer (van den Oord et al., 2016b, eq. 4).
+        labels: as for any :class:`~autoregress.model.AutoregressiveModel`.
+        **options: the fields of :class:`~autoregress.configs.PixelConfig`.
 
     Raises:
         ValueError: sizes that make no sense.
     """
+
+    Config = PixelConfig
+    config: PixelConfig
 
     def __init__(
         self,
         event_shape: Sequence[int],
         symbols: int | Sequence[int] = 256,
         *,
-        layers: int = 12,
-        features: int = 128,
-        head: int | None = None,
-        residual: bool = True,
-        skip: bool = True,
-        scales: Sequence[int] = (),
-        levels: Levels = "ordered",
-        mixture: int = 5,
-        predictor: Predictor = "median",
         context: int = 0,
+        labels: Sequence[str] | None = None,
+        columns: Columns | None = None,
+        **options: Any,
     ) -> None:
-        head = 2 * features if head is None else head
         super().__init__(
-            event_shape,
-            symbols,
-            context=context,
-            ordered=levels == "ordered",
-            layers=layers,
-            features=features,
-            head=head,
-            residual=residual,
-            skip=skip,
-            scales=list(scales),
-            levels=levels,
-            mixture=mixture,
-            predictor=predictor,
+            event_shape, symbols, context=context, labels=labels, columns=columns, **options
         )
+        config = self.config
+        features, scales = config.features, config.scales
+        head = 2 * features if config.head is None else config.head
         if len(self.event_shape) != 3:
             raise ValueError(
                 f"an image has a shape (C, H, W), got {self.event_shape}; rows of numbers become "
@@ -245,10 +222,8 @@ class PixelModel(AutoregressiveModel):
         if not self.symbols.uniform:
             raise ValueError("the channels of an image all have the same number of levels")
         count, k = self.event_shape[0], self.symbols.levels[0]
-        if mixture < 1:
-            raise ValueError(f"mixture must be at least 1, got {mixture}")
         channels = (
-            OrderedChannels(count, k, mixture, predictor)
+            OrderedChannels(count, k, config.mixture, config.predictor)
             if self.symbols.ordered[0]
             else NominalChannels(count, k)
         )
@@ -258,27 +233,25 @@ class PixelModel(AutoregressiveModel):
                     f"{name} must be at least {channels.groups}, a group for each channel, "
                     f"got {width}"
                 )
-        if layers < 1:
-            raise ValueError(f"layers must be at least 1, got {layers}")
         self._strides = [*scales, 1]
-        if any(b < 1 or a % b or a == b for a, b in pairwise(self._strides)):
-            raise ValueError(
-                f"scales are strides above 1, each a multiple of the next, got {tuple(scales)}"
-            )
-        settings: dict[str, Any] = {"head": head, "residual": residual, "skip": skip}
+        settings: dict[str, Any] = {
+            "layers": config.layers,
+            "features": features,
+            "head": head,
+            "residual": config.residual,
+            "skip": config.skip,
+        }
         self.networks = nn.ModuleList()
         self.upsampling = nn.ModuleList()
         for i in range(len(self._strides)):
-            sizes = Sizes(
-                channels.groups, channels.given, channels.encoded, context, features if i else 0
-            )
-            self.networks.append(
-                self._network(sizes, channels, layers=layers, features=features, **settings)
-            )
+            own = features if i else 0
+            sizes = Sizes(channels.groups, channels.given, channels.encoded, self.context, own)
+            self.networks.append(self._network(sizes, channels, **settings))
             if i:
                 factor = self._strides[i - 1] // self._strides[i]
                 self.upsampling.append(Upsampling(count, k, features, factor))
         self._conditional = channels.conditional
+        self._raster = [self._member()]
         widest = max(len(c.targets) for c in self.modules() if isinstance(c, CausalConv))
         self.piece = max(1, PIECE // (self.dims // count * widest))
 
@@ -290,13 +263,16 @@ class PixelModel(AutoregressiveModel):
 
     @property
     def members(self) -> list[Member]:
-        index = torch.arange(self.dims).view(self.event_shape).movedim(0, -1)
-        fresh = torch.ones(self.event_shape[1:], dtype=torch.bool)
+        return self._raster
+
+    def _member(self) -> Member:
+        index = torch.arange(self.dims, device="cpu").view(self.event_shape).movedim(0, -1)
+        fresh = torch.ones(self.event_shape[1:], dtype=torch.bool, device="cpu")
         visit = []
         for stride in self._strides:
             visit.append(index[::stride, ::stride][fresh[::stride, ::stride]].flatten())
             fresh[::stride, ::stride] = False
-        return [Member(Ordering(torch.cat(visit)))]
+        return Member(Ordering(torch.cat(visit)))
 
     def _condition(self, x: Tensor, level: int, context: Tensor | None) -> Condition:
         """What the pixels of a grid are conditioned on, given an image right on coarser grids."""
@@ -330,20 +306,20 @@ class PixelModel(AutoregressiveModel):
         A finished row is never computed again, and a pixel costs its own work only.
         """
         x = torch.zeros(batch, *self.event_shape, dtype=torch.int64, device=self.device)
-        fresh = torch.ones(self.event_shape[1:], dtype=torch.bool)
         for level, (stride, network) in enumerate(zip(self._strides, self.networks, strict=True)):
-            grid, unknown = x[:, :, ::stride, ::stride], fresh[::stride, ::stride].tolist()
+            grid, known = x[:, :, ::stride, ::stride], 0
+            if level:  # every so many rows and columns are those of the coarser grid
+                known = self._strides[level - 1] // stride
             height, width = grid.shape[2:]
             steps = cast(PixelNetwork, network).unroll(grid, self._condition(x, level, context))
             conditional = next(steps)
             for row, column, channel in product(
                 range(height), range(width), range(self.event_shape[0])
             ):
-                if unknown[row][column]:
+                if not known or row % known or column % known:
                     grid[:, channel, row, column] = yield conditional
                 if (row, column, channel) != (height - 1, width - 1, self.event_shape[0] - 1):
                     conditional = steps.send(grid[:, channel, row, column])
-            fresh[::stride, ::stride] = False
 
     def start_from(self, x: Tensor) -> None:
         for stride, network in zip(self._strides, self.networks, strict=True):

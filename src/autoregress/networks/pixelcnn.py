@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoregress.families import family
 from autoregress.networks.channels import Channels
 from autoregress.networks.pixel import PixelModel, ResidualNetwork
 from autoregress.networks.raster import (
@@ -18,10 +19,11 @@ from autoregress.networks.raster import (
     Conditioning,
     Sizes,
     part,
-    span,
+    spans,
 )
 
 
+@family
 class PixelCNN(PixelModel):
     """Masked convolutions (van den Oord et al., 2016a, section 3.5 and table 1).
 
@@ -61,6 +63,7 @@ class Block(nn.Module):
         return apply(self.conv, h.relu()).relu()
 
 
+@family
 class GatedPixelCNN(PixelModel):
     """A vertical and a horizontal stack of gated convolutions (van den Oord et al., 2016b).
 
@@ -135,7 +138,8 @@ class VerticalStack(Causal):
 
     def __init__(self, sizes: Sizes, features: int, layers: int) -> None:
         super().__init__()
-        self.spans, self.inputs = sizes.spans(features), sizes.inputs[sizes.given - 1 :]
+        self.inputs = sizes.inputs[sizes.given - 1 :]
+        self.spans, self.places = sizes.spans(features), spans(self.inputs)
         self.entry = nn.Conv2d(len(self.inputs), features, (3, 7))
         self.convs = nn.ModuleList(nn.Conv2d(features, 2 * features, (2, 3)) for _ in range(layers))
         self.conditioning = nn.ModuleList(Conditioning(sizes, 2 * features) for _ in range(layers))
@@ -148,7 +152,7 @@ class VerticalStack(Causal):
         x = x[..., -len(self.inputs) :]
         v = convolve(self.entry, F.pad(x, (0, 0, 3, 3, 3, 0))[:, :-1])
         terms = []
-        for conv, conditioning, across in self._layers():
+        for conv, conditioning, across in self.layers():
             sums = convolve(conv, F.pad(v, (0, 0, 1, 1, 1, 0)))
             extra = conditioning(condition)
             sums = sums if extra is None else sums + extra
@@ -156,7 +160,7 @@ class VerticalStack(Causal):
             v = gate(sums)
         return terms
 
-    def _layers(self) -> Any:
+    def layers(self) -> Any:
         return zip(self.convs, self.conditioning, self.across, strict=True)
 
     def steps(self, batch: int, width: int, condition: Condition) -> VerticalSteps:
@@ -168,7 +172,7 @@ class VerticalSteps:
 
     def __init__(self, stack: VerticalStack, batch: int, width: int, condition: Condition) -> None:
         self.stack = stack
-        self.places = [span(stack.inputs, group) for group in range(int(stack.inputs[-1]) + 1)]
+        self.places = stack.places
         weight = stack.entry.weight
         features, inputs = weight.shape[:2]
         # Three rows of pixels and the own one, and of each layer's inputs one and the own one.
@@ -183,13 +187,14 @@ class VerticalSteps:
         v = convolve(self.stack.entry, self.pixels[:, :-1])
         self.terms = []
         for (conv, _, across), rows, extra in zip(
-            self.stack._layers(), self.rows, self.extra, strict=True
+            self.stack.layers(), self.rows, self.extra, strict=True
         ):
             rows[:, 0] = rows[:, 1]
             rows[:, 1, 1:-1] = v[:, 0]
             sums = convolve(conv, rows)
             if extra is not None:
-                sums = sums + extra[:, [row if extra.shape[1] > 1 else 0]]
+                own = row if extra.shape[1] > 1 else 0
+                sums = sums + extra[:, own : own + 1]
             terms = across(sums)[:, 0].transpose(0, 1)
             self.terms.append([part(terms, span, 2) for span in self.stack.spans])
             v = gate(sums)

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoregress.families import family
 from autoregress.networks.channels import Channels
 from autoregress.networks.pixel import PixelModel, ResidualNetwork
 from autoregress.networks.raster import Apply, Causal, CausalConv, Condition, Sizes, part
 
 
+@family
 class RowLSTM(PixelModel):
     """An LSTM that takes a row at a time (van den Oord et al., 2016a, section 3.1).
 
@@ -27,6 +29,7 @@ class RowLSTM(PixelModel):
         return _network(sizes, channels, RowCell, maps=1, reach=1, **settings)
 
 
+@family
 class DiagonalBiLSTM(PixelModel):
     """LSTMs along the diagonals, from either side (van den Oord et al., 2016a, section 3.2).
 
@@ -166,12 +169,12 @@ class DiagonalCell(Cell):
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         batch, height, width, _ = x.shape
-        order, lengths = diagonals(height, width)
+        order, lengths = diagonals(height, width, x.device)
         orders = [order, order // width * width + width - 1 - order % width]
         pixels = x.flatten(1, 2).transpose(0, 1)  # (HW, N, 8h)
         sums = torch.stack(
             [
-                side.index_select(0, order.to(x.device))
+                side.index_select(0, order)
                 for side, order in zip(pixels.chunk(2, -1), orders, strict=True)
             ]
         )
@@ -190,7 +193,7 @@ class DiagonalCell(Cell):
             h, c = lstm(own, c[:, 1:])
             out.append(h)
         left, right = (
-            states.index_select(0, order.argsort().to(x.device)).unflatten(0, (height, width))
+            states.index_select(0, order.argsort()).unflatten(0, (height, width))
             for states, order in zip(torch.cat(out, 1), orders, strict=True)
         )  # (H, W, N, h)
         return (left + F.pad(right, (0, 0, 0, 0, 0, 0, 1, 0))[:-1]).permute(2, 0, 1, 3)
@@ -241,11 +244,12 @@ class DiagonalSteps:
         return h + self.from_right[column][:, span]
 
 
-def diagonals(height: int, width: int) -> tuple[Tensor, list[int]]:
+def diagonals(height: int, width: int, device: torch.device) -> tuple[Tensor, list[int]]:
     """Pixels by their diagonals, from top to bottom in each, and how many each has.
 
     A pixel (r, c) is on diagonal r + c; it is numbered r · width + c.
     """
-    rows, columns = torch.arange(height)[:, None], torch.arange(width)
-    number = (rows + columns).flatten()
-    return number.argsort(stable=True), number.bincount().tolist()
+    rows, columns = (torch.arange(n, device=device) for n in (height, width))
+    order = (rows[:, None] + columns).flatten().argsort(stable=True)
+    last = range(height + width - 1)
+    return order, [min(d, height - 1) - max(0, d - width + 1) + 1 for d in last]

@@ -14,6 +14,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol, cast
 
 import torch
@@ -62,7 +63,7 @@ class Sizes:
 
     def spans(self, features: int) -> list[slice]:
         """Where the features of each group are."""
-        return [span(self.groups(features), group) for group in range(self.count)]
+        return spans(self.groups(features))
 
     @property
     def inputs(self) -> Tensor:
@@ -202,6 +203,13 @@ class CausalConv(Causal):
         self.targets: Tensor
         self.register_buffer("sources", sources.to(self.bias.device), persistent=False)
         self.register_buffer("targets", targets.to(self.bias.device), persistent=False)
+        # The outputs of each group are sizes[group] of ``by_group``, one group after another, and
+        # its inputs lie side by side, at places[group].
+        self.by_group: Tensor
+        by_group = targets.argsort(stable=True).to(self.bias.device)
+        self.register_buffer("by_group", by_group, persistent=False)
+        self.sizes = targets.bincount(minlength=sizes.count).tolist()
+        self.places = spans(sources, sizes.count + 1)
         self.conditioning = Conditioning(sizes, n) if conditioned else None
         # As torch's own, by the taps that there are. He's learn faster at first and end higher.
         bound = 1 / math.sqrt(m * (above * (2 * reach + 1) + reach + 1))
@@ -210,7 +218,7 @@ class CausalConv(Causal):
                 nn.init.uniform_(parameter, -bound, bound)
         nn.init.zeros_(self.bias)
 
-    def _own(self) -> Tensor:
+    def own_weights(self) -> Tensor:
         """The weights of the own row, (outputs, inputs, 1, reach + 1), masked between groups."""
         if not self.masked:
             return self.own
@@ -218,7 +226,7 @@ class CausalConv(Causal):
         return torch.cat([self.own[..., :-1], self.own[..., -1:] * allowed], -1)
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        own = self._own()
+        own = self.own_weights()
         if self.above is None and self.reach == 0:
             sums = F.linear(x, own[..., 0, 0], self.bias)
         else:
@@ -243,17 +251,15 @@ class ConvSteps:
         # The last rows of inputs, the own one last, with as many zeros on either side as it sees.
         padded = width + 2 * conv.reach
         self.inputs = conv.bias.new_zeros(batch, conv.rows + 1, padded, len(conv.sources))
-        own = conv._own()[:, :, 0].transpose(1, 2)  # (outputs, reach + 1, inputs)
-        self.places, self.targets, self.weights, self.seen = [], [], [], []
-        for group in range(conv.count + 1):
-            self.places.append(span(conv.sources, group))
-        for group in range(conv.count):
-            target = (conv.targets == group).nonzero().flatten()
-            # Groups of the own pixel that are not yet known are the last inputs in view.
-            seen = conv.reach * len(conv.sources) + int((conv.sources <= group).sum())
-            self.targets.append(target)
-            self.seen.append(seen)
-            self.weights.append(own[target].flatten(1)[:, :seen].T.contiguous())
+        own = conv.own_weights()[:, :, 0].transpose(1, 2)  # (outputs, reach + 1, inputs)
+        self.places = conv.places
+        self.targets = conv.by_group.split(conv.sizes)
+        # Groups of the own pixel that are not yet known are the last inputs in view.
+        self.seen = [conv.reach * len(conv.sources) + place.stop for place in conv.places]
+        self.weights = [
+            own[target].flatten(1)[:, :seen].T.contiguous()
+            for target, seen in zip(self.targets, self.seen, strict=False)
+        ]
         # Of a 1×1 convolution in one group nothing is needed again.
         self.alone = conv.count == 1 and conv.above is None and conv.reach == 0
         self.sums: list[Tensor] = []
@@ -284,10 +290,10 @@ class ConvSteps:
         return torch.addmm(self.sums[group][column], seen, self.weights[group])
 
 
-def span(groups: Tensor, group: int) -> slice:
-    """The places of the features of a group, which lie side by side."""
-    places = (groups == group).nonzero().flatten().tolist()
-    return slice(places[0], places[-1] + 1) if places else slice(0, 0)
+def spans(groups: Tensor, count: int = 0) -> list[slice]:
+    """Where the features of each group are, which lie side by side; of ``count`` groups or more."""
+    ends = groups.bincount(minlength=count).cumsum(0).tolist()
+    return [slice(a, b) for a, b in pairwise([0, *ends])]
 
 
 def part(x: Tensor, span: slice, parts: int) -> Tensor:

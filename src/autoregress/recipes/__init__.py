@@ -1,4 +1,4 @@
-"""Runs by name: one small file each, whose docstring says command, time and expected figure."""
+"""Runs by name: what is trained, how, on what data, and what came of it."""
 
 from autoregress.recipes import (
     made,
@@ -21,28 +21,20 @@ from autoregress.recipes import (
     videos_bouncing,
     videos_published,
 )
-from autoregress.recipes.options import FamilyOptions, MADEOptions, Recipe
+from autoregress.recipes.recipe import Recipe
 
-RECIPES: dict[str, Recipe[FamilyOptions]] = {
-    "made": made.RECIPE,
-    "made-digits": made_digits.RECIPE,
-    "made-adult": made_adult.PAPER,
-    "made-adult-best": made_adult.BEST,
-    "made-connect4": made_connect4.PAPER,
-    "made-connect4-best": made_connect4.BEST,
-    "made-dna": made_dna.PAPER,
-    "made-dna-best": made_dna.BEST,
-    "made-mnist": made_mnist.PAPER,
-    "made-mnist-best": made_mnist.BEST,
-    "made-mushrooms": made_mushrooms.PAPER,
-    "made-mushrooms-best": made_mushrooms.BEST,
-    "made-nips": made_nips.PAPER,
-    "made-nips-best": made_nips.BEST,
-    "made-ocr-letters": made_ocr_letters.PAPER,
-    "made-ocr-letters-best": made_ocr_letters.BEST,
-    "made-rcv1": made_rcv1.PAPER,
-    "made-web": made_web.PAPER,
-    "made-web-best": made_web.BEST,
+RECIPES: dict[str, Recipe] = {
+    **made.RECIPES,
+    **made_digits.RECIPES,
+    **made_adult.RECIPES,
+    **made_connect4.RECIPES,
+    **made_dna.RECIPES,
+    **made_mnist.RECIPES,
+    **made_mushrooms.RECIPES,
+    **made_nips.RECIPES,
+    **made_ocr_letters.RECIPES,
+    **made_rcv1.RECIPES,
+    **made_web.RECIPES,
     **pixels.RECIPES,
     **pixels_digits.RECIPES,
     **pixels_mnist.RECIPES,
@@ -53,4 +45,7 @@ RECIPES: dict[str, Recipe[FamilyOptions]] = {
     **videos_published.RECIPES,
 }
 
-__all__ = ["RECIPES", "FamilyOptions", "MADEOptions", "Recipe"]
+# One recipe of each kind for data of one's own, in the order in which a newcomer may try them.
+GENERAL = (*made.RECIPES, *pixels.RECIPES, *videos.RECIPES)
+
+__all__ = ["GENERAL", "RECIPES", "Recipe"]

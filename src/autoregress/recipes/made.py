@@ -1,15 +1,20 @@
 """MADE on data of your own: a table of bits or categories, or small images.
 
-    autoregress train made --data data.npz --run runs/mine
-
-Measured in the data's own order of dimensions, and able to complete from any subset of them.
+autoregress train made --data data.npz --run runs/mine
 """
 
-from autoregress.recipes.options import MADEOptions, Recipe
-from autoregress.training import Training
+from autoregress.configs import MADEConfig
+from autoregress.recipes.recipe import Recipe
+from autoregress.training.options import Training
 
-RECIPE = Recipe(
-    __doc__,
-    MADEOptions(hidden=(512, 512), evidence=True, direct=True),
-    Training(max_epochs=200, ema=0.995),
-)
+RECIPES = {
+    "made": Recipe(
+        """MADE on data of your own: a table of bits or categories, or small images.
+
+        It is measured in the data's own order of dimensions, and completes from any subset of them.
+        """,
+        "MADE",
+        MADEConfig(hidden=(512, 512), evidence=True, direct=True),
+        Training(max_epochs=200, ema=0.995),
+    ),
+}

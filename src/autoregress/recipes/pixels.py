@@ -1,23 +1,20 @@
 """Image models on data of your own: a folder of images, or an array of them.
 
-    autoregress train gated-pixelcnn --data images/ --size 32 32 --run runs/mine
-    autoregress train pixelcnn --data images.npz --run runs/mine
-    autoregress train row-lstm --data images/ --grey True --levels 16 --run runs/mine
-    autoregress train diagonal-bilstm --data images/ --run runs/mine
-
-Of a size that one core of a CPU trains in minutes on some hundred photos of 32×32 pixels;
---layers and --features make it larger. Figures of the Gated PixelCNN: docs/results/photos.md.
+autoregress train gated-pixelcnn --data images/ --size 32 32 --run runs/mine
+autoregress train pixelcnn --data images.npz --run runs/mine
+autoregress train row-lstm --data images/ --grey True --levels 16 --run runs/mine
+autoregress train diagonal-bilstm --data images/ --run runs/mine
 """
 
-from autoregress.recipes.options import (
-    DiagonalBiLSTMOptions,
-    GatedPixelCNNOptions,
-    PixelCNNOptions,
-    PixelOptions,
-    Recipe,
-    RowLSTMOptions,
-)
-from autoregress.training import Training
+from autoregress.configs import PixelConfig
+from autoregress.recipes.recipe import Recipe
+from autoregress.training.options import Training
+
+ABOUT = """{} on images of your own.
+
+It is of a size that one core of a CPU trains in minutes on some hundred photos of 32×32 pixels;
+--layers and --features make it larger.
+"""
 
 TRAINING = Training(
     max_epochs=100,
@@ -30,25 +27,23 @@ TRAINING = Training(
     patience=10,
 )
 
-RECIPES: dict[str, Recipe[PixelOptions]] = {
-    "pixelcnn": Recipe(
-        f"PixelCNN on images of your own.\n{__doc__}",
-        PixelCNNOptions(layers=8, features=48),
+RECIPES = {
+    "gated-pixelcnn": Recipe(
+        ABOUT.format("Gated PixelCNN"),
+        "GatedPixelCNN",
+        PixelConfig(layers=6, features=64),
         TRAINING,
     ),
-    "gated-pixelcnn": Recipe(
-        f"Gated PixelCNN on images of your own.\n{__doc__}",
-        GatedPixelCNNOptions(layers=6, features=64),
-        TRAINING,
+    "pixelcnn": Recipe(
+        ABOUT.format("PixelCNN"), "PixelCNN", PixelConfig(layers=8, features=48), TRAINING
     ),
     "row-lstm": Recipe(
-        f"Row LSTM on images of your own.\n{__doc__}",
-        RowLSTMOptions(layers=6, features=32),
-        TRAINING,
+        ABOUT.format("Row LSTM"), "RowLSTM", PixelConfig(layers=6, features=32), TRAINING
     ),
     "diagonal-bilstm": Recipe(
-        f"Diagonal BiLSTM on images of your own.\n{__doc__}",
-        DiagonalBiLSTMOptions(layers=4, features=32),
+        ABOUT.format("Diagonal BiLSTM"),
+        "DiagonalBiLSTM",
+        PixelConfig(layers=4, features=32),
         TRAINING,
     ),
 }

@@ -1,19 +1,13 @@
 """scikit-learn's digits, with all 17 levels of grey.
 
-    autoregress train gated-pixelcnn-digits --data digits.npz --run runs/digits
-
-The file holds the rows of ``autoregress.data.digits_splits()`` as train, valid and test.
+autoregress train gated-pixelcnn-digits --data digits.npz --run runs/digits
 """
 
-from autoregress.recipes.options import (
-    DiagonalBiLSTMOptions,
-    GatedPixelCNNOptions,
-    PixelCNNOptions,
-    PixelOptions,
-    Recipe,
-    RowLSTMOptions,
-)
-from autoregress.training import Training
+from dataclasses import replace
+
+from autoregress.configs import PixelConfig
+from autoregress.recipes.recipe import Recipe
+from autoregress.training.options import Training
 
 TRAINING = Training(
     start="random",
@@ -27,33 +21,27 @@ TRAINING = Training(
     ema=0.99,
 )
 
-RECIPES: dict[str, Recipe[PixelOptions]] = {
-    "pixelcnn-digits": Recipe(
-        f"PixelCNN on scikit-learn's digits.\n{__doc__}",
-        PixelCNNOptions(layers=4, features=24, levels="nominal"),
+
+def recipe(name: str, kind: str, config: PixelConfig) -> Recipe:
+    return Recipe(
+        f"{name} on scikit-learn's digits.",
+        kind,
+        replace(config, ordered=False),
         TRAINING,
+        "the rows of autoregress.data.digits_splits() as arrays train, valid and test",
+        "part of make demo",
         shape=(1, 8, 8),
-        symbols=17,
+        levels=17,
+    )
+
+
+RECIPES = {
+    "pixelcnn-digits": recipe("PixelCNN", "PixelCNN", PixelConfig(layers=4, features=24)),
+    "gated-pixelcnn-digits": recipe(
+        "Gated PixelCNN", "GatedPixelCNN", PixelConfig(layers=4, features=32)
     ),
-    "gated-pixelcnn-digits": Recipe(
-        f"Gated PixelCNN on scikit-learn's digits.\n{__doc__}",
-        GatedPixelCNNOptions(layers=4, features=32, levels="nominal"),
-        TRAINING,
-        shape=(1, 8, 8),
-        symbols=17,
-    ),
-    "row-lstm-digits": Recipe(
-        f"Row LSTM on scikit-learn's digits.\n{__doc__}",
-        RowLSTMOptions(layers=3, features=24, levels="nominal"),
-        TRAINING,
-        shape=(1, 8, 8),
-        symbols=17,
-    ),
-    "diagonal-bilstm-digits": Recipe(
-        f"Diagonal BiLSTM on scikit-learn's digits.\n{__doc__}",
-        DiagonalBiLSTMOptions(layers=2, features=24, levels="nominal"),
-        TRAINING,
-        shape=(1, 8, 8),
-        symbols=17,
+    "row-lstm-digits": recipe("Row LSTM", "RowLSTM", PixelConfig(layers=3, features=24)),
+    "diagonal-bilstm-digits": recipe(
+        "Diagonal BiLSTM", "DiagonalBiLSTM", PixelConfig(layers=2, features=24)
     ),
 }

@@ -1,21 +1,25 @@
-"""ImageNet at 32×32 and 64×64, as in "Pixel Recurrent Neural Networks".
+"""ImageNet at 32×32 and 64×64, as in "Pixel Recurrent Neural Networks" (arXiv 1601.06759).
 
-    autoregress train row-lstm-imagenet32 --data train_32x32 --valid valid_32x32 \\
-        --device cuda --run runs/a
-
-The folders hold the images of that size. The paper has a Row LSTM of 12 layers of 384 features in
-batches of 64 for the smaller, and of 4 layers of 512, without residual connections, in batches of
-32 for the larger, and reports 3.86 and 3.63 bits/dim on the validation images. Not run yet: no
-figure.
+autoregress train row-lstm-imagenet32 --data train_32x32 --valid valid_32x32 --run runs/a
 """
 
-from autoregress.recipes.options import PixelOptions, Recipe, RowLSTMOptions
-from autoregress.training import Training
+from autoregress.configs import PixelConfig
+from autoregress.recipes.recipe import Recipe
+from autoregress.training.options import Training
 
-RECIPES: dict[str, Recipe[PixelOptions]] = {
+ABOUT = """Row LSTM on ImageNet at {}, as in its paper.
+
+The paper has a Row LSTM of 12 layers of 384 features in batches of 64 for images of 32×32, and of 4
+layers of 512 features, without residual connections, in batches of 32 for 64×64, and reports 3.86
+and 3.63 bits/dim on the validation images.
+"""
+DATA = "folders of the training and the validation images of that size"
+
+RECIPES = {
     "row-lstm-imagenet32": Recipe(
-        f"Row LSTM on ImageNet at 32×32, as in the paper.\n{__doc__}",
-        RowLSTMOptions(layers=12, features=384, head=1024, levels="nominal"),
+        ABOUT.format("32×32"),
+        "RowLSTM",
+        PixelConfig(layers=12, features=384, head=1024, ordered=False),
         Training(
             start="random",
             optimiser="rmsprop",
@@ -24,10 +28,12 @@ RECIPES: dict[str, Recipe[PixelOptions]] = {
             max_epochs=20,
             precision="bfloat16",
         ),
+        DATA,
     ),
     "row-lstm-imagenet64": Recipe(
-        f"Row LSTM on ImageNet at 64×64, as in the paper.\n{__doc__}",
-        RowLSTMOptions(layers=4, features=512, head=1024, residual=False, levels="nominal"),
+        ABOUT.format("64×64"),
+        "RowLSTM",
+        PixelConfig(layers=4, features=512, head=1024, residual=False, ordered=False),
         Training(
             start="random",
             optimiser="rmsprop",
@@ -36,6 +42,7 @@ RECIPES: dict[str, Recipe[PixelOptions]] = {
             max_epochs=20,
             precision="bfloat16",
         ),
+        DATA,
         shape=(3, 64, 64),
     ),
 }

@@ -1,54 +1,66 @@
-"""Moving MNIST, BAIR robot pushing and Kinetics-600, as the Video Transformer's paper has them.
+"""Moving MNIST, BAIR robot pushing and Kinetics-600, as in "Scaling Autoregressive Video Models"
+(arXiv 1906.02634).
 
-    autoregress train video-bair --data bair/train --valid bair/valid --device cuda --run runs/bair
-    autoregress train video-kinetics600 --data kinetics/train --valid kinetics/valid \\
-        --device cuda --run runs/kinetics
-    autoregress train video-moving-mnist --data moving.npz --device cuda --run runs/moving
-
-All are of 64 × 64 pixels. BAIR: a folder of its films, 16 frames, one of them known. Kinetics-600:
-a folder of its videos, of which the centre is cropped and scaled, 16 frames, five known; also as
--large. Moving MNIST: an array train (N, 20, 1, 64, 64), such as
-``ar.data.moving_mnist(10_000, images=…).data().x``, of which ten frames are known; the published
-figures are of training on clips that are made as they are needed,
-``ar.fit(model, ar.data.moving_mnist(10**7, images=…), …)``.
+    autoregress train video-bair --data bair/train --valid bair/valid --run runs/bair
+    autoregress train video-kinetics600 --data kinetics/train --valid kinetics/valid --run runs/k600
+    autoregress train video-moving-mnist --data moving.npz --run runs/moving
 
 The paper's optimiser and sizes, and what they take of memory and time, are those of video-base and
 video-large (:mod:`autoregress.recipes.videos`). The mixture of numbers of known frames is ours: one
-time in four none, so that the clip as a whole is learned too. The data could not be had here: the
-recipes have been tried on generated clips of these shapes only, and there is no figure.
+time in four none, so that the clip as a whole is learned too. The data could not be had here; the
+recipes have been tried on generated clips of these shapes only.
 """
 
-from autoregress.recipes.options import Recipe, VideoTransformerOptions
-from autoregress.recipes.videos import BASE_STEPS, LARGE, LARGE_STEPS, PAPER
+from autoregress.configs import VideoTransformerConfig
+from autoregress.recipes.recipe import Recipe
+from autoregress.recipes.videos import BASE_STEPS, LARGE_STEPS, PAPER
 
 CLIPS = {"frames": 16, "size": (64, 64)}
+BAIR = "a folder of BAIR's films: clips of 16 frames of 64 × 64 pixels, one of them known"
+KINETICS = (
+    "a folder of Kinetics-600's videos, of which the centre is cropped and scaled to 64 × 64 "
+    "pixels: clips of 16 frames, five of them known"
+)
+MOVING = (
+    "an array train (N, 20, 1, 64, 64) such as ar.data.moving_mnist(10_000, images=…).data().x, "
+    "ten frames of each known. Published figures are of clips that are made as they are needed: "
+    "ar.fit(model, ar.data.moving_mnist(10**7, images=…), …)"
+)
 
-RECIPES: dict[str, Recipe[VideoTransformerOptions]] = {
+RECIPES = {
     "video-bair": Recipe(
-        f"Video Transformer on BAIR robot pushing.\n{__doc__}",
-        VideoTransformerOptions(priming=(0, 1, 1, 1)),
+        "Video Transformer on BAIR robot pushing.",
+        "VideoTransformer",
+        VideoTransformerConfig(priming=(0, 1, 1, 1)),
         PAPER,
-        CLIPS,
+        BAIR,
+        reading=CLIPS,
         steps=BASE_STEPS,
     ),
     "video-kinetics600": Recipe(
-        f"Video Transformer on Kinetics-600.\n{__doc__}",
-        VideoTransformerOptions(priming=(0, 5, 5, 5)),
+        "Video Transformer on Kinetics-600.",
+        "VideoTransformer",
+        VideoTransformerConfig(priming=(0, 5, 5, 5)),
         PAPER,
-        CLIPS,
+        KINETICS,
+        reading=CLIPS,
         steps=BASE_STEPS,
     ),
     "video-kinetics600-large": Recipe(
-        f"The large Video Transformer on Kinetics-600.\n{__doc__}",
-        VideoTransformerOptions(priming=(0, 5, 5, 5), **LARGE),
+        "The large Video Transformer on Kinetics-600.",
+        "VideoTransformer",
+        VideoTransformerConfig.large(priming=(0, 5, 5, 5)),
         PAPER,
-        CLIPS,
+        KINETICS,
+        reading=CLIPS,
         steps=LARGE_STEPS,
     ),
     "video-moving-mnist": Recipe(
-        f"Video Transformer on Moving MNIST.\n{__doc__}",
-        VideoTransformerOptions(subscale=(5, 2, 2), priming=(0, 10, 10, 10)),
+        "Video Transformer on Moving MNIST.",
+        "VideoTransformer",
+        VideoTransformerConfig(subscale=(5, 2, 2), priming=(0, 10, 10, 10)),
         PAPER,
+        MOVING,
         shape=(20, 1, 64, 64),
         steps=BASE_STEPS,
     ),

@@ -1,6 +1,6 @@
-"""Training: one readable loop, whose runs stop and go on at any moment without a trace."""
+"""Training: one readable loop, whose runs stop and resume at any moment without a trace."""
 
-from autoregress.training.loop import Fit, fit
-from autoregress.training.options import Training
+import lazy_loader
 
-__all__ = ["Fit", "Training", "fit"]
+# Options are read where torch, which the loop needs, would take too long to import.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

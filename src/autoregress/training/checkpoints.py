@@ -21,22 +21,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.hf_storage import (
-    HuggingFaceStorageReader,
-    HuggingFaceStorageWriter,
-)
-from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
-from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
-from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel
 
+from autoregress.disk import make_folder, sync_folder, unreadable, write_file
 from autoregress.evaluation import Score
 from autoregress.model import AutoregressiveModel
 from autoregress.processes import Processes
-from autoregress.storage import make_folder, sync_folder, unreadable, write_file
-from autoregress.training.distributed import own_part, whole
+from autoregress.training.distributed import is_shared, own_part, whole
 
 LAST = "last.json"
 # The folders of the tensors, which checkpoints take turns in.
@@ -48,13 +39,13 @@ class Position:
     """What a run has done so far, beside the weights.
 
     Attributes:
-        step: updates.
-        epoch: whole epochs.
-        batch: updates of the epoch under way.
+        step: number of updates.
+        epoch: number of whole epochs.
+        batch: number of updates of the epoch under way.
         nats: sum of the objective over the examples of that epoch.
         seconds: training time of that epoch.
         best_epoch: the epoch with the best weights, counted from 1; 0 before there is one.
-        best: what the validation examples said of them, if there are any.
+        best: their score on the validation examples, if there are any.
         history: the lines of the log, one an epoch.
     """
 
@@ -71,6 +62,13 @@ class Position:
     def at_best(self) -> bool:
         """Whether the weights are those of the best epoch."""
         return self.batch == 0 and self.best_epoch == self.epoch > 0
+
+    def end_update(self, nats: float, examples: int, seconds: float) -> None:
+        """Counts an update, of a number of examples with these mean nats, as done."""
+        self.step += 1
+        self.batch += 1
+        self.nats += nats * examples
+        self.seconds += seconds
 
     def end_epoch(self, record: dict[str, Any], score: Score | None) -> None:
         """Counts the epoch under way as done; without a score it is the best so far."""
@@ -101,6 +99,9 @@ class Snapshot:
         Raises:
             ValueError: it cannot be written.
         """
+        from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+        from torch.distributed.checkpoint.state_dict_saver import save
+
         folder = processes.from_first(lambda: _next_folder(run))
         writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
         try:
@@ -156,6 +157,8 @@ class State:
 
     def snapshot(self, *, copied: bool) -> Snapshot:
         """What a checkpoint of now is written from; a copy, or with the tensors themselves."""
+        from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
+
         tensors = self._tensors()
         if copied:
             options = StagingOptions(
@@ -174,6 +177,9 @@ class State:
         Raises:
             ValueError: the checkpoint is damaged.
         """
+        from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+        from torch.distributed.checkpoint.state_dict_loader import load
+
         processes = self.processes
         content = processes.from_first(lambda: _read_last(run))
         folder, files = run / content["folder"], content["files"]
@@ -209,9 +215,8 @@ class State:
         room = {}
         for name, kind in saved.items():
             layout = layouts.get(name, weights.get(name.rpartition(".")[0]))
-            if isinstance(layout, DTensor) and layout.shape == kind.size:
-                like = layout.detach()
-                room[name] = torch.empty_like(like, dtype=kind.properties.dtype)
+            if layout is not None and is_shared(layout) and layout.shape == kind.size:
+                room[name] = torch.empty_like(layout.detach(), dtype=kind.properties.dtype)
             else:
                 room[name] = torch.empty(kind.size, dtype=kind.properties.dtype)
         return room
@@ -244,6 +249,8 @@ def _plain(processes: Processes) -> Iterator[None]:
     """Without torch's warning that a process that is alone is taken to be meant so, and with what
     went wrong, Ctrl-C included, in the place of torch's wrapping of it.
     """
+    from torch.distributed.checkpoint.api import CheckpointException
+
     with warnings.catch_warnings() if processes.size == 1 else nullcontext():
         if processes.size == 1:
             warnings.filterwarnings("ignore", "torch.distributed is disabled")

@@ -16,9 +16,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from autoregress.model import AutoregressiveModel
@@ -26,11 +23,16 @@ from autoregress.processes import Processes
 
 
 class Objective(nn.Module):
-    """A module whose forward is a model's objective, for that is where DDP looks."""
+    """A module whose forward is a model's objective, for that is where DDP looks.
 
-    def __init__(self, model: AutoregressiveModel) -> None:
+    Attributes:
+        sharded: whether each process has a part of every weight.
+    """
+
+    def __init__(self, model: AutoregressiveModel, *, sharded: bool) -> None:
         super().__init__()
         self.model = model
+        self.sharded = sharded
         # DDP looks for weights that have no part in an update, and complains if it finds none.
         self.unused = nn.Parameter(torch.zeros((), device=model.device))
 
@@ -38,10 +40,16 @@ class Objective(nn.Module):
         return self.model.objective(*args, **options)
 
 
-def parallel_objective(model: AutoregressiveModel, processes: Processes) -> nn.Module:
+# What gives the nats of each example of an update, and exchanges gradients if need be.
+ParallelObjective = Objective | DistributedDataParallel
+
+
+def parallel_objective(
+    model: AutoregressiveModel, processes: Processes, *, sharded: bool
+) -> ParallelObjective:
     """The objective of a model, such that the processes come to the mean of their gradients."""
-    objective = Objective(model)
-    if processes.size == 1 or isinstance(model, FSDPModule):
+    objective = Objective(model, sharded=sharded)
+    if processes.size == 1 or sharded:
         return objective
     # A weight may have no part in an update. As it looks for those, DDP also keeps to its first
     # buckets, so that a resumed run adds up gradients in the same order as one that was not.
@@ -56,13 +64,15 @@ def parallel_objective(model: AutoregressiveModel, processes: Processes) -> nn.M
 
 
 @contextmanager
-def exchanging(objective: nn.Module, now: bool) -> Iterator[None]:
+def exchanging(objective: ParallelObjective, now: bool) -> Iterator[None]:
     """In which gradients are averaged over the processes as they arise, or only added up here."""
-    model = getattr(objective, "model", None)
-    if isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(now)
-    parallel = isinstance(objective, DistributedDataParallel)
-    with _quiet(), nullcontext() if now or not parallel else objective.no_sync():
+    if isinstance(objective, DistributedDataParallel):
+        here_only = nullcontext() if now else objective.no_sync()
+    else:
+        here_only = nullcontext()
+        if objective.sharded:
+            objective.model.set_requires_gradient_sync(now)  # type: ignore[operator]  # FSDP's
+    with _quiet(), here_only:
         yield
 
 
@@ -80,8 +90,11 @@ def _quiet() -> Iterator[None]:
 def start_alike(model: nn.Module, processes: Processes) -> None:
     """Gives the model of every process the weights and buffers of the first one's."""
     if processes.size > 1:
-        for tensor in model.state_dict().values():
+        state = model.state_dict()
+        for tensor in state.values():
             dist.broadcast(tensor.detach(), src=0)
+        # A model may keep more of its buffers than their tensors, which it reads when it is loaded.
+        model.load_state_dict(state)
 
 
 def shard(model: nn.Module, device: torch.device, processes: Processes) -> None:
@@ -90,6 +103,9 @@ def shard(model: nn.Module, device: torch.device, processes: Processes) -> None:
     Units that are put together are the model's larger parts that there are several of: those of
     each ``ModuleList`` that have modules of their own; and the model, with all the rest.
     """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
     settings = {
         "mesh": init_device_mesh(device.type, (processes.size,)),
         # The model itself too: then between updates there is nothing but the parts.
@@ -105,20 +121,25 @@ def shard(model: nn.Module, device: torch.device, processes: Processes) -> None:
         register_fsdp_forward_method(model, method)
 
 
+def is_shared(tensor: Tensor) -> bool:
+    """Whether each process has a part of it: it is a DTensor, whose module takes long to import."""
+    return hasattr(tensor, "full_tensor")
+
+
 def whole(tensor: Tensor) -> Tensor:
     """A tensor that the processes may have in parts, put together."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if is_shared(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def own_part(tensor: Tensor) -> Tensor:
     """What this process has of a tensor."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_shared(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def clip_gradient(parameters: Iterable[nn.Parameter], most: float) -> float:
-    """Scales the gradient down to a norm of ``most``, if it is longer; returns the norm it had."""
+def clip_gradient(parameters: Iterable[nn.Parameter], limit: float) -> float:
+    """Scales the gradient down to a norm of ``limit``, if it is longer; returns the norm it had."""
     parameters = list(parameters)
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = whole(nn.utils.get_total_norm(gradients))
-    nn.utils.clip_grads_with_norm_(parameters, most, norm)
+    nn.utils.clip_grads_with_norm_(parameters, limit, norm)
     return norm.item()

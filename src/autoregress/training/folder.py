@@ -2,14 +2,17 @@
 
 ``config.json`` and ``model.safetensors`` (the best weights) are those of a saved model;
 ``last.json`` and a folder beside it are where the run stands, ``log.jsonl`` how it got there. Of
-several processes each but the first has a log of what it has to say, ``logs/rank-1.log``.
+several processes each but the first notes when it began, and what went wrong, in
+``logs/rank-1.log`` and so on. ``.lock`` is locked while a process trains.
 """
 
 from __future__ import annotations
 
+import fcntl
+import traceback
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,26 +20,27 @@ from typing import Any
 
 from torch import Tensor
 
-import autoregress
+from autoregress.disk import make_folder, write_json
 from autoregress.model import AutoregressiveModel
 from autoregress.processes import Processes
 from autoregress.storage import (
     CONFIG,
     WEIGHTS,
-    make_folder,
     model_config,
     read_config,
     read_weights,
-    write_json,
     write_weights,
 )
 from autoregress.training.checkpoints import LAST, Snapshot, State
 from autoregress.training.log import Log
 from autoregress.training.options import Training
+from autoregress.version import __version__
 
 LOG = "log.jsonl"
-# Options that say how far a run goes, where, or in how many pieces, but not along which path.
-FREE = (
+LOCK = ".lock"
+# Options that a resumed run may change: they say how far it goes, where, or in how many pieces, but
+# not along which path.
+MAY_CHANGE = (
     "max_epochs",
     "patience",
     "accumulate",
@@ -50,64 +54,63 @@ FREE = (
 class RunFolder:
     """A folder that holds a run, or is to hold one; to all of its processes alike.
 
-    Args:
-        data: fingerprints of the examples, by name.
-
     Attributes:
         step: the update that the last checkpoint was written after.
-
-    Raises:
-        ValueError: the folder holds something else, or a run that differs in more than how far
-            it goes.
     """
 
     def __init__(
         self,
         path: Path,
-        model: AutoregressiveModel,
-        options: Training,
-        data: Mapping[str, Mapping[str, Any] | None],
+        model: dict[str, Any],
         processes: Processes,
+        aside: ThreadPoolExecutor | None,
     ) -> None:
         self.path = path
         self.step = 0
         self._processes = processes
-        self._model = model_config(model)
-        self._aside = ThreadPoolExecutor(1) if options.async_save else None
+        self._model = model
+        self._aside = aside
         self._writing: Future[None] | None = None
+        self._writers = processes if aside is None else processes.aside()
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls,
+        path: Path,
+        model: AutoregressiveModel,
+        options: Training,
+        data: Mapping[str, Mapping[str, Any] | None],
+        processes: Processes,
+    ) -> Iterator[RunFolder]:
+        """The folder of a run, in which meanwhile no one else trains.
+
+        When it is left, the last checkpoint is on the disk.
+
+        Args:
+            data: fingerprints of the examples, by name.
+
+        Raises:
+            ValueError: the folder holds something else, a run that differs in more than how far
+                it goes, or one that another process is training.
+        """
         config = {
-            "autoregress": autoregress.__version__,
-            "model": self._model,
+            "autoregress": __version__,
+            "model": model_config(model),
             "dtype": str(next(model.parameters()).dtype),
             "training": asdict(options),
             "data": data,
         }
-        processes.from_first(lambda: self._set_up(config))
-        self._writers = processes.aside() if options.async_save else processes
-
-    def _set_up(self, config: dict[str, Any]) -> None:
-        path = self.path
-        make_folder(path)
-        names = sorted({item.name for item in path.iterdir()} - {CONFIG + ".tmp"})
-        if CONFIG in names:
-            before = read_config(path)
-            if "training" not in before:
-                raise ValueError(f"{path} holds a saved model and no run; give another run folder")
-            if differences := _differences(before, config):
-                raise ValueError(
-                    f"{path} holds another run: {'; '.join(differences)}. Give another run folder, "
-                    "or the settings and data of that run to go on with it"
-                )
-        if "last.pt" in names:
-            raise ValueError(
-                f"{path} holds a run of an earlier version, which cannot be gone on with; give "
-                "another run folder, or delete its last.pt to train anew"
-            )
-        if names and CONFIG not in names:
-            raise ValueError(
-                f"{path} is not empty (it holds {names[0]}) and not a run; give another run folder"
-            )
-        write_json(path / CONFIG, config)
+        with ExitStack() as stack:
+            processes.from_first(lambda: _set_up(path, config, stack))
+            aside = stack.enter_context(ThreadPoolExecutor(1)) if options.async_save else None
+            folder = cls(path, config["model"], processes, aside)
+            stack.callback(folder._wait)
+            try:
+                yield folder
+            except BaseException:
+                folder._note(traceback.format_exc())
+                raise
 
     def resume(self, state: State) -> dict[str, Any] | None:
         """Goes on from the last checkpoint, or writes the first; returns the best weights."""
@@ -124,6 +127,7 @@ class RunFolder:
         else:
             self.checkpoint(state)
         self._log = first(lambda: Log(self.path / LOG, state.position.history))
+        self._note(f"from step {self.step}")
         return best
 
     def checkpoint(self, state: State) -> None:
@@ -158,34 +162,61 @@ class RunFolder:
             writing, self._writing = self._writing, None
             writing.result()
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """In which what other processes than the first print goes to logs, and how they end.
-
-        After it the last checkpoint is on the disk.
-        """
-        with nullcontext() if self._processes.first else self._own_log():
-            try:
-                yield
-            finally:
-                self._wait()
-
-    @contextmanager
-    def _own_log(self) -> Iterator[None]:
-        path = self.path / "logs" / f"rank-{self._processes.rank}.log"
-        make_folder(path.parent)
-        with path.open("a", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
-            print(f"{datetime.now():%Y-%m-%d %H:%M:%S} from step {self.step}")
-            try:
-                yield
-            except BaseException as error:
-                print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {type(error).__name__}: {error}")
-                raise
+    def _note(self, text: str) -> None:
+        """Adds to the log of a process other than the first."""
+        if not self._processes.first:
+            path = self.path / "logs" / f"rank-{self._processes.rank}.log"
+            make_folder(path.parent)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
 
     def log(self, record: dict[str, Any]) -> None:
         """Adds a line to the log."""
         if self._processes.first:
             self._log.append(record)
+
+
+def _set_up(path: Path, config: dict[str, Any], stack: ExitStack) -> None:
+    """Takes the folder for a run, and says in it what the run is."""
+    make_folder(path)
+    # A write of the configuration that was cut short leaves a file of a similar name.
+    names = sorted(i.name for i in path.iterdir() if CONFIG not in i.name and i.name != LOCK)
+    if (path / CONFIG).exists():
+        _check_same_run(path, config)
+    elif names:
+        raise ValueError(
+            f"{path} is not empty (it holds {names[0]}) and not a run; give another run folder"
+        )
+    stack.enter_context(_locked(path))
+    write_json(path / CONFIG, config)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """In which no other process trains in the folder. The system unlocks it if this one dies."""
+    try:
+        file = (path / LOCK).open("ab")
+    except OSError as error:
+        raise ValueError(f"{path / LOCK} cannot be written: {error.strerror or error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process is training in {path}") from None
+        except OSError:  # of a file system that has no locks
+            pass
+        yield
+
+
+def _check_same_run(path: Path, config: Mapping[str, Any]) -> None:
+    before = read_config(path)
+    if "training" not in before:
+        raise ValueError(f"{path} holds a saved model and no run; give another run folder")
+    if differences := _differences(before, config):
+        raise ValueError(
+            f"{path} holds another run: {'; '.join(differences)}. Give another run folder, or the "
+            "settings and data of that run to resume it"
+        )
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -206,7 +237,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 def _settings(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Those of the model and of its training that make it another run."""
-    training = {key: value for key, value in config["training"].items() if key not in FREE}
+    training = {key: value for key, value in config["training"].items() if key not in MAY_CHANGE}
     return {**config.get("model", {}), "dtype": config.get("dtype")}, training
 
 

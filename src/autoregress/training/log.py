@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autoregress.storage import write_file
+from autoregress.disk import write_file
 
 
 class Log:

@@ -5,27 +5,29 @@ from __future__ import annotations
 import copy
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.evaluation import Examples, Score, as_examples, evaluate
-from autoregress.model import AutoregressiveModel
-from autoregress.processes import join
-from autoregress.training.checkpoints import Position, State
+from autoregress.devices import resolve_device
+from autoregress.evaluation import Score, evaluate
+from autoregress.model import AutoregressiveModel, Update
+from autoregress.processes import Processes
+from autoregress.training.batches import Batch, Batches, Split
+from autoregress.training.checkpoints import State
 from autoregress.training.distributed import (
+    ParallelObjective,
     clip_gradient,
     exchanging,
     parallel_objective,
     shard,
     start_alike,
 )
-from autoregress.training.examples import check_examples, content, fingerprint, some
 from autoregress.training.folder import RunFolder
 from autoregress.training.interrupts import Interrupts
 from autoregress.training.optimisation import lr_factor, make_average, make_optimiser
@@ -33,15 +35,17 @@ from autoregress.training.options import Training
 from autoregress.training.progress import Report
 from autoregress.training.seeds import Seeds, seed_torch
 
+Hook = Callable[[dict[str, Any]], object]
+
 
 @dataclass(frozen=True)
 class Fit:
     """What came of a run, with all that was done before it was resumed.
 
     Attributes:
-        epochs: how many were trained.
-        steps: updates.
-        best_epoch: the one, counted from 1, whose weights the model now has.
+        epochs: number of epochs trained.
+        steps: number of updates.
+        best_epoch: the epoch, counted from 1, whose weights the model now has.
         valid: their score on the validation examples, if there are any.
         history: the lines of the log, one an epoch.
         seconds: time taken by these epochs.
@@ -57,13 +61,16 @@ class Fit:
 
 def fit(
     model: AutoregressiveModel,
-    train: Examples | np.ndarray[Any, Any],
+    train: Any,
     *,
-    valid: Examples | np.ndarray[Any, Any] | None = None,
+    valid: Any = None,
     run: str | Path | None = None,
     context: Tensor | None = None,
     valid_context: Tensor | None = None,
     quiet: bool = False,
+    on_epoch: Hook | None = None,
+    on_update: Hook | None = None,
+    processes: Processes | None = None,
     training: Training | None = None,
     **changes: Any,
 ) -> Fit:
@@ -71,222 +78,123 @@ def fit(
 
     The best are those of the epoch with the least validation nats; without validation examples
     those of the last. The result is a function of the model, the data and the options: the same
-    call goes on where a run folder was left, even by a kill, and on a CPU (with as many threads)
-    arrives at the same weights to the last bit. If nothing is left to do, it returns at once.
+    call resumes the run in a run folder, even after a kill, and on a CPU (with the same number of
+    threads) arrives at the same weights to the last bit. If nothing is left to do, it returns at
+    once.
 
-    Of several processes that torchrun started, all make the same call. Each takes its part of
-    every update, so that but for rounding, and for dropout's noise, the result does not depend on
-    how many they are; any other number of them can go on with the run. The first alone writes the
-    log and shows progress.
+    Several processes train one model if all of them make the same call with ``processes``. Each
+    takes its share of every update, so that but for rounding, and for dropout's noise, the result
+    does not depend on their number; any other number of them can resume the run. The first alone
+    writes the log, shows progress and calls the hooks.
 
     Args:
-        train: a tensor, an array or anything else with a length that takes an index (batch,) of
-            integers and gives integer symbols (batch, *event_shape).
+        train: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
+            :func:`autoregress.data.as_source`. What is not in memory is read by a thread, one batch
+            ahead of the update.
         valid: validation examples, for choosing the best weights and for stopping early.
         run: the run folder, which ``load`` reads the best weights from; None to write nothing.
-        context: (len(train), context) if the model takes one.
+        context: (len(train), context) if the model takes one; by default that of the examples.
         valid_context: (len(valid), context) likewise.
         quiet: show no progress.
+        on_epoch: called after each epoch with its line of the log: epoch, step, train_nats,
+            valid_nats, valid_bits_per_dim, lr, seconds and examples_per_second.
+        on_update: called after each update with epoch, step, nats (the update's own mean),
+            train_nats (the mean of the epoch so far), lr and examples_per_second.
+        processes: those that train together, as :func:`autoregress.join` gives them; by default
+            this process trains alone.
         training: the options; its defaults if not given.
         **changes: options to replace by name, such as ``max_epochs=10``.
 
     Raises:
         ValueError: options or data that make no sense, or a run folder that holds something
-            else; TypeError for an option that does not exist.
+            else, or that another process is training in; TypeError for an option that does not
+            exist.
         FloatingPointError: the loss, or a weight, is no longer finite. The last checkpoint and
             the best weights are those of before.
         KeyboardInterrupt: Ctrl-C, after a checkpoint was written. As after a
             FloatingPointError, the model has the best weights so far, if an epoch was finished.
     """
-    options, processes = Training.changed(training, changes), join()
-    train, valid = as_examples(train), None if valid is None else as_examples(valid)
-    device = _device(model, options.device)
-    sharded = options.sharding == "full" and processes.size > 1
-    if not sharded:
+    options, processes = Training.changed(training, changes), processes or Processes()
+    device = resolve_device(options.device, model.device)
+    if not _is_sharded(options, processes):
         model.to(device)
-    context = check_examples(model, train, context, "training")
-    if valid is not None:
-        valid_context = check_examples(model, valid, valid_context, "validation")
-    folder = None
-    if run is not None:
-        data = {
-            "train": fingerprint(train, context),
-            "valid": None if valid is None else fingerprint(valid, valid_context),
-        }
-        folder = RunFolder(Path(run), model, options, data, processes)
-
-    seeds, generator = Seeds(options.seed, processes.rank), torch.Generator()
-    if options.start == "marginals":
-        model.start_from(some(train, model.dims).to(model.device))
-    start_alike(model, processes)
-    learner = copy.deepcopy(model) if sharded else model
-    average = make_average(learner, options.ema)
-    if sharded:
-        for each in (learner, *([average.module] if average is not None else [])):
-            shard(each, device, processes)
-    objective = parallel_objective(learner, processes)
-    optimiser = make_optimiser(learner.parameters(), options)
-    state = State(learner, average, optimiser, processes)
-    best_weights = None if folder is None else folder.resume(state)
-    now = state.position
-    total = math.ceil(len(train) / options.batch_size) * options.max_epochs
-    saved_at = time.monotonic()
-
+    learn = Split.checked(model, train, context, "training")
+    hold = None if valid is None else Split.checked(model, valid, valid_context, "validation")
     with (
-        nullcontext() if folder is None else folder.in_use(),
+        Interrupts() as interrupts,
+        _open_folder(run, model, options, learn, hold, processes) as folder,
         torch.random.fork_rng(**_generators(device)),
-        Interrupts(agreed=processes.size > 1) as interrupts,
-        Report(options.max_epochs, total, now.step, quiet=quiet or not processes.first) as report,
     ):
-        try:
-            while now.epoch < options.max_epochs and not _is_stale(now, options.patience):
-                learner.train()
-                generator.manual_seed(seeds.order(now.epoch))
-                order = torch.randperm(len(train), generator=generator)
+        state, objective = _prepare(model, learn, options, device, processes)
+        best = None if folder is None else folder.resume(state)
+        seeds = Seeds(options.seed, processes.rank)
+        batches = Batches(learn, model.symbols, options.batch_size, seeds, processes, device)
+        total = len(batches) * options.max_epochs
+        quiet = quiet or not processes.first
+        with Report(options.max_epochs, total, state.position, device, quiet=quiet) as report:
+            loop = Loop(
+                options, device, seeds, state, objective, batches, hold, folder, interrupts, best
+            )
+            if processes.first:
+                loop.on_update = [hook for hook in (report.update, on_update) if hook]
+                loop.on_epoch = [hook for hook in (report.epoch, on_epoch) if hook]
+            try:
+                loop.run()
+            finally:
+                if loop.best is not None:
+                    model.load_state_dict(loop.best)
+                model.eval()
 
-                for index in order.split(options.batch_size)[now.batch :]:
-                    started = time.perf_counter()
-                    places, counted = processes.share(len(index))
-                    x = train[index[places]]
-                    if content(train) is None:
-                        model.symbols.check(x)
-                    # What an example counts in the mean over the update's.
-                    weight = (torch.arange(len(x)) < counted).double() / len(index)
-
-                    seed_torch(seeds.noise(now.step), device)
-                    optimiser.zero_grad()
-                    loss_value = 0.0
-                    parts = torch.arange(len(x)).chunk(options.accumulate)
-                    for part in parts:
-                        own = places[part]
-                        given = None if context is None else context[index[own]].to(device)
-                        generator.manual_seed(seeds.objective(now.step))
-                        with exchanging(objective, part is parts[-1]):
-                            with _precision(options, device):
-                                nats = objective(
-                                    x[part].to(device),
-                                    given,
-                                    step=now.step,
-                                    generator=generator,
-                                    places=own,
-                                    total=len(index),
-                                )
-                            loss = (nats * weight[part].to(device)).sum()
-                            # Gradients are averaged over the processes, and losses added up.
-                            (loss * processes.size).backward()
-                        loss_value += loss.item()
-                    due = time.monotonic() - saved_at > 60 * options.checkpoint_minutes
-                    loss_value, interrupted, due = processes.sums(
-                        loss_value, interrupts.pending, due and processes.first, device=device
-                    )
-                    if not math.isfinite(loss_value):
-                        raise FloatingPointError(f"the loss is {loss_value} at step {now.step + 1}")
-                    if options.clip is not None:
-                        norm = clip_gradient(learner.parameters(), options.clip)
-                        if not math.isfinite(norm):
-                            raise FloatingPointError(
-                                f"the gradient's norm is {norm} at step {now.step + 1}"
-                            )
-                    for group in optimiser.param_groups:
-                        group["lr"] = _lr(options, now.step, total)
-
-                    with interrupts.held():
-                        optimiser.step()
-                        if average is not None:
-                            average.update_parameters(learner)
-                        now.step += 1
-                        now.batch += 1
-                        now.nats += loss_value * len(index)
-                        now.seconds += time.perf_counter() - started
-
-                    seen = min(now.batch * options.batch_size, len(train))
-                    report.update(now.epoch + 1, now.step, now.nats / seen, seen / now.seconds)
-                    if interrupted:
-                        raise KeyboardInterrupt
-                    if folder and due:
-                        folder.checkpoint(state)
-                        saved_at = time.monotonic()
-
-                state.require_finite()
-                started = time.perf_counter()
-                score = None
-                if valid is not None:
-                    score = _validate(state, valid, valid_context, options.batch_size)
-                record = {
-                    "epoch": now.epoch + 1,
-                    "step": now.step,
-                    "train_nats": now.nats / len(train),
-                    "valid_nats": None if score is None else score.nats,
-                    "valid_bits_per_dim": None if score is None else score.bits_per_dim,
-                    "lr": _lr(options, now.step - 1, total),
-                    "seconds": now.seconds + time.perf_counter() - started,
-                    "examples_per_second": len(train) / now.seconds,
-                }
-                with interrupts.held():
-                    now.end_epoch(record, score)
-                    if now.at_best:
-                        best_weights = state.weights()
-                if folder is not None:
-                    folder.checkpoint(state)
-                    folder.log(record)
-                    saved_at = time.monotonic()
-                report.epoch(record, now.best)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{error}; {_advice(folder)}") from None
-        except KeyboardInterrupt:
-            if folder is not None:
-                folder.checkpoint(state)
-            raise
-        finally:
-            if best_weights is not None:
-                model.load_state_dict(best_weights)
-            model.eval()
-
+    now = state.position
     seconds = math.fsum(record["seconds"] for record in now.history)
     return Fit(now.epoch, now.step, now.best_epoch, now.best, now.history, seconds)
 
 
-def _validate(state: State, valid: Examples, context: Tensor | None, batch_size: int) -> Score:
-    # Without gradients an example takes a fraction of the memory, which sufficed for a batch.
-    score = evaluate(state.measured, valid, context=context, batch_size=4 * batch_size)
-    if not math.isfinite(score.nats):
-        after = state.position.step
-        raise FloatingPointError(f"the validation nats are {score.nats} after step {after}")
-    return score
+# Prepare
 
 
-def _advice(folder: RunFolder | None) -> str:
-    advice = "a smaller learning rate or clip may help"
-    if folder is None:
-        return advice
-    return (
-        f"the last checkpoint in {folder.path} is from step {folder.step}; "
-        f"{advice}, in another run folder"
-    )
+def _open_folder(
+    run: str | Path | None,
+    model: AutoregressiveModel,
+    options: Training,
+    learn: Split,
+    hold: Split | None,
+    processes: Processes,
+) -> AbstractContextManager[RunFolder | None]:
+    if run is None:
+        return nullcontext()
+    data = {
+        "train": learn.fingerprint(),
+        "valid": None if hold is None else hold.fingerprint(),
+    }
+    return RunFolder.opened(Path(run), model, options, data, processes)
 
 
-def _lr(options: Training, step: int, total: int) -> float:
-    return options.lr * lr_factor(options.schedule, step, total, options.warmup)
+def _prepare(
+    model: AutoregressiveModel,
+    learn: Split,
+    options: Training,
+    device: torch.device,
+    processes: Processes,
+) -> tuple[State, ParallelObjective]:
+    """Where a new run stands, and the objective whose gradients the processes share."""
+    if options.start == "marginals":
+        model.start_from(learn.some(model.dims).to(model.device))
+    start_alike(model, processes)
+    learner, sharded = model, _is_sharded(options, processes)
+    if sharded:
+        learner = copy.deepcopy(model)
+    average = make_average(learner, options.ema)
+    if sharded:
+        for each in (learner, *([] if average is None else [average.module])):
+            shard(each, device, processes)
+    objective = parallel_objective(learner, processes, sharded=sharded)
+    optimiser = make_optimiser(learner.parameters(), options)
+    return State(learner, average, optimiser, processes), objective
 
 
-def _is_stale(now: Position, patience: int) -> bool:
-    """Whether the validation nats have not got better for as many epochs as one has patience."""
-    return 0 < patience <= now.epoch - now.best_epoch
-
-
-def _device(model: AutoregressiveModel, device: str | None) -> torch.device:
-    if device is None:
-        return model.device
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # torch's words for what is not there
-        raise ValueError(f"device {device!r} cannot be used: {error}") from error
-
-
-def _precision(options: Training, device: torch.device) -> AbstractContextManager[Any]:
-    if options.precision == "bfloat16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
+def _is_sharded(options: Training, processes: Processes) -> bool:
+    return options.sharding == "full" and processes.size > 1
 
 
 def _generators(device: torch.device) -> dict[str, Any]:
@@ -294,3 +202,194 @@ def _generators(device: torch.device) -> dict[str, Any]:
     if device.type == "cpu":
         return {"devices": []}
     return {"devices": [device], "device_type": device.type}
+
+
+# While not done: an epoch, made of updates; a record
+
+
+@dataclass
+class Loop:
+    """Epochs of updates, from where the state stands until there is nothing left to do.
+
+    Attributes:
+        state: the weights and where the run stands; all that changes.
+        objective: gives the nats of each example, and exchanges gradients between processes.
+        hold: the validation examples, if there are any.
+        folder: the run folder, if there is one.
+        best: the best weights so far, once an epoch is finished.
+        on_update: called with the record of each update.
+        on_epoch: called with the record of each epoch.
+    """
+
+    options: Training
+    device: torch.device
+    seeds: Seeds
+    state: State
+    objective: ParallelObjective
+    batches: Batches
+    hold: Split | None
+    folder: RunFolder | None
+    interrupts: Interrupts
+    best: dict[str, Tensor] | None
+    on_update: list[Hook] = field(default_factory=list)
+    on_epoch: list[Hook] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Trains to the end; a run that is stopped is left with a checkpoint."""
+        self._saved_at = time.monotonic()
+        try:
+            while not self._is_done():
+                self._epoch()
+                self._end_epoch()
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{error}; {self._advice()}") from None
+        except KeyboardInterrupt:
+            self._checkpoint()
+            raise
+
+    def _is_done(self) -> bool:
+        """Whether all epochs are trained, or the patience with them is at an end."""
+        now, patience = self.state.position, self.options.patience
+        return now.epoch >= self.options.max_epochs or 0 < patience <= now.epoch - now.best_epoch
+
+    def _epoch(self) -> None:
+        now = self.state.position
+        self.state.model.train()
+        with closing(self.batches.epoch(now.epoch, start=now.batch)) as batches:
+            started = time.perf_counter()
+            for batch in batches:
+                nats = self._update(batch)
+                # Reading the batch has taken its time, too.
+                now.end_update(nats, batch.total, time.perf_counter() - started)
+                self._after_update(nats)
+                started = time.perf_counter()
+
+    def _update(self, batch: Batch) -> float:
+        """Changes the weights; returns the nats of an example, their mean over the update."""
+        step, state, options = self.state.position.step, self.state, self.options
+        seed_torch(self.seeds.noise(step), self.device)
+        state.optimiser.zero_grad()
+        parts, nats = batch.parts(options.accumulate), 0.0
+        for part in parts:
+            self._stop_if_interrupted()
+            with exchanging(self.objective, part is parts[-1]):
+                nats += self._gradient(part, step)
+        due = time.monotonic() - self._saved_at > 60 * options.checkpoint_minutes
+        nats, self._interrupted, self._due = state.processes.sums(
+            nats, self.interrupts.pending, due and state.processes.first, device=self.device
+        )
+        _require_finite("the loss", nats, step)
+        if options.clip is not None:
+            norm = clip_gradient(state.model.parameters(), options.clip)
+            _require_finite("the gradient's norm", norm, step)
+        for group in state.optimiser.param_groups:
+            group["lr"] = self._lr(step)
+        state.optimiser.step()
+        if state.average is not None:
+            state.average.update_parameters(state.model)
+        return nats
+
+    def _gradient(self, part: Batch, step: int) -> float:
+        """Adds to the gradient; returns what a part adds to the update's mean nats."""
+        generator = torch.Generator().manual_seed(self.seeds.objective(step))
+        update = Update(step, generator, part.places, part.total)
+        x = part.x.to(self.device, non_blocking=True).long()  # few bytes go to the device
+        context = None if part.context is None else part.context.to(self.device)
+        with _precision(self.options, self.device):
+            nats = self.objective(x, context, update)
+        loss = (nats * part.weight.to(self.device)).sum()
+        # Gradients are averaged over the processes, and losses added up.
+        (loss * self.state.processes.size).backward()
+        return loss.item()
+
+    def _after_update(self, nats: float) -> None:
+        now = self.state.position
+        seen = min(now.batch * self.options.batch_size, len(self.batches.examples))
+        record = {
+            "epoch": now.epoch + 1,
+            "step": now.step,
+            "nats": nats,
+            "train_nats": now.nats / seen,
+            "lr": self._lr(now.step - 1),
+            "examples_per_second": seen / now.seconds,
+        }
+        for hook in self.on_update:
+            hook(record)
+        if self._interrupted:
+            raise KeyboardInterrupt
+        if self._due:
+            self._checkpoint()
+
+    def _end_epoch(self) -> None:
+        """Measures the weights, records it, and keeps them if they are the best."""
+        now, examples = self.state.position, len(self.batches.examples)
+        self.state.require_finite()
+        started = time.perf_counter()
+        score = None if self.hold is None else self._validate(self.hold)
+        record = {
+            "epoch": now.epoch + 1,
+            "step": now.step,
+            "train_nats": now.nats / examples,
+            "valid_nats": None if score is None else score.nats,
+            "valid_bits_per_dim": None if score is None else score.bits_per_dim,
+            "lr": self._lr(now.step - 1),
+            "seconds": now.seconds + time.perf_counter() - started,
+            "examples_per_second": examples / now.seconds,
+        }
+        now.end_epoch(record, score)
+        if now.at_best:
+            self.best = self.state.weights()
+        self._checkpoint()
+        if self.folder is not None:
+            self.folder.log(record)
+        for hook in self.on_epoch:
+            hook(record)
+
+    def _validate(self, hold: Split) -> Score:
+        score = evaluate(
+            self.state.measured,
+            hold.examples,
+            context=hold.context,
+            # Without gradients an example takes a fraction of the memory, which sufficed.
+            batch_size=4 * self.options.batch_size,
+            processes=self.state.processes,
+            on_batch=self._stop_if_interrupted,
+        )
+        if not math.isfinite(score.nats):
+            step = self.state.position.step
+            raise FloatingPointError(f"the validation nats are {score.nats} after step {step}")
+        return score
+
+    def _checkpoint(self) -> None:
+        if self.folder is not None:
+            self.folder.checkpoint(self.state)
+            self._saved_at = time.monotonic()
+
+    def _stop_if_interrupted(self, *_: int) -> None:
+        """Several processes stop together, and so only when they have an update in common."""
+        if self.interrupts.pending and self.state.processes.size == 1:
+            raise KeyboardInterrupt
+
+    def _lr(self, step: int) -> float:
+        options, total = self.options, len(self.batches) * self.options.max_epochs
+        return options.lr * lr_factor(options.schedule, step, total, options.warmup)
+
+    def _advice(self) -> str:
+        advice = "a smaller learning rate or clip may help"
+        if self.folder is None:
+            return advice
+        return (
+            f"the last checkpoint in {self.folder.path} is from step {self.folder.step}; "
+            f"{advice}, in another run folder"
+        )
+
+
+def _require_finite(name: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        raise FloatingPointError(f"{name} is {value} at step {step + 1}")
+
+
+def _precision(options: Training, device: torch.device) -> AbstractContextManager[Any]:
+    if options.precision == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()

@@ -13,7 +13,7 @@ Precision = Literal["float32", "bfloat16"]
 Sharding = Literal["none", "full"]
 Start = Literal["marginals", "random"]
 
-# Which optimisers have a setting that not all have, and torch's name for it where it differs.
+# Optimisers with a setting that not all have, and torch's name for it where it differs.
 WITH_MOMENTUM = ("rmsprop", "sgd")
 WITH_DECAY = {"adadelta": "rho", "rmsprop": "alpha"}
 
@@ -23,34 +23,38 @@ class Training:
     """How a model is trained.
 
     Args:
-        max_epochs: Passes over the training examples, unless training stops earlier.
-        batch_size: Examples of an update, of all processes together; the last batch of an epoch
+        max_epochs: Number of passes over the training examples, at most.
+        batch_size: Number of examples of an update, over all processes; the last batch of an epoch
             may be smaller.
-        accumulate: Parts in which a process takes its examples of an update, one after the other,
-            so that less memory suffices.
+        accumulate: Number of parts each process splits its share of an update into, to save memory
+            (gradient accumulation).
         start: What a new model says before the first update: the marginals of the training
-            examples, or what its random weights happen to say.
-        optimiser: The rule by which gradients become updates.
-        lr: Learning rate; for adadelta 1 is usual.
-        weight_decay: Decoupled for adamw; for the others an L2 penalty.
-        momentum: Of sgd and rmsprop.
-        decay: Of the mean of squared gradients: adadelta's rho, rmsprop's alpha; by default
+            examples, or whatever its random weights say.
+        optimiser: Rule that turns gradients into updates.
+        lr: Learning rate (for adadelta, 1 is usual).
+        weight_decay: Weight decay: decoupled for adamw, an L2 penalty for the others.
+        momentum: Momentum (sgd, rmsprop).
+        decay: Decay of the mean of squared gradients (adadelta's rho, rmsprop's alpha); by default
             torch's.
-        eps: What is added to the denominator, of all but sgd; by default torch's.
-        schedule: How the learning rate falls to 0 over max-epochs, if it does.
-        warmup: Updates over which the learning rate first rises linearly.
+        eps: Term added to the denominator for stability (all but sgd); by default torch's.
+        schedule: Course of the learning rate over max-epochs: constant, or falling to 0 in a
+            straight line or half a cosine.
+        warmup: Number of updates over which the learning rate first rises linearly.
         clip: Largest norm of the gradient; a longer one is scaled down to it.
-        ema: Decay of a moving average of the weights, which is then measured and kept; 0 for
-            none.
-        precision: Of the matrix products of an update: float32 (the weights' own), or bfloat16.
-        patience: Stop after so many epochs without better validation nats; 0 to never stop early.
-        checkpoint_minutes: Time between checkpoints within an epoch; there is one after each in
-            any case.
-        async_save: Write checkpoints while training goes on, from a copy in the memory of the CPU.
-        seed: Of everything random in training: the order of examples, dropout, fresh orderings.
-        device: Where to compute, for example cuda; by default where the model is.
-        sharding: What each of several processes has of the weights, their gradients and the
-            optimiser's state: none of it is shared out (each has all), or it is in full.
+        ema: Decay of an exponential moving average of the weights, which is then what is measured
+            and kept; 0 for none.
+        precision: Precision of an update's matrix products: float32 (that of the weights) or
+            bfloat16.
+        patience: Number of epochs without better validation nats after which training stops; 0 to
+            never stop early.
+        checkpoint_minutes: Time between checkpoints within an epoch; one follows each epoch in any
+            case.
+        async_save: Write checkpoints in the background, from a copy in the CPU's memory.
+        seed: Seed of all that is random in training: order of examples, dropout, fresh orderings.
+        device: Device to compute on, such as cpu or cuda:1; auto: where the model is if that is an
+            accelerator, else the accelerator if there is one, else the CPU.
+        sharding: What is split over several processes: none (each holds all weights, gradients and
+            optimiser state) or full (each holds a part).
 
     Raises:
         ValueError: settings that make no sense.
@@ -75,7 +79,7 @@ class Training:
     checkpoint_minutes: float = 10.0
     async_save: bool = False
     seed: int = 0
-    device: str | None = None
+    device: str = "auto"
     sharding: Sharding = "none"
 
     def __post_init__(self) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from datetime import timedelta
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from autoregress.evaluation import Score
+from autoregress.devices import describe_device
+from autoregress.training.checkpoints import Position
 
 # Seconds between two looks at a terminal, and between two lines elsewhere.
 REFRESH = 0.2
@@ -21,14 +24,25 @@ class Report:
     """A progress bar where there is a terminal, elsewhere now and then a line after an epoch.
 
     Args:
-        epochs: how many there will be at most.
-        total: how many updates.
-        done: how many of them were done before.
+        epochs: number of epochs, at most.
+        total: number of updates, at most.
+        start: where the run stands at first.
+        device: where it computes, which is said unless it is the CPU.
         quiet: show nothing.
     """
 
-    def __init__(self, epochs: int, total: int, done: int, *, quiet: bool = False) -> None:
-        self._epochs, self._total, self._done = epochs, total, done
+    def __init__(
+        self,
+        epochs: int,
+        total: int,
+        start: Position,
+        device: torch.device,
+        *,
+        quiet: bool = False,
+    ) -> None:
+        self._epochs, self._total, self._done = epochs, total, start.step
+        self._best = math.inf if start.best is None else start.best.nats
+        self._device = device
         self._quiet = quiet
         self._valid = ""
         self._line = ""
@@ -48,10 +62,12 @@ class Report:
                 expand=True,
             )
             self._task = self._bar.add_task(
-                f"epoch 1/{epochs}", total=total, completed=done, nats="", valid="", rate=""
+                f"epoch 1/{epochs}", total=total, completed=start.step, nats="", valid="", rate=""
             )
 
     def __enter__(self) -> Report:
+        if self._device.type != "cpu" and not self._quiet:
+            print(f"training on {describe_device(self._device)}", file=sys.stderr, flush=True)
         if self._bar is not None:
             self._bar.start()
         return self
@@ -62,25 +78,26 @@ class Report:
         elif self._line:
             self._print()
 
-    def update(self, epoch: int, step: int, nats: float, examples_per_second: float) -> None:
-        """After an update: the epoch under way, and the mean of its nats so far."""
+    def update(self, record: dict[str, Any]) -> None:
+        """After an update."""
         if self._bar is None or time.monotonic() - self._shown < REFRESH:
             return
         self._shown = time.monotonic()
         self._bar.update(
             self._task,
-            description=f"epoch {epoch}/{self._epochs}, step {step:,}",
-            completed=step,
-            nats=f"train {nats:.3f}",
+            description=f"epoch {record['epoch']}/{self._epochs}, step {record['step']:,}",
+            completed=record["step"],
+            nats=f"train {record['train_nats']:.3f}",
             valid=self._valid,
-            rate=f"{examples_per_second:,.0f}/s",
+            rate=f"{record['examples_per_second']:,.0f}/s",
             refresh=True,
         )
 
-    def epoch(self, record: dict[str, Any], best: Score | None) -> None:
-        """After an epoch: its line of the log, and the best score."""
-        if best is not None:
-            self._valid = f"  valid {record['valid_nats']:.3f} (best {best.nats:.3f})"
+    def epoch(self, record: dict[str, Any]) -> None:
+        """After an epoch."""
+        if (valid := record["valid_nats"]) is not None:
+            self._best = min(self._best, valid)
+            self._valid = f"  valid {valid:.3f} (best {self._best:.3f})"
         if self._bar is None and not self._quiet:
             # None if all of the epoch's updates were done before the run was resumed.
             done = max(record["step"] - self._done, 1)

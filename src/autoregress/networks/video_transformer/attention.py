@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -107,17 +108,15 @@ class BlockLayer(nn.Module):
 
     def cache(self, batch: int, grid: Sequence[int]) -> Cache:
         """An empty one for slices of a grid (t, h, w)."""
-        positions = torch.arange(math.prod(grid)).view(1, *grid, 1)
-        blocks = to_blocks(positions, self.block).squeeze(-1)
-        count, length = blocks.shape
-        where = blocks.flatten().argsort().tolist()  # the place in blocks of each position
-        shape = (count, batch, self.heads, length, self.qkv.out_features // (3 * self.heads))
+        length = math.prod(self.block)
+        width = self.qkv.out_features // (3 * self.heads)
+        shape = (math.prod(grid) // length, batch, self.heads, length, width)
         keys = self.qkv.weight.new_zeros(shape)
         return Cache(
             keys,
             torch.zeros_like(keys),
             self.bias().unsqueeze(0),
-            [divmod(place, length) for place in where],
+            in_blocks(grid, self.block),
         )
 
     def step(self, stream: Tensor, cache: Cache, position: int) -> Tensor:
@@ -143,6 +142,18 @@ def to_blocks(x: Tensor, block: Sequence[int]) -> Tensor:
     batch, t, h, w, d = x.shape
     parts = x.view(batch, t // bt, bt, h // bh, bh, w // bw, bw, d)
     return parts.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(-1, bt * bh * bw, d)
+
+
+def in_blocks(grid: Sequence[int], block: Sequence[int]) -> list[tuple[int, int]]:
+    """Of each position of a grid the number of its block, and its place within."""
+    (bt, bh, bw), (t, h, w) = block, grid
+    return [
+        (
+            (i // bt * (h // bh) + j // bh) * (w // bw) + k // bw,
+            (i % bt * bh + j % bh) * bw + k % bw,
+        )
+        for i, j, k in itertools.product(range(t), range(h), range(w))
+    ]
 
 
 def from_blocks(blocks: Tensor, block: Sequence[int], grid: Sequence[int]) -> Tensor:

@@ -84,7 +84,7 @@ class SliceEncoder(nn.Module):
         absent = -1
         visible = self.subscaling.visible(slices, frames)
         digits = digits.int().masked_fill(~visible.unsqueeze(-1), absent).movedim(-1, 1)
-        windows = self.subscaling.windows(digits, slices.tolist(), self.kernel, absent)
+        windows = self.subscaling.windows(digits, slices, self.kernel, absent)
         windows = windows.movedim(1, 4)  # (batch, t, h, w, F, kt, kh, kw)
         first = torch.arange(0, len(self.taps), self.levels, device=digits.device)
         rows = windows + first.int().view(windows.shape[4:])

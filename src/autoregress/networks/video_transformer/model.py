@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional
-from autoregress.model import Array, AutoregressiveModel, Member
+from autoregress.configs import VideoTransformerConfig
+from autoregress.families import family
+from autoregress.model import ONLY_UPDATE, Array, AutoregressiveModel, Member, Update
 from autoregress.networks.video_transformer.attention import BlockLayer
 from autoregress.networks.video_transformer.channels import ChannelHead
 from autoregress.networks.video_transformer.decoder import SliceDecoder
 from autoregress.networks.video_transformer.encoder import SliceEncoder
 from autoregress.networks.video_transformer.subscale import Subscaling
 from autoregress.orderings import Ordering
+from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
-
-# The paper's for slices of 4 × 32 × 32, of 128 pixels each.
-BLOCKS = ((4, 8, 4), (4, 4, 8), (1, 32, 4), (1, 4, 32))
 
 # Pixels of slices that are measured at once.
 PIECE = 2**14
-
-Slices = Literal["one", "all"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,7 @@ class PrimedMember(Member):
     frames: int
 
 
+@family
 class VideoTransformer(AutoregressiveModel):
     """Clips by subscaling and block-local attention, with exact likelihood on raw symbols.
 
@@ -56,27 +54,12 @@ class VideoTransformer(AutoregressiveModel):
     one, that the decoder's blocks connect with it; and the channels before its own.
 
     Args:
-        shape: (T, C, H, W).
+        event_shape: (T, C, H, W).
         symbols: number of levels K of every channel. 256 are predicted as a coarse and a fine
             digit of 16 levels each, any other number directly.
-        subscale: factors (st, sh, sw) that divide the clip; (1, 1, 1) makes one slice of it.
-        width: d, of the streams and of all hidden layers.
-        embedding: d_e, of a pixel.
-        heads: of attention: a number for all layers, or several that the layers cycle through.
-        head_width: d_a, of a head's queries, keys and values.
-        encoder_layers: number of unmasked layers.
-        decoder_layers: number of masked ones.
-        blocks: (t, h, w) of attention, which the layers of both cycle through; what is larger
-            than a slice is cut to its size. By default the paper's for slices of 4 × 32 × 32.
-        kernel: (kt, kh, kw) of the encoder's convolution, odd. By default just as many taps as
-            reach half a factor to either side, and at most 7: (5, 3, 3) for (4, 2, 2).
-        priming: numbers of first frames that the model is trained to be given; each clip of an
-            update draws one entry of the list. 0 is among them, as that is what ``log_prob``
-            measures; (0, 5, 5, 5) is given five frames three times out of four.
-        slices: what an update takes of each clip: "one" slice, drawn at random, or "all".
-        checkpointing: keep only what enters a layer for the gradients, and compute the rest
-            again: less memory, a third more time.
         context: number of features of an optional conditioning vector.
+        labels: as for any :class:`~autoregress.model.AutoregressiveModel`.
+        **options: the fields of :class:`~autoregress.configs.VideoTransformerConfig`.
 
     Given as many first frames as ``priming`` lists, ``complete`` and ``conditional_log_prob``
     are exact for p(rest | known frames) of a network that sees all of those frames from the
@@ -92,66 +75,44 @@ class VideoTransformer(AutoregressiveModel):
         ValueError: sizes that make no sense, or that do not divide each other.
     """
 
+    Config = VideoTransformerConfig
+    config: VideoTransformerConfig
+
     def __init__(
         self,
         event_shape: Sequence[int],
         symbols: int | Sequence[int] = 256,
         *,
-        subscale: Sequence[int] = (4, 2, 2),
-        width: int = 512,
-        embedding: int = 128,
-        heads: int | Sequence[int] = 8,
-        head_width: int = 128,
-        encoder_layers: int = 8,
-        decoder_layers: int = 8,
-        blocks: Sequence[Sequence[int]] = BLOCKS,
-        kernel: Sequence[int] | None = None,
-        priming: Sequence[int] = (0,),
-        slices: Slices = "one",
-        checkpointing: bool = False,
         context: int = 0,
+        labels: Sequence[str] | None = None,
+        columns: Columns | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(
-            event_shape,
-            symbols,
-            context=context,
-            subscale=tuple(subscale),
-            width=width,
-            embedding=embedding,
-            heads=heads if isinstance(heads, int) else tuple(heads),
-            head_width=head_width,
-            encoder_layers=encoder_layers,
-            decoder_layers=decoder_layers,
-            blocks=tuple(map(tuple, blocks)),
-            kernel=None if kernel is None else tuple(kernel),
-            priming=tuple(priming),
-            slices=slices,
-            checkpointing=checkpointing,
+            event_shape, symbols, context=context, labels=labels, columns=columns, **options
         )
+        config = self.config
+        width, head_width, embedding = config.width, config.head_width, config.embedding
         if not self.symbols.uniform:
             raise ValueError("every channel of a clip has the same number of levels")
-        self.subscaling = Subscaling(self.event_shape, tuple(subscale))
-        kernel = tuple(kernel or (min(2 * (s // 2) + 1, 7) for s in subscale))
-        if len(kernel) != 3 or any(k % 2 == 0 for k in kernel):
-            raise ValueError(f"the encoder's kernel is three odd numbers, got {kernel}")
-        if slices not in get_args(Slices):
-            raise ValueError(f'slices is "one" or "all", got {slices!r}')
-        if 0 not in priming or not all(0 <= p < self.event_shape[0] for p in priming):
+        self.subscaling = Subscaling(self.event_shape, config.subscale)
+        kernel = config.kernel or tuple(min(2 * (s // 2) + 1, 7) for s in config.subscale)
+        if max(config.priming) >= self.event_shape[0]:
             raise ValueError(
-                f"priming lists numbers of known frames, 0 among them and all below "
-                f"{self.event_shape[0]}, got {tuple(priming)}"
+                f"priming lists numbers of known frames, all below {self.event_shape[0]}, got "
+                f"{config.priming}"
             )
-        self.checkpointing = checkpointing
+        self.checkpointing = config.checkpointing
         self.piece = max(1, PIECE // math.prod(self.subscaling.grid))
-        self._priming = tuple(priming)
-        self._slices = slices
+        self._priming = config.priming
+        self._primed = {frames: self._member(frames) for frames in sorted(set(config.priming))}
 
         grid, channels = self.subscaling.grid, self.event_shape[1]
-        head_counts = (heads,) if isinstance(heads, int) else tuple(heads)
-        fitting = [_fitted(block, grid) for block in blocks]
+        heads = (config.heads,) if isinstance(config.heads, int) else config.heads
+        fitting = [_fitted(block, grid) for block in config.blocks]
 
         def layers(count: int, *, causal: bool) -> list[BlockLayer]:
-            kinds = zip(itertools.cycle(head_counts), itertools.cycle(fitting), strict=False)
+            kinds = zip(itertools.cycle(heads), itertools.cycle(fitting), strict=False)
             return [
                 BlockLayer(width, number, head_width, block, causal=causal)
                 for number, block in itertools.islice(kinds, count)
@@ -166,8 +127,8 @@ class VideoTransformer(AutoregressiveModel):
             kernel=kernel,
             embedding=embedding,
             width=width,
-            context=context,
-            layers=layers(encoder_layers, causal=False),
+            context=self.context,
+            layers=layers(config.encoder_layers, causal=False),
         )
         self.decoder = SliceDecoder(
             grid,
@@ -175,7 +136,7 @@ class VideoTransformer(AutoregressiveModel):
             levels,
             embedding=embedding,
             width=width,
-            layers=layers(decoder_layers, causal=True),
+            layers=layers(config.decoder_layers, causal=True),
         )
 
     @classmethod
@@ -185,29 +146,28 @@ class VideoTransformer(AutoregressiveModel):
 
     @classmethod
     def large(cls, event_shape: Sequence[int], symbols: int = 256, **options: Any) -> Self:
-        """The paper's large model: about 373 million parameters for clips (16, 3, 64, 64).
-
-        Which layers have 16 heads and which 8 is not known, only that it is half of them.
-        """
-        sizes = {"width": 2048, "heads": (8,) * 4 + (16,) * 4}
-        return cls(event_shape, symbols, **{**sizes, **options})
+        """The paper's large model: about 373 million parameters for clips (16, 3, 64, 64)."""
+        return cls(event_shape, symbols, **vars(VideoTransformerConfig.large(**options)))
 
     # Members
 
     @property
     def members(self) -> list[PrimedMember]:
-        return [self._member(0)]
+        return [self._primed[0]]
 
     def _member(self, frames: int) -> PrimedMember:
-        return _member(self.subscaling.shape, self.subscaling.factors, frames)
+        ordering = Ordering.subscale(self.event_shape, self.subscaling.factors)
+        known = frames * self.dims // self.event_shape[0]
+        first = torch.arange(self.dims, device="cpu") < known
+        return PrimedMember(ordering.promote(first), frames)
 
-    def _members_given(self, known: Tensor) -> list[Member]:
+    def members_given(self, known: Tensor) -> list[Member]:
         known = known.cpu()
         frames = int(known.sum()) * self.event_shape[0] // self.dims
         first = torch.arange(self.dims) < frames * self.dims // self.event_shape[0]
         whole = torch.equal(known, first)
         if whole and frames in self._priming:
-            return [self._member(frames)]
+            return [self._primed[frames]]
         (member,) = self.members
         if member.ordering.is_prefix(known):
             return [member]
@@ -242,14 +202,7 @@ class VideoTransformer(AutoregressiveModel):
         return self.channels(states.movedim(2, -1), digits, known.expand(digits.shape[:-1]))
 
     def objective(
-        self,
-        x: Tensor,
-        context: Tensor | None = None,
-        *,
-        step: int = 0,
-        generator: torch.Generator | None = None,
-        places: Tensor | None = None,
-        total: int | None = None,
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
         """An unbiased estimate of −log p from one slice of each clip, (batch,) nats, float64.
 
@@ -261,12 +214,13 @@ class VideoTransformer(AutoregressiveModel):
         With ``slices="all"`` every slice is taken, and nothing is drawn but the known frames.
         """
         length, slices = self.event_shape[0], len(self.subscaling.offsets)
-        total = len(x) if total is None else total
-        own = slice(None) if places is None else places
+        generator = update.generator
+        total = len(x) if update.total is None else update.total
+        own = slice(None) if update.places is None else update.places
         choices = torch.tensor(self._priming)
         frames = choices[torch.randint(len(choices), (total,), generator=generator)][own]
         scale = length / (length - frames).double()
-        if self._slices == "all":
+        if self.config.slices == "all":
             drawn = [torch.full_like(frames, number) for number in range(slices)]
         else:
             # The last frame of slice (a, b, c) is T - st + a: in those of smaller a than this
@@ -284,30 +238,13 @@ class VideoTransformer(AutoregressiveModel):
             nats = nats - log_prob.masked_fill(known, 0).flatten(1).sum(1, dtype=torch.float64)
         return scale.to(x.device) * nats
 
-    def log_prob(self, x: Array, context: Tensor | None = None) -> Tensor:
-        # A few clips at a time from the top, as many clips' symbols are too many to keep the
-        # surprisal of each.
-        x, context = self._checked(x, context)
-        log_prob = super().log_prob
-        return torch.cat([log_prob(piece, part) for piece, part in self._pieces(x, context)])
-
-    def _member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
-        """(batch, *event_shape) float64, slice by slice and a few clips at a time."""
-        surprisals = []
-        for piece, part in self._pieces(x, context):
-            log_probs = [
-                self._slice_log_prob(
-                    piece, *self._everywhere(piece, number, _frames(member)), part
-                ).double()
-                for number in range(len(self.subscaling.offsets))
-            ]
-            surprisals.append(-self.subscaling.weave(torch.stack(log_probs, dim=1)))
-        return torch.cat(surprisals)
-
-    def _pieces(self, x: Tensor, context: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """So many clips at a time as make a few thousand pixels of one slice."""
-        for rows in torch.arange(len(x), device=x.device).split(self.piece):
-            yield x[rows], None if context is None else context[rows]
+    def member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
+        # Slice by slice, for which less memory suffices than for all at once.
+        log_probs = [
+            self._slice_log_prob(x, *self._everywhere(x, number, _frames(member)), context).double()
+            for number in range(len(self.subscaling.offsets))
+        ]
+        return -self.subscaling.weave(torch.stack(log_probs, dim=1))
 
     def _slice_log_prob(
         self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None
@@ -439,13 +376,6 @@ class VideoTransformer(AutoregressiveModel):
             )
             x = torch.cat([x, drawn[:, given:]], dim=1)
         return x[:, :total].long()
-
-
-@lru_cache(maxsize=16)
-def _member(shape: tuple[int, ...], factors: tuple[int, ...], frames: int) -> PrimedMember:
-    ordering = Ordering.subscale(shape, factors)
-    first = torch.arange(len(ordering)) < frames * len(ordering) // shape[0]
-    return PrimedMember(ordering.promote(first), frames)
 
 
 def _frames(member: Member | None) -> int:

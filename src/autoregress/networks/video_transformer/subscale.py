@@ -70,14 +70,12 @@ class Subscaling:
         first = steps[0][:, None, None] < frames.view(-1, 1, 1, 1)
         return (number < slices.view(-1, 1, 1, 1)) | first
 
-    def windows(
-        self, volumes: Tensor, slices: Sequence[int], kernel: Sequence[int], fill: int
-    ) -> Tensor:
+    def windows(self, volumes: Tensor, slices: Tensor, kernel: Sequence[int], fill: int) -> Tensor:
         """What a strided convolution sees whose taps are centred on the pixels of a slice.
 
         Args:
             volumes: (batch, channels, T, H, W).
-            slices: the slice of each.
+            slices: (batch,) the slice of each.
             kernel: (kt, kh, kw), odd.
             fill: value beyond the border.
 
@@ -91,13 +89,17 @@ class Subscaling:
         lengths = [
             n - s + k for n, s, k in zip(_grid(self.shape), self.factors, kernel, strict=True)
         ]
-        starts = [self.offsets[number] for number in slices]
-        shifted = torch.stack(
-            [
-                volume[:, a : a + lengths[0], b : b + lengths[1], c : c + lengths[2]]
-                for volume, (a, b, c) in zip(padded, starts, strict=True)
-            ]
+        # Gathered rather than cut out one by one, for which their numbers would have to be known
+        # on the host.
+        _, sh, sw = self.factors
+        starts = [slices // (sh * sw), slices // sw % sh, slices % sw]
+        t, h, w = (
+            start[:, None] + torch.arange(length, device=slices.device)
+            for start, length in zip(starts, lengths, strict=True)
         )
+        batch = torch.arange(len(slices), device=slices.device)[:, None, None, None]
+        own = batch, t[:, :, None, None], h[:, None, :, None], w[:, None, None, :]
+        shifted = padded.movedim(1, -1)[own].movedim(-1, 1)
         for axis, (k, s) in enumerate(zip(kernel, self.factors, strict=True), start=2):
             shifted = shifted.unfold(axis, k, s)
         return shifted

@@ -1,0 +1,79 @@
+"""The demo's part on clips: a small Video Transformer learns how digits bounce."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from findings import Clips
+from torch import Tensor
+
+import autoregress as ar
+from autoregress.data import bouncing_digits, write
+from autoregress.recipes import RECIPES
+
+# The compressors that the published results are compared with are the benchmarks'.
+sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+import video_baselines
+
+TRAIN, HELD_OUT = 12_000, 200
+KNOWN, LONG = 4, 16  # frames of a continued clip
+CONTINUED = 6
+PAPER, INK, DRAWN, LINE = 255, (28, 33, 40), (13, 92, 199), 219
+GAP = 2
+
+
+def examine(run: Path, gif: Path, *, seed: int, clips: int = TRAIN) -> Clips:
+    """Trains the model of the recipe, measures it, and continues clips into an animation."""
+    recipe = RECIPES["video-bouncing"]
+    train, valid, test = (
+        bouncing_digits(count, levels=2, split=split, seed=seed)
+        for count, split in ((clips, "train"), (HELD_OUT, "valid"), (HELD_OUT, "test"))
+    )
+    torch.manual_seed(seed)
+    model = recipe.build(train.event_shape, train.levels)
+    assert isinstance(model, ar.VideoTransformer)
+    fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed)
+
+    held_out = test.data().x
+    x = held_out.numpy()
+    coded = {
+        "FFV1, a film a clip": video_baselines.ffv1(x, 2),
+        "FFV1, one film of all": video_baselines.ffv1(x.reshape(1, -1, *x.shape[2:]), 2),
+        "xz, a file a clip": video_baselines.xz(x, 2, apart=True),
+        "xz, one file of all": video_baselines.xz(x, 2),
+    }
+    bits = {"Video Transformer": ar.evaluate(model, held_out).bits_per_dim}
+    bits |= {name: figure.bits_per_dim for name, figure in coded.items()}
+
+    long = bouncing_digits(CONTINUED, frames=LONG, levels=2, split="test", seed=seed + 1)
+    true = long.data().x
+    generator = torch.Generator().manual_seed(seed)
+    drawn = model.continue_clip(true[:, :KNOWN], LONG - KNOWN, given=KNOWN, generator=generator)
+    animate(gif, true, drawn)
+    with torch.no_grad():
+        nats = model.surprisal(held_out)
+    parameters = sum(p.numel() for p in model.parameters())
+    return Clips(parameters, fit, bits, held_out, nats, gif.read_bytes())
+
+
+def animate(path: Path, true: Tensor, drawn: Tensor) -> None:
+    """True clips above; below, in blue, what was drawn after their first frames."""
+    frames = []
+    for t in range(LONG):
+        rows = [
+            _row(clips[:, t, 0].numpy(), INK if t < KNOWN else ink)
+            for clips, ink in ((true, INK), (drawn, DRAWN))
+        ]
+        frames.append(np.concatenate(rows))
+    film = torch.from_numpy(np.stack(frames)).movedim(-1, 1)
+    write(path, film[None], 256, rate=5)
+
+
+def _row(images: np.ndarray, ink: tuple[int, int, int]) -> np.ndarray:
+    """Images (N, H, W) of bits in a row, each with a margin: (H + 2 gap, N (W + 2 gap), 3)."""
+    shown = np.where(images[..., None] == 1, np.array(ink, np.uint8), np.uint8(PAPER))
+    margin = ((0, 0), (GAP, GAP), (GAP, GAP), (0, 0))
+    return np.concatenate(list(np.pad(shown, margin, constant_values=LINE)), axis=1)

@@ -1,0 +1,88 @@
+"""What verbs do with a trained model: put it on a device, and say what it is conditioned on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from autoregress.data import Source
+    from autoregress.model import AutoregressiveModel
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the examples are conditioned on, for models that are.
+
+    Args:
+        given: What all examples are conditioned on: a label by its name, or the numbers of the
+            context.
+        condition: Where to find what each is conditioned on, as in train: the name of a column of
+            a table or of an array, folder, or labels.
+    """
+
+    given: tuple[str, ...] = ()
+    condition: str | None = None
+
+    def context(self, model: AutoregressiveModel, examples: Source) -> Tensor | None:
+        """The context of the examples; None for a model that is not conditioned on anything.
+
+        Raises:
+            ValueError: both, or neither, or not what the model takes.
+        """
+        if self.given and self.condition:
+            raise ValueError("--given is for all examples and --condition for each; give one")
+        if self.given or not model.context:
+            return given_context(model, self.given, len(examples))
+        if examples.context is None:
+            raise ValueError(
+                f"{_taken(model)}: say with --condition where to find it, or with --given what "
+                "it is for all examples"
+            )
+        return examples.context
+
+
+def load_model(run: Path, device: str) -> AutoregressiveModel:
+    """The model of a run folder, or of one that ``ar.save`` wrote, on a device."""
+    from autoregress.devices import resolve_device
+    from autoregress.storage import load
+
+    return load(run, map_location=resolve_device(device))
+
+
+def given_context(model: AutoregressiveModel, given: tuple[str, ...], count: int) -> Tensor | None:
+    """(count, context) of what all of ``count`` examples are conditioned on.
+
+    Raises:
+        ValueError: it is not what the model takes.
+    """
+    import torch
+
+    if not model.context:
+        if given:
+            raise ValueError("this model is not conditioned on anything; leave --given out")
+        return None
+    if model.labels is not None:
+        if len(given) != 1 or given[0] not in model.labels:
+            raise ValueError(f"{_taken(model)}: give one with --given")
+        row = torch.eye(model.context)[model.labels.index(given[0])]
+    else:
+        try:
+            row = torch.tensor([float(number) for number in given])
+        except ValueError:
+            row = torch.empty(0)
+        if len(row) != model.context:
+            raise ValueError(f"{_taken(model)}: give them with --given")
+    return row.expand(count, -1)
+
+
+def _taken(model: AutoregressiveModel) -> str:
+    if model.labels is None:
+        return f"this model is conditioned on {model.context} numbers"
+    shown = ", ".join(model.labels[:20])
+    return (
+        f"this model is conditioned on a label ({shown}{', …' if len(model.labels) > 20 else ''})"
+    )

@@ -1,0 +1,100 @@
+"""Runs by name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from tyro.conf import Positional
+
+from autoregress.families import find_family, known_families
+from autoregress.recipes import GENERAL, RECIPES
+from autoregress.recipes.recipe import Recipe
+from autoregress.training.options import Training
+
+HELP = """usage: autoregress {verb} RECIPE [OPTIONS]
+
+Recipes for data of your own:
+
+{recipes}
+
+The first options of train:
+
+  --data PATH       an .npy, .npz or .csv file, a folder of images or of videos
+  --run PATH        the folder for the model, its log and its checkpoints; the same command resumes
+  --max-epochs N    passes over the data, unless it gets no better before
+
+autoregress {verb} made --help shows all options of a recipe.
+autoregress recipes lists further ones, of the papers' experiments."""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """List the runs that ``train`` and ``plan`` know by name: their data, time and figures.
+
+    autoregress recipes mnist
+
+    Args:
+        word: Show only recipes with this word in their name, in full.
+    """
+
+    word: Positional[str] = ""
+
+    def __call__(self) -> None:
+        chosen = {name: recipe for name, recipe in RECIPES.items() if self.word in name}
+        if not chosen:
+            raise ValueError(f"no recipe has {self.word!r} in its name; they are {_names(RECIPES)}")
+        if self.word:
+            print("\n\n".join(f"{name}\n{recipe.description}" for name, recipe in chosen.items()))
+            return
+        _print("For data of your own:", {name: chosen[name] for name in GENERAL})
+        others = {name: recipe for name, recipe in chosen.items() if name not in GENERAL}
+        _print("Measured:", {name: r for name, r in others.items() if r.measured})
+        _print(
+            "Not run yet, so without a figure:", {n: r for n, r in others.items() if not r.measured}
+        )
+        print("autoregress recipes WORD shows those with a word in their name in full.")
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by its name, or by that of a family from ``--plugin`` or an installed package.
+
+    Raises:
+        ValueError: there is none; it says which are near.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    for kind in known_families():
+        if name == _hyphened(kind):
+            family = find_family(kind)
+            about = family.__doc__ or f"A {kind} on data of your own."
+            return Recipe(about, kind, family.Config(), Training())
+    near = get_close_matches(name, RECIPES, n=1)
+    raise ValueError(
+        f"there is no recipe {name!r}; {f'is {near[0]} meant? ' if near else ''}"
+        f"{', '.join(GENERAL)} are for data of your own, and autoregress recipes lists all"
+    )
+
+
+def recipe_help(verb: str) -> str:
+    """What a newcomer needs first of a verb that takes a recipe."""
+    lines = [f"  {name:16} {RECIPES[name].title}" for name in GENERAL]
+    return HELP.format(verb=verb, recipes="\n".join(lines))
+
+
+def _hyphened(kind: str) -> str:
+    """MyFamily as my-family."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", kind).lower()
+
+
+def _print(title: str, recipes: dict[str, Recipe]) -> None:
+    width = max(map(len, RECIPES))
+    print(title)
+    for name, recipe in recipes.items():
+        print(f"  {name:{width}}  {recipe.measured or recipe.title}")
+    print()
+
+
+def _names(recipes: dict[str, Recipe]) -> str:
+    return ", ".join(recipes)

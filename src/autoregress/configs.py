@@ -1,0 +1,220 @@
+"""The options of each family, written once: its constructor, a saved model, recipes and the
+command line read them from here.
+
+Nothing here needs torch, so that help and mistakes on the command line are answered at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, Literal, Self, get_args
+
+Activation = Literal["relu", "softplus", "tanh", "sigmoid", "elu", "gelu", "silu"]
+Predictor = Literal["median", "none"]
+Slices = Literal["one", "all"]
+Permutations = tuple[tuple[int, ...], ...]
+Blocks = tuple[tuple[int, int, int], ...]
+
+# The paper's for slices of 4 × 32 × 32, of 128 pixels each.
+BLOCKS: Blocks = ((4, 8, 4), (4, 4, 8), (1, 32, 4), (1, 4, 32))
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A family without options."""
+
+
+@dataclass(frozen=True)
+class MADEConfig:
+    """The model, an ``autoregress.MADE`` (arXiv 1502.03509).
+
+    Args:
+        hidden: Width of each hidden layer.
+        orderings: The data's own order of dimensions (natural); a number of random orders, which
+            the updates cycle through; any, a fresh order at each update, for completing from any
+            subset of dimensions (order-agnostic training); or explicit permutations.
+        evidence: Train for completing from any subset too: in half of the updates, drawn at
+            random, some dimensions come first in the ordering, as what is known does in
+            completion. With a single ordering it costs little of the likelihood, where any may
+            cost much.
+        connectivities: Number of draws of the hidden units' degrees, which the updates cycle
+            through; or any, a fresh draw at each update (connectivity-agnostic training).
+        direct: Connect inputs to outputs directly, beside the hidden layers (eq. 11).
+        conditioning: Connectivity-conditioning weights, which tell each unit what it is connected
+            to (eq. 14).
+        activation: Nonlinearity of the hidden units.
+        residual: Make the first width that of a stream, to which each further width adds a block
+            of two layers.
+        norm: Normalise each hidden layer before its nonlinearity, over what comes earlier in the
+            ordering only.
+        dropout: Probability of dropping a hidden unit in training.
+    """
+
+    hidden: tuple[int, ...] = (500,)
+    orderings: int | Literal["natural", "any"] | Permutations = "natural"
+    evidence: bool = False
+    connectivities: int | Literal["any"] = 1
+    direct: bool = False
+    conditioning: bool = False
+    activation: Activation = "relu"
+    residual: bool = False
+    norm: bool = False
+    dropout: float = 0.0
+
+    usual: ClassVar[tuple[tuple[int, ...], int]] = ((784,), 2)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for options that make no sense."""
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(
+                f"hidden needs at least one layer of at least one unit, got {self.hidden}"
+            )
+        orders = self.orderings
+        if isinstance(orders, str):
+            sensible = orders in ("natural", "any")
+        else:
+            sensible = orders >= 1 if isinstance(orders, int) else len(orders) >= 1
+        if not sensible:
+            raise ValueError(
+                f'orderings is "natural", "any", a count from 1 or permutations, got {orders!r}'
+            )
+        draws = self.connectivities
+        if draws != "any" and not (isinstance(draws, int) and draws >= 1):
+            raise ValueError(f'connectivities is a count from 1 or "any", got {draws!r}')
+        _require_one_of("activation", self.activation, get_args(Activation))
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+
+
+@dataclass(frozen=True)
+class PixelConfig:
+    """The model, of images (PixelCNN and PixelRNN, arXiv 1601.06759; Gated PixelCNN, 1606.05328).
+
+    Args:
+        layers: Number of layers between the first convolution and the output.
+        features: Width h of each layer; the stream between the layers has h features in a Gated
+            PixelCNN and 2h in the others.
+        head: Width of the two 1x1 layers before the output; by default 2h (1024 in the paper, 32
+            for bits).
+        residual: Connect past each layer.
+        skip: Connect each layer to the output.
+        scales: Strides of coarser grids that are modelled first, coarsest first, each a multiple
+            of the next, such as 4 2, for the multi-scale model (arXiv 1601.06759, section 3.6).
+        ordered: Take levels for numbers, modelled by how far they are from a prediction; otherwise
+            for categories, as in the papers. Bits are bits.
+        mixture: Number of logistics in the conditional of an ordered symbol.
+        predictor: Prediction of an ordered symbol from its neighbours: the median of west, north
+            and west + north - northwest (on its own grid, of several scales), or none.
+    """
+
+    layers: int = 12
+    features: int = 128
+    head: int | None = None
+    residual: bool = True
+    skip: bool = True
+    scales: tuple[int, ...] = ()
+    ordered: bool = True
+    mixture: int = 5
+    predictor: Predictor = "median"
+
+    usual: ClassVar[tuple[tuple[int, ...], int]] = ((3, 32, 32), 256)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for options that make no sense."""
+        widths = (self.features,) if self.head is None else (self.features, self.head)
+        if min(self.layers, *widths) < 1:
+            raise ValueError(
+                f"layers and widths must be at least 1, got {self.layers} layers of "
+                f"{' and '.join(map(str, widths))}"
+            )
+        if self.mixture < 1:
+            raise ValueError(f"mixture must be at least 1, got {self.mixture}")
+        _require_one_of("predictor", self.predictor, get_args(Predictor))
+        strides = (*self.scales, 1)
+        if any(b < 1 or a % b or a == b for a, b in pairwise(strides)):
+            raise ValueError(
+                f"scales are strides above 1, each a multiple of the next, got {self.scales}"
+            )
+
+
+@dataclass(frozen=True)
+class VideoTransformerConfig:
+    """The model, an ``autoregress.VideoTransformer`` of clips (arXiv 1906.02634).
+
+    Args:
+        subscale: Factors, in time, rows and columns, by which a clip is cut into slices; 1 1 1
+            makes one slice of it.
+        width: Width d of the streams and of all hidden layers.
+        embedding: Width d_e of a pixel's embedding.
+        heads: Number of attention heads; several numbers are for one layer after another, over
+            and over.
+        head_width: Width d_a of a head's queries, keys and values.
+        encoder_layers: Number of layers that see what is known of the clip.
+        decoder_layers: Number of layers that see what is known of a slice.
+        blocks: Blocks of attention, in time, rows and columns, for one layer after another, over
+            and over. A block larger than a slice is cut to its size; else it divides the slice.
+        kernel: Size of the encoder's convolution, three odd numbers; by default as many taps as
+            reach half a factor to either side, at most 7: 5 3 3 for factors 4 2 2.
+        priming: Numbers of first frames that the model is trained to be given, 0 among them, as
+            that is what log_prob measures. Each clip of an update draws one of the list: 0 5 5 5
+            is given five frames three times out of four.
+        slices: What an update takes of each clip: one slice at random, or all.
+        checkpointing: Keep only the inputs of each layer for the gradients, and compute the rest
+            again: less memory for a third more time.
+    """
+
+    subscale: tuple[int, int, int] = (4, 2, 2)
+    width: int = 512
+    embedding: int = 128
+    heads: int | tuple[int, ...] = 8
+    head_width: int = 128
+    encoder_layers: int = 8
+    decoder_layers: int = 8
+    blocks: Blocks = BLOCKS
+    kernel: tuple[int, int, int] | None = None
+    priming: tuple[int, ...] = (0,)
+    slices: Slices = "one"
+    checkpointing: bool = False
+
+    usual: ClassVar[tuple[tuple[int, ...], int]] = ((16, 3, 64, 64), 256)
+
+    @classmethod
+    def large(cls, **options: Any) -> Self:
+        """The paper's large model; its base model are the defaults.
+
+        Which layers have 16 heads and which 8 is not known, only that it is half of them.
+        """
+        return cls(**{"width": 2048, "heads": (8,) * 4 + (16,) * 4, **options})
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for options that make no sense."""
+        heads = (self.heads,) if isinstance(self.heads, int) else self.heads
+        sizes = {"width": self.width, "embedding": self.embedding, "head_width": self.head_width}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        if not heads or min(heads) < 1:
+            raise ValueError(f"heads are numbers from 1, got {self.heads}")
+        if min(self.encoder_layers, self.decoder_layers) < 0:
+            raise ValueError(
+                f"numbers of layers are at least 0, got {self.encoder_layers} in the encoder and "
+                f"{self.decoder_layers} in the decoder"
+            )
+        if len(self.subscale) != 3 or min(self.subscale) < 1:
+            raise ValueError(f"subscale is three numbers from 1, got {self.subscale}")
+        kernel = self.kernel or (1, 1, 1)
+        if len(kernel) != 3 or min(kernel) < 1 or any(k % 2 == 0 for k in kernel):
+            raise ValueError(f"the encoder's kernel is three odd numbers, got {self.kernel}")
+        if not self.blocks or any(len(b) != 3 or min(b) < 1 for b in self.blocks):
+            raise ValueError(f"blocks are triples of numbers from 1, got {self.blocks}")
+        if 0 not in self.priming or min(self.priming) < 0:
+            raise ValueError(
+                f"priming lists numbers of known frames, 0 among them, got {self.priming}"
+            )
+        _require_one_of("slices", self.slices, get_args(Slices))
+
+
+def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is one of {', '.join(choices)}, got {value!r}")

@@ -1,0 +1,57 @@
+"""Labels as what examples are conditioned on: one feature for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def from_labels(
+    texts: Sequence[str], labels: Sequence[str] | None, where: str
+) -> tuple[Tensor, tuple[str, ...]]:
+    """The label of each example as a context (N, C), and the C labels.
+
+    Args:
+        texts: N labels.
+        labels: those of a trained model; by default the distinct ones, whole numbers in order and
+            all else by alphabet.
+        where: the file, to be named.
+
+    Raises:
+        ValueError: a label is not among those of the model.
+    """
+    known = in_order(set(texts)) if labels is None else tuple(labels)
+    place = {label: n for n, label in enumerate(known)}
+    for text in texts:
+        if text not in place:
+            raise ValueError(f"{where}: {text!r} is none of the labels {', '.join(known)}")
+    index = torch.tensor([place[text] for text in texts], dtype=torch.int64)
+    return F.one_hot(index, len(known)).float(), known
+
+
+def from_numbers(numbers: Tensor, features: int | None) -> Tensor:
+    """Labels (N,) from 0 to C − 1 as a context (N, C); C is by default the largest and one.
+
+    Raises:
+        ValueError: a number is not from 0 to C − 1.
+    """
+    numbers = numbers.long()
+    count = features or int(numbers.max()) + 1
+    wrong = (numbers < 0) | (numbers >= count)
+    if wrong.any():
+        raise ValueError(
+            f"the label of example {int(wrong.int().argmax())} is {int(numbers[wrong][0])}; "
+            f"labels are 0 to {count - 1}"
+        )
+    return F.one_hot(numbers, count).float()
+
+
+def in_order(labels: set[str]) -> tuple[str, ...]:
+    """Whole numbers in their order, and all else by alphabet."""
+    try:
+        return tuple(sorted(labels, key=int))
+    except ValueError:
+        return tuple(sorted(labels))

@@ -1,0 +1,348 @@
+"""NumPy's .npy and .npz files as symbols, and back. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoregress.data.conditions import from_labels
+from autoregress.data.formats.format import Extra, Format, Request
+from autoregress.data.source import Data, Source
+from autoregress.symbols import Columns, Symbols
+
+SPLITS = ("train", "valid", "test")
+BESIDE = ("dim", "known")  # arrays of an .npz that say something about the examples
+LARGEST = 2**31 - 1
+NPY = b"\x93NUMPY"
+
+
+class MappedArray(Source):
+    """An array that stays on disk: memory holds no more of it than the examples asked for.
+
+    As long as it is in use, the file must stay what it is.
+
+    Args:
+        array: (N, *event_shape) whole numbers.
+        levels: by default the largest number and those below it, at least two.
+        columns: names and labels, when an example is a row of a table.
+
+    Raises:
+        ValueError: not whole numbers from 0.
+    """
+
+    def __init__(
+        self,
+        array: np.ndarray,
+        levels: int | Sequence[int] | None = None,
+        columns: Columns | None = None,
+    ) -> None:
+        self._array = array
+        if levels is None:
+            # Two levels only say how many rows are looked at at once.
+            super().__init__(array.shape[1:], 2)
+            largest = [int(self._rows(rows).max()) for rows in self._blocks()]
+            levels = max(2, *(number + 1 for number in largest))
+        super().__init__(array.shape[1:], levels, columns)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        rows = self._array[index.numpy()]
+        first = int(index[0]) if len(index) else 0
+        return torch.from_numpy(whole_numbers(rows, first=first))
+
+    def check(self) -> None:
+        """Reads everything; raises ValueError if it is not symbols within their levels."""
+        for rows in self._blocks():
+            self.symbols.check(self._rows(rows), first=int(rows[0]))
+
+
+class Arrays(Format):
+    """An .npy or .npz file; ``file.npz:name`` is one of its arrays, a 1-D array is N rows of one.
+
+    An .npz gives the array of that name; without one that named as the split, else ``x``, else
+    its only one. Beside it may lie an integer ``dim``: an array uint8 (N, ⌈dim/8⌉) is then the
+    rows of dim bits that np.packbits made of them; and for partial data ``known``, bool, of the
+    shape of x or of one example. What is not known becomes symbol 0.
+
+    With a ``size`` (H, W) the examples are images (C, H, W): such they may be already, or maps
+    (H, W), or have their channels last, or be the H · W or 3 · H · W numbers of one in a row.
+
+    A ``condition`` is a further array: numbers (N, C), floating-point, or N labels, which are
+    whole numbers or texts. That of the array ``train`` is called ``train_NAME``, or just NAME.
+
+    Bits and uint8 are uint8; all else is int64. Without ``levels``, or a model's, they are the
+    largest symbol and those below it, at least two.
+    """
+
+    holds_what = "arrays"
+    names = ".npy, .npz"
+    takes = frozenset({"levels", "size", "condition"})
+    says_what_is_known = True
+    writes = (".npy", ".npz")
+
+    def holds(self, path: Path, *, clips: bool) -> bool:
+        file, _ = _address(path)
+        return file.suffix.lower() in self.writes and file.is_file()
+
+    def open(self, path: Path, request: Request) -> Source:
+        file, key = _address(path)
+        reading, like = request.of_shape(3), request.like
+        array, known, condition = _load(file, key, request)
+        array, known = _as_rows(array, known, file)
+        if not request.partial:
+            known = None
+        if known is not None:
+            known = _mask(known, array.shape, file)
+            array[~known] = 0
+        if reading.size is not None:
+            array = _images(array, reading.size, file)
+            known = None if known is None else _images(known, reading.size, file)
+        levels = reading.levels if like is None else like.levels
+        columns = None if like is None else like.columns
+        with _naming(file):
+            if like is not None:
+                like.check_array(array.shape)
+            if isinstance(array, np.memmap):
+                mapped = MappedArray(array, levels, columns)
+                mapped.check()
+                return mapped
+            x = torch.from_numpy(whole_numbers(array))
+            levels = max(2, int(x.max()) + 1) if levels is None else levels
+            known = None if known is None else torch.from_numpy(known)
+            context, labels = _context(condition, request.labels)
+            return Data(x, levels, columns, known, context, labels)
+
+    def splits(self, path: Path) -> Sequence[str]:
+        file, key = _address(path)
+        if key is not None or file.suffix.lower() != ".npz" or not zipfile.is_zipfile(file):
+            return ()
+        with np.load(file, allow_pickle=False) as archive:
+            return [name for name in SPLITS if name in archive.files]
+
+    def write(
+        self,
+        path: Path,
+        x: Tensor,
+        symbols: Symbols,
+        *,
+        known: Tensor | None = None,
+        extra: Extra | None = None,
+        rate: int = 10,
+    ) -> list[Path]:
+        arrays = {"x": x.cpu().numpy()}
+        if known is not None:
+            arrays["known"] = known.cpu().numpy()
+        for name, values in (extra or {}).items():
+            if name in ("x", *BESIDE):
+                raise ValueError(f"{path}: a further array cannot be called {name!r}")
+            arrays[name] = (
+                values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+            )
+        with path.open("wb") as file:  # a file, because NumPy adds .npy to a name in capitals
+            if path.suffix.lower() == ".npy":
+                np.save(file, arrays["x"], allow_pickle=False)
+            else:
+                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+        return [path]
+
+
+FORMAT = Arrays()
+
+
+def whole_numbers(array: np.ndarray, *, first: int = 0) -> np.ndarray:
+    """The same values as uint8 or int64, once they have been found to be symbols.
+
+    Raises:
+        ValueError: one is not, or too large; it names the row, counted from ``first``.
+    """
+
+    def refuse(wrong: np.ndarray, because: str) -> None:
+        if not wrong.any():
+            return
+        event = Symbols(array.shape[1:], 2)
+        row, dim = divmod(int(wrong.argmax()), event.dims)
+        value = array.reshape(len(array), -1)[row, dim]
+        shown = "NaN" if value != value else value
+        raise ValueError(f"row {first + row}, {event.name(dim)} is {shown}; {because}")
+
+    if array.dtype.kind == "f":
+        refuse(~np.isfinite(array), "fill it in, or leave its row out")
+        advice = "symbols are whole numbers, so bin or quantise the values first"
+        refuse(array != np.floor(array), advice)
+    if array.dtype.kind in "if":
+        refuse(array < 0, "symbols count from 0")
+    if array.dtype.itemsize > 2:
+        refuse(array > LARGEST, "that is too large for a symbol: bin the values")
+    small = array.dtype.kind == "b" or array.dtype == np.uint8
+    return np.ascontiguousarray(array, dtype=np.uint8 if small else np.int64)
+
+
+def _address(path: Path) -> tuple[Path, str | None]:
+    """``file.npz:name`` as the file and the name of the array in it."""
+    stem, colon, key = str(path).rpartition(".npz:")
+    return (Path(stem + ".npz"), key) if colon else (path, None)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Names the file in what is said of its content."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns what NumPy raises for a file that is not its own into one sentence."""
+    try:
+        yield
+    except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        if "Python objects" in str(error) or "Object arrays" in str(error):
+            raise ValueError(f"{path} holds Python objects; symbols are integers") from error
+        raise ValueError(f"{path} is damaged, or no .npy or .npz file at all") from error
+
+
+def _load(
+    path: Path, key: str | None, request: Request
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """An array, what is known of it, and what its examples are conditioned on."""
+    condition = request.reading.condition
+    with path.open("rb") as file:  # opened here, because np.load leaves a damaged file open
+        # What the file is counts, and not its name.
+        if file.read(len(NPY)) == NPY:
+            if condition is not None:
+                raise ValueError(f"{path} is a single array, with no {condition!r} beside it")
+            with _reading(path):
+                return np.load(path, mmap_mode="r", allow_pickle=False), None, None
+        file.seek(0)
+        with _reading(path):
+            loaded = np.load(file, allow_pickle=False)
+        with loaded as archive:
+            name = _choose(path, archive.files, key, request.split, condition)
+            beside = _beside(path, archive.files, name, condition)
+            with _reading(path):
+                array = archive[name]
+                dim = archive["dim"] if "dim" in archive.files else None
+                known = archive["known"] if "known" in archive.files else None
+                given = None if beside is None else archive[beside]
+                if not isinstance(array, np.ndarray):  # a member that is no array comes as bytes
+                    raise ValueError(f"{name} is not an array")
+    return array if dim is None else _unpack(array, dim), known, given
+
+
+def _choose(
+    path: Path, names: Sequence[str], key: str | None, split: str | None, condition: str | None
+) -> str:
+    conditions = [name for name in names if condition in (name, name.partition("_")[2])]
+    arrays = [name for name in names if name not in (*BESIDE, *conditions)]
+    if key is not None:
+        if key in names:
+            return key
+        raise ValueError(f"{path} has no array {key!r}; it has {', '.join(names) or 'none'}")
+    for name in (split, "x"):
+        if name in arrays:
+            return name
+    # An only array that is called "train" is not what was meant by the test set.
+    if len(arrays) == 1 and (split is None or arrays[0] not in SPLITS):
+        return arrays[0]
+    wanted = "'x'" if split is None else f"{split!r} or 'x'"
+    raise ValueError(
+        f"{path} has no array {wanted}; it has {', '.join(arrays) or 'none'}: "
+        f"write {path}:name to choose one"
+    )
+
+
+def _beside(path: Path, names: Sequence[str], array: str, condition: str | None) -> str | None:
+    """The name of the array that conditions those of another."""
+    if condition is None:
+        return None
+    for name in (f"{array}_{condition}", condition):
+        if name in names:
+            return name
+    raise ValueError(
+        f"{path} has no array {condition!r} to condition on; it has {', '.join(names)}"
+    )
+
+
+def _context(
+    condition: np.ndarray | None, labels: tuple[str, ...] | None
+) -> tuple[Tensor | None, tuple[str, ...] | None]:
+    if condition is None:
+        return None, None
+    match condition.ndim, condition.dtype.kind:
+        case 2, "f":
+            return torch.from_numpy(condition.astype(np.float32)), None
+        case 1, "b" | "i" | "u" | "U":
+            texts = condition.astype(int) if condition.dtype.kind == "b" else condition
+            return from_labels([str(text) for text in texts.tolist()], labels, "the condition")
+    raise ValueError(
+        "a condition is floating-point numbers (examples, features) or a label for each example, "
+        f"not an array {condition.shape} of {condition.dtype}"
+    )
+
+
+def _as_rows(
+    array: np.ndarray, known: np.ndarray | None, path: Path
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """An array of examples; what is not one is refused."""
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"{path} holds values of type {array.dtype}; symbols are integers")
+    if array.ndim == 0:
+        raise ValueError(f"{path} holds a single number; examples are the rows of an array")
+    if array.ndim == 1:
+        array = array[:, None]
+        known = known[:, None] if known is not None and known.ndim == 1 else known
+    if array.size == 0:
+        raise ValueError(f"{path} is empty: its array has shape {array.shape}")
+    if array.ndim == 5 and array.shape[4] == 3 and array.shape[2] not in (1, 3):
+        raise ValueError(
+            f"{path}: clips are arrays (N, T, C, H, W), and this one of shape {array.shape} has "
+            "its channels last; np.moveaxis(x, -1, 2) brings them to their place"
+        )
+    return array, known
+
+
+def _images(array: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
+    """Examples as images (N, C, H, W) of that size."""
+    height, width = size
+    match array.shape[1:]:
+        case (_, h, w) if (h, w) == size:
+            return array
+        case (h, w, 1 | 3) if (h, w) == size:
+            return np.moveaxis(array, -1, 1)
+        case (h, w) if (h, w) == size:
+            return array[:, None]
+        case (d,) if d in (height * width, 3 * height * width):
+            return array.reshape(len(array), -1, height, width)
+    raise ValueError(
+        f"{path}: examples of shape {array.shape[1:]} are no images of {height} by {width}; arrays "
+        "are not scaled"
+    )
+
+
+def _unpack(array: np.ndarray, dim: np.ndarray) -> np.ndarray:
+    if dim.size != 1 or dim.dtype.kind not in "iu" or array.dtype != np.uint8 or array.ndim != 2:
+        return array
+    count = int(dim.reshape(()))
+    if array.shape[1] != -(-count // 8):
+        return array
+    return np.unpackbits(array, axis=1, count=count)
+
+
+def _mask(known: np.ndarray, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    if known.dtype != np.bool_ or known.shape not in (shape, shape[1:]):
+        raise ValueError(
+            f"{path}: known has type {known.dtype} and shape {known.shape}; it must be bool, of "
+            f"shape {shape} or {shape[1:]}"
+        )
+    return np.broadcast_to(known, shape).copy()

@@ -1,0 +1,457 @@
+"""Examples of any kind as arrays on disk, of which every process reads the rows it needs.
+
+A folder of shards holds an index, ``shards.json``, and for each split .npy files such as
+``train-00000.npy``, ``train-00001.npy``, …: arrays (n, *event_shape) of the smallest unsigned
+integers that the symbols fit into. What lies on disk is thus the symbols themselves: they were
+decoded, scaled and cut once.
+
+Rows are read by position, those of a batch in the order of the file and announced to the system
+beforehand. From the disk this was the fastest way of reading in random order; a memory map, which
+waits for a page at a time, took several times as long (docs/results/shards_speed.md). A tar in the
+WebDataset layout is read in sequence, which for small records is slower and for clips somewhat
+faster, and shuffled in a buffer. The order of examples would then be no function of seed and step
+alone, would depend on the number of processes, and could not be taken up in the middle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from autoregress.data.formats.format import Format, Request
+from autoregress.data.prefetch import read_ahead
+from autoregress.data.reading import Reading
+from autoregress.data.source import (
+    BLOCK,
+    Source,
+    begin_hash,
+    description,
+    stored,
+    stored_as,
+)
+from autoregress.disk import make_folder, read_json, unreadable, write_file, write_json
+from autoregress.symbols import Columns, Symbols
+
+INDEX = "shards.json"
+# There from the first shard on until the index is: who finds no index knows what happened.
+UNFINISHED = "shards.unfinished"
+VERSION = "autoregress shards 1"
+MEGABYTES = 256
+
+
+class Shards(Source):
+    """A split of a folder of shards: what ``fit`` and ``evaluate`` take.
+
+    Memory holds no more than the examples asked for, and nothing is read but their bytes.
+
+    Args:
+        path: the folder; ``folder:name`` is the split of that name.
+        split: "train", "valid" or "test", or None for the only one that there is.
+
+    Raises:
+        ValueError: no such folder or split, or one that is not whole.
+    """
+
+    streamed = True
+
+    def __init__(self, path: str | Path, split: str | None = None) -> None:
+        self._folder, key = _address(path)
+        index = read_index(self._folder)
+        try:
+            splits = index["splits"]
+            self._split = _choose(self._folder, list(splits), key, split)
+            symbols, labels = _symbols(index), index.get("labels")
+            self._digest = splits[self._split]["sha256"]
+            self._shards = splits[self._split]["shards"]
+            self._conditions = splits[self._split].get("context")
+            counts = [shard["examples"] for shard in self._shards]
+            sizes = [shard["bytes"] for shard in self._shards]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{self._folder / INDEX} is damaged: {error!r}") from error
+        self._starts = np.cumsum([0, *counts])
+        context = None
+        if self._conditions is not None:
+            context = _read_context(self._context_path, len(self))
+        super().__init__(symbols.event_shape, symbols.levels, symbols.columns, context, labels)
+        self._dtype = stored_as(symbols)
+        self._row = self._dtype.itemsize * symbols.dims
+        self._heads = [size - n * self._row for n, size in zip(counts, sizes, strict=True)]
+        for n, size in enumerate(sizes):
+            path = self._path(n)
+            try:
+                found = path.stat().st_size
+            except OSError as error:
+                raise unreadable(path, error) from error
+            if found != size:
+                raise ValueError(f"{path} is damaged: it has {found} bytes and had {size}")
+
+    @property
+    def digest(self) -> str:
+        """Tells these symbols, in this order, from others, however they are cut into shards.
+
+        It was made of their content when they were written; :meth:`verify` says if that is so yet.
+        """
+        return self._digest
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def _rows(self, index: Tensor) -> Tensor:
+        rows = index.numpy()
+        content = np.empty((len(rows), self._row), np.uint8)
+        order = rows.argsort(kind="stable")
+        shards = np.searchsorted(self._starts, rows[order], side="right") - 1
+        for shard in np.unique(shards).tolist():
+            places = order[shards == shard]
+            self._read(shard, rows[places], content, places.tolist())
+        x = content.view(self._dtype).reshape(len(rows), *self.event_shape)
+        return torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.int64))
+
+    def _read(self, shard: int, rows: np.ndarray, content: np.ndarray, places: list[int]) -> None:
+        """Puts rows of one shard, in ascending order, into their places."""
+        offsets = (self._heads[shard] + (rows - self._starts[shard]) * self._row).tolist()
+        path = self._path(shard)
+        # Opened anew for each batch: thousands of shards need not be open at once, and any thread
+        # or process may read.
+        file = os.open(path, os.O_RDONLY)
+        try:
+            if hasattr(os, "posix_fadvise"):  # so that the disk works on all of them at once
+                for offset in offsets:
+                    os.posix_fadvise(file, offset, self._row, os.POSIX_FADV_WILLNEED)
+            for place, offset in zip(places, offsets, strict=True):
+                if os.preadv(file, [content[place]], offset) != self._row:
+                    raise ValueError(f"{path} is damaged: it is shorter than it was")
+        finally:
+            os.close(file)
+
+    def _path(self, shard: int) -> Path:
+        return _path(self._folder / self._split, shard)
+
+    @property
+    def _context_path(self) -> Path:
+        return _context_path(self._folder / self._split)
+
+    def verify(self) -> None:
+        """Reads everything; raises ValueError if a file is not what was written."""
+        written = {self._path(n): shard["sha256"] for n, shard in enumerate(self._shards)}
+        if self._conditions is not None:
+            written[self._context_path] = self._conditions
+        for path, digest in written.items():
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    raise ValueError(f"{path} is damaged: its content is not what was written")
+
+
+class PreparedShards(Format):
+    """A folder of shards, ``folder:name`` being one split of it; see :class:`Shards`."""
+
+    holds_what = "prepared shards"
+    names = "prepared shards"
+    takes = frozenset({"levels", "size", "grey", "frames"})
+
+    def holds(self, path: Path, *, clips: bool) -> bool:
+        folder, _ = _address(path)
+        return (folder / INDEX).is_file() or (folder / UNFINISHED).is_file()
+
+    def open(self, path: Path, request: Request) -> Source:
+        shards = Shards(path, request.split)
+        own, like = shards.symbols, request.like
+        if like is None:
+            _check_prepared_so(path, own, request.reading)
+            return shards
+        if own.event_shape != like.event_shape:
+            raise ValueError(
+                f"{path} holds examples {own.event_shape}; this model takes {like.event_shape}"
+            )
+        if own.levels != like.levels:
+            both = [s.compact if s.uniform else "different ones" for s in (own, like)]
+            raise ValueError(
+                f"{path} was prepared with levels {both[0]}; this model takes {both[1]}"
+            )
+        if own.columns != like.columns:
+            raise ValueError(f"{path} was prepared with other labels than the model's")
+        if request.labels is not None and shards.labels not in (None, request.labels):
+            raise ValueError(f"{path} was prepared with other conditions than the model's")
+        return shards
+
+    def splits(self, path: Path) -> Sequence[str]:
+        folder, key = _address(path)
+        return () if key is not None else list(read_index(folder)["splits"])
+
+
+FORMAT = PreparedShards()
+
+
+def _check_prepared_so(path: Path, symbols: Symbols, reading: Reading) -> None:
+    """Raises ValueError unless the examples are as those of a file or a folder read so."""
+    shape = symbols.event_shape
+    image = shape[-3:] if len(shape) in (3, 4) else None
+    levels = reading.levels
+    found = {
+        "frames": shape[0] if len(shape) == 4 else None,
+        "size": image and image[1:],
+        "grey": image and image[0] == 1,
+        "levels": symbols.compact,
+    }
+    wanted = {
+        "frames": reading.frames,
+        "size": reading.size,
+        "grey": reading.grey,
+        "levels": None if levels is None else Symbols(shape, levels).compact,
+    }
+    for name, value in wanted.items():
+        if value is not None and value != found[name]:
+            raise ValueError(
+                f"{path} was prepared with {name} {found[name]}, not {value}; prepare other shards "
+                "for that"
+            )
+
+
+def check_prepared(folder: Path, made_of: Mapping[str, Any]) -> dict[str, int]:
+    """The number of examples of each split, once all have been read and found whole.
+
+    Raises:
+        ValueError: one is not, or the shards were made of something else.
+    """
+    index = read_index(folder)
+    before = index.get("made_of", {})
+    differences = [
+        f"{name} was {before.get(name)!r}, not {value!r}"
+        for name, value in made_of.items()
+        if before.get(name) != value
+    ]
+    if differences:
+        raise ValueError(
+            f"{folder} was prepared otherwise: {'; '.join(differences)}. Give another folder"
+        )
+    splits = [Shards(folder, name) for name in index["splits"]]
+    for shards in splits:
+        shards.verify()
+    return {name: len(shards) for name, shards in zip(index["splits"], splits, strict=True)}
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """What ``shards.json`` says of a folder of shards.
+
+    Raises:
+        ValueError: missing, damaged, or of something else.
+    """
+    path = folder / INDEX
+    if not path.exists() and (folder / UNFINISHED).exists():
+        raise ValueError(f"{folder} was not prepared to the end; the same command does it anew")
+    index = read_json(path)
+    if not isinstance(index, dict) or index.get("format") != VERSION:
+        raise ValueError(f"{path} is not the index of shards that this version can read")
+    return index
+
+
+def write_shards(
+    folder: str | Path,
+    splits: Mapping[str, Source],
+    *,
+    megabytes: float = MEGABYTES,
+    workers: int = 1,
+    notes: Mapping[str, Any] | None = None,
+    quiet: bool = True,
+) -> None:
+    """Writes examples as shards, which :class:`Shards` reads.
+
+    The index is written last, in one stroke: a kill leaves nothing that is taken for whole, and
+    the next call begins anew. Memory holds a few blocks of 8 MB.
+
+    Args:
+        folder: is made if need be; else it is empty, or was not finished.
+        splits: examples by name, such as train and valid, all of one kind; what they are
+            conditioned on is kept with them.
+        megabytes: about the size of a shard.
+        workers: threads that read; what is written does not depend on it.
+        notes: what else the index is to say, as JSON.
+        quiet: show no progress on standard error.
+
+    Raises:
+        ValueError: the folder holds something else, or the examples are not of one kind.
+    """
+    folder = Path(folder)
+    symbols = _one_kind(splits)
+    check_free(folder)
+    _begin(folder)
+    written: dict[str, Any] = {}
+    console = Console(stderr=True)
+    silent = quiet or not console.is_terminal
+    with Progress(console=console, transient=True, disable=silent) as progress:
+        task = progress.add_task("Writing shards", total=sum(map(len, splits.values())))
+        for name, source in splits.items():
+            written[name] = _write_split(
+                source,
+                symbols,
+                folder / name,
+                megabytes=megabytes,
+                workers=workers,
+                advance=partial(progress.advance, task),
+            )
+    labels = next(iter(splits.values())).labels
+    index = {
+        "format": VERSION,
+        **description(symbols),
+        **({} if labels is None else {"labels": labels}),
+        "splits": written,
+        **(notes or {}),
+    }
+    write_json(folder / INDEX, index)
+    (folder / UNFINISHED).unlink()
+
+
+def _write_split(
+    source: Source,
+    symbols: Symbols,
+    stem: Path,
+    *,
+    megabytes: float,
+    workers: int,
+    advance: Callable[[int], None],
+) -> dict[str, Any]:
+    """Writes the shards of one split; returns what the index is to say of them."""
+    row = stored_as(symbols).itemsize * symbols.dims
+    per_shard, per_block = max(1, int(megabytes * 2**20) // row), max(1, BLOCK // row)
+    cuts = [rows.split(per_block) for rows in torch.arange(len(source)).split(per_shard)]
+    content = begin_hash(symbols)
+    shards: list[dict[str, Any]] = []
+    # All blocks in one go, so that workers do not wait for one another where a shard ends.
+    with closing(read_ahead(source.__getitem__, chain(*cuts), workers=workers)) as examples:
+        for n, cut in enumerate(cuts):
+            count = sum(map(len, cut))
+            with _path(stem, n).open("wb") as file:
+                header = _header(count, symbols)
+                file.write(header)
+                digest = hashlib.sha256(header)
+                for x in islice(examples, len(cut)):
+                    symbols.check(x)
+                    block = stored(x, symbols).data
+                    file.write(block)
+                    digest.update(block)
+                    content.update(block)
+                    advance(len(x))
+                size = file.tell()
+                file.flush()
+                os.fsync(file.fileno())
+            shards.append({"examples": count, "bytes": size, "sha256": digest.hexdigest()})
+    written = {"sha256": content.hexdigest(), "shards": shards}
+    if source.context is not None:
+        written["context"] = _write_context(_context_path(stem), source.context)
+    return written
+
+
+def _one_kind(splits: Mapping[str, Source]) -> Symbols:
+    """The symbols of all splits; raises ValueError if there is something wrong with one."""
+    kinds = list[tuple[Symbols, int, tuple[str, ...] | None]]()
+    for name, source in splits.items():
+        if not re.fullmatch(r"\w+", name):
+            raise ValueError(f"the name of a split is letters and digits, not {name!r}")
+        if len(source) == 0:
+            raise ValueError(f"there are no {name} examples")
+        kinds.append((source.symbols, source.features, source.labels))
+        if description(source.symbols) != description(kinds[0][0]) or kinds[-1][1:] != kinds[0][1:]:
+            raise ValueError(
+                f"the {name} examples {source.event_shape} are of another shape than those before, "
+                "or have other levels or conditions"
+            )
+    return kinds[0][0]
+
+
+def check_free(folder: Path) -> None:
+    """Raises ValueError if a folder is not one that shards can be written to."""
+    names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
+    if names and (INDEX in names or UNFINISHED not in names):
+        raise ValueError(f"{folder} is not empty (it holds {names[0]}); give another folder")
+
+
+def _begin(folder: Path) -> None:
+    """Makes the folder, or clears it of what was not finished."""
+    make_folder(folder)
+    for path in folder.glob("*-*.npy"):
+        path.unlink()
+    (folder / UNFINISHED).touch()
+
+
+def _header(count: int, symbols: Symbols) -> bytes:
+    """The header of the .npy file of ``count`` examples."""
+    header = io.BytesIO()
+    shape = (count, *symbols.event_shape)
+    description = {"descr": stored_as(symbols).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
+
+
+def _symbols(index: Mapping[str, Any]) -> Symbols:
+    """The symbols that the index describes."""
+    columns = index["columns"]
+    if columns is not None:
+        labels = tuple(tuple(column) for column in columns["labels"])
+        columns = Columns(tuple(columns["names"]), labels)
+    return Symbols(index["event_shape"], index["symbols"], columns)
+
+
+def _path(stem: Path, shard: int) -> Path:
+    """The file of a shard of the split that its folder / name says."""
+    return stem.with_name(f"{stem.name}-{shard:05}.npy")
+
+
+def _context_path(stem: Path) -> Path:
+    """The file of what the examples of a split are conditioned on."""
+    return stem.with_name(f"{stem.name}-context.npy")
+
+
+def _write_context(path: Path, context: Tensor) -> str:
+    """Writes what examples are conditioned on; returns the hash of the file."""
+    content = io.BytesIO()
+    np.save(content, context.cpu().numpy().astype(np.float32), allow_pickle=False)
+    write_file(path, content.getbuffer())
+    return hashlib.sha256(content.getbuffer()).hexdigest()
+
+
+def _read_context(path: Path, count: int) -> Tensor:
+    try:
+        context = torch.from_numpy(np.load(path, allow_pickle=False))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if context.dim() != 2 or len(context) != count:
+        raise ValueError(f"{path} is damaged: its shape is {tuple(context.shape)}")
+    return context
+
+
+def _address(path: str | Path) -> tuple[Path, str | None]:
+    """``folder:name`` as the folder and the name of a split."""
+    folder, colon, name = str(path).rpartition(":")
+    if colon and not Path(path).exists():
+        return Path(folder), name
+    return Path(path), None
+
+
+def _choose(folder: Path, names: list[str], key: str | None, split: str | None) -> str:
+    wanted = key or split
+    if wanted in names:
+        return wanted
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted is None:
+        raise ValueError(f"{folder} has {', '.join(names)}: write {folder}:{names[0]} to choose")
+    raise ValueError(
+        f"{folder} has no {wanted} examples; it has {', '.join(names)}: write "
+        f"{folder}:{names[0]} to choose"
+    )

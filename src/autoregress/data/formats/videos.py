@@ -1,0 +1,299 @@
+"""Video files as clips of integer symbols, decoded once and then read from a cache on disk."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoregress.data.formats.animations import write_gif, write_mkv, write_mp4
+from autoregress.data.formats.decoding import (
+    cache_folder,
+    decoded,
+    for_each,
+    mapped,
+    size_and_grey,
+)
+from autoregress.data.formats.ffmpeg import pyav
+from autoregress.data.formats.format import Extra, Format, Request, one_number
+from autoregress.data.formats.pixels import SUFFIXES as IMAGES
+from autoregress.data.formats.pixels import check_size, files_below, reduce_levels
+from autoregress.data.reading import DEFAULT_FRAMES
+from autoregress.data.source import Index, Source, hash_files
+from autoregress.symbols import Symbols
+
+SUFFIXES = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
+LARGEST = 64
+
+
+class VideoFolder(Source):
+    """Clips of the video files below a folder, or of one file: what ``fit`` and ``evaluate`` take.
+
+    Frames i, i + stride, … of a file make a clip, for i = 0, step, 2 step, …: as many clips as
+    the file has room for. A value v of 0…255 becomes the symbol ⌊v · levels / 256⌋.
+
+    A file is decoded once, when it is first met, to an array uint8 (frames, C, H, W) on disk;
+    memory holds no more than the clips asked for. Whether a file has changed since is told by its
+    path, its size and the time it was last written.
+
+    Files that are damaged or too short for a clip are left out and listed in ``skipped``. Damaged
+    is what cannot be decoded or what the decoder complains of, be it of a single frame.
+
+    Args:
+        path: a folder, or a file: mp4, mkv, avi, webm, mov, m4v or (animated) gif.
+        frames: T, the length of a clip.
+        size: (H, W) to which frames are brought: the centre is cropped to that aspect and
+            resampled (Lanczos). None: as they are, if all files have one size of no more than
+            64 × 64; else 64 × 64.
+        stride: frames of the file from one frame of a clip to the next.
+        step: frames of the file from one clip to the next; by default clips do not overlap.
+        grey: C = 1 instead of 3. None: grey if every file is.
+        levels: 2 to 256.
+        cache: the folder of the decoded arrays; by default ``autoregress/clips`` in
+            ``$XDG_CACHE_HOME``, or in ``~/.cache``. It may be deleted whenever it is not in use.
+        workers: number of files decoded at once, each by a process of its own if there are
+            several; clips and their order do not depend on it.
+        quiet: show no progress on standard error.
+
+    Attributes:
+        files: the files that the clips are of.
+
+    Raises:
+        ValueError: settings that make no sense, or no clip at all, with the reasons.
+    """
+
+    streamed = True
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        frames: int = DEFAULT_FRAMES,
+        size: tuple[int, int] | None = None,
+        stride: int = 1,
+        step: int | None = None,
+        grey: bool | None = None,
+        levels: int = 256,
+        cache: str | Path | None = None,
+        workers: int = 1,
+        quiet: bool = True,
+    ) -> None:
+        step = frames * stride if step is None else step
+        if min(frames, stride, step) < 1:
+            raise ValueError(
+                "frames, stride and step of clips are at least 1, "
+                f"not {frames}, {stride} and {step}"
+            )
+        check_size(size, levels)
+        path = Path(path)
+        if not path.exists():
+            raise ValueError(f"no such file or folder: {path}")
+        paths = [path] if path.is_file() else files_below(path, SUFFIXES)
+        if not paths:
+            raise ValueError(f"{path} holds no videos ({' '.join(sorted(SUFFIXES))})")
+
+        folder = cache_folder(cache)
+        skipped: list[tuple[Path, str]] = []
+        if size is None or grey is None:
+            size, grey = _size_and_grey(paths, size, grey, folder, skipped)
+            bad = {file for file, _ in skipped}
+            paths = [file for file in paths if file not in bad]
+        super().__init__((frames, 1 if grey else 3, *size), levels)
+        self.skipped = skipped
+        self._levels, self._stride = levels, stride
+        self.files: list[Path] = []
+        self._arrays: list[Path] = []
+        starts: list[np.ndarray] = []
+        decode = partial(decoded, size=size, grey=grey, cache=folder)
+        for file, array in for_each(decode, paths, workers, quiet):
+            if isinstance(array, ValueError):
+                self.skipped.append((file, str(array)))
+                continue
+            length = len(mapped(array))
+            if length < self._span:
+                needed = f"a clip takes {self._span}"
+                self.skipped.append((file, f"too short: it has {length} frames, {needed}"))
+                continue
+            begin = np.arange(0, length - self._span + 1, step)
+            starts.append(np.stack([np.full_like(begin, len(self.files)), begin], axis=1))
+            self.files.append(file)
+            self._arrays.append(array)
+        if not starts:
+            raise ValueError(f"{path} holds no clip that can be read: {self.complaint}")
+        self._clips = np.concatenate(starts)  # (N, 2): which file, and the clip's first frame
+
+    @property
+    def _span(self) -> int:
+        """The frames of a file from the first of a clip to its last."""
+        return (self.event_shape[0] - 1) * self._stride + 1
+
+    @property
+    def digest(self) -> str:
+        """Tells these clips, in this order, from others: a hash of their decoded frames."""
+        kind = (self.event_shape, self.levels, self._stride, self._clips.tolist())
+        return hash_files(self._arrays, *kind)
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        x = np.empty((len(index), *self.event_shape), np.uint8)
+        for clip, i in zip(x, index.tolist(), strict=True):
+            file, start = self._clips[i]
+            clip[:] = mapped(self._arrays[file])[start : start + self._span : self._stride]
+        return torch.from_numpy(reduce_levels(x, self._levels))
+
+    def split(self, fraction: float, seed: int) -> tuple[VideoFolder, VideoFolder]:
+        """The clips in two parts: those kept, and those of about a ``fraction`` of the files.
+
+        Clips of one file are alike, so either part has whole files, at least one. Which ones are
+        held out is a function of the seed, the fraction and the number of files. A single file is
+        cut in time: its last clips are held out, and others that overlap them are dropped.
+
+        Raises:
+            ValueError: no fraction, or a single file with too few clips to be cut.
+        """
+        kept, held = self._parts(fraction, seed)
+        return self.subset(kept), self.subset(held)
+
+    def subset(self, index: Index) -> VideoFolder:
+        """Some of the clips, and the files that these are of."""
+        clips = self._clips[self._index(index).numpy()]
+        part = copy.copy(self)
+        which, renumbered = np.unique(clips[:, 0], return_inverse=True)
+        part.files = [self.files[f] for f in which]
+        part._arrays = [self._arrays[f] for f in which]
+        part._clips = np.stack([renumbered, clips[:, 1]], axis=1)
+        return part
+
+    def _parts(self, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+        if not 0 < fraction < 1:
+            raise ValueError(f"the fraction to hold out is between 0 and 1, not {fraction}")
+        file, start = torch.from_numpy(self._clips).T
+        if len(self.files) > 1:
+            count = min(max(1, round(fraction * len(self.files))), len(self.files) - 1)
+            order = torch.randperm(len(self.files), generator=torch.Generator().manual_seed(seed))
+            held = torch.isin(file, order[:count])
+            return (~held).nonzero().flatten(), held.nonzero().flatten()
+        count = max(1, round(fraction * len(self)))
+        first = start[-count]
+        kept = start + self._span <= first
+        if not kept.any():
+            raise ValueError(
+                f"{self.files[0]} is a single file and too short ({len(self)} clips of it) to hold "
+                "some out; give more files, or others to validate on"
+            )
+        return kept.nonzero().flatten(), (start >= first).nonzero().flatten()
+
+
+class Videos(Format):
+    """A video, or a folder of videos, see :class:`VideoFolder`; a .gif only where asked for clips.
+
+    .mkv keeps clips without loss, each in a file of its own; .gif and .mp4 show them side by side.
+    """
+
+    holds_what = "videos"
+    names = "videos and folders of them"
+    takes = frozenset({"levels", "size", "grey", "frames", "stride", "step", "cache"})
+    writes = (".gif", ".mp4", ".mkv")
+
+    def holds(self, path: Path, *, clips: bool) -> bool:
+        return holds_videos(path, gif=clips)
+
+    def open(self, path: Path, request: Request) -> Source:
+        if request.like is not None:
+            shape = request.like.event_shape
+            if len(shape) != 4:
+                raise ValueError(f"{path} holds videos; this model takes examples {shape}")
+            if shape[1] not in (1, 3):
+                raise ValueError(f"videos have 1 or 3 channels, this model takes {shape}")
+        reading = request.of_shape(4)
+        return VideoFolder(
+            path,
+            frames=DEFAULT_FRAMES if reading.frames is None else reading.frames,
+            size=reading.size,
+            stride=reading.stride,
+            step=reading.step,
+            grey=reading.grey,
+            levels=one_number(reading.levels, path),
+            cache=reading.cache,
+            workers=request.workers,
+            quiet=request.quiet,
+        )
+
+    def check_installed(self, suffix: str) -> None:
+        if suffix != ".gif":
+            pyav()
+
+    def write(
+        self,
+        path: Path,
+        x: Tensor,
+        symbols: Symbols,
+        *,
+        known: Tensor | None = None,
+        extra: Extra | None = None,
+        rate: int = 10,
+    ) -> list[Path]:
+        match path.suffix.lower():
+            case ".mkv":
+                return write_mkv(path, x, symbols, rate=rate)
+            case ".mp4":
+                write_mp4(path, x, symbols, rate=rate)
+            case _:
+                write_gif(path, x, symbols, rate=rate)
+        return [path]
+
+
+FORMAT = Videos()
+
+
+def holds_videos(path: Path, *, gif: bool = False) -> bool:
+    """Whether a path is a video file, or a folder with some.
+
+    Args:
+        gif: a .gif is a video too, instead of an image.
+
+    Raises:
+        ValueError: a folder holds both videos and images.
+    """
+    videos = SUFFIXES if gif else SUFFIXES - IMAGES
+    if not path.is_dir():
+        return path.suffix.lower() in videos and path.is_file()
+    found = files_below(path, videos)
+    if found and (images := files_below(path, IMAGES - SUFFIXES)):
+        raise ValueError(
+            f"{path} holds both videos ({found[0].name}) and images ({images[0].name}); keep each "
+            "kind in a folder of its own"
+        )
+    return bool(found)
+
+
+def _size_and_grey(
+    paths: list[Path],
+    size: tuple[int, int] | None,
+    grey: bool | None,
+    cache: Path,
+    skipped: list[tuple[Path, str]],
+) -> tuple[tuple[int, int], bool]:
+    """The size, and whether clips are grey, where not given, by the first frame of each file.
+
+    Files that have none are added to those skipped.
+    """
+    greys, sizes = set[bool](), set[tuple[int, int]]()
+    for path in paths:
+        try:
+            of_file, is_grey = size_and_grey(path, cache)
+        except ValueError as error:
+            skipped.append((path, str(error)))
+            continue
+        greys.add(is_grey)
+        sizes.add(of_file)
+    if size is None:
+        one = sizes.pop() if len(sizes) == 1 else None
+        size = one if one and max(one) <= LARGEST else (LARGEST, LARGEST)
+    return size, greys == {True} if grey is None else grey

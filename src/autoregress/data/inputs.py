@@ -1,0 +1,178 @@
+"""What people hold, as examples: one way in for all that trains, measures and encodes."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import Subset as TorchSubset
+
+from autoregress.data.conditions import from_numbers
+from autoregress.data.formats.arrays import MappedArray
+from autoregress.data.source import Data, Source
+from autoregress.symbols import Symbols, as_tensor
+
+
+def as_source(data: Any, like: Symbols | None = None, *, features: int | None = None) -> Source:
+    """Examples of any kind that people hold, as a source.
+
+    Args:
+        data: a source; a tensor; an array of any integer dtype, byte order and strides, read-only
+            or mapped into memory (as which it stays on disk); nested lists; a table of whole
+            numbers (a DataFrame); or a torch ``Dataset`` with a length, whose items are x, or
+            tuples of x and what it is conditioned on: a vector, or a label from 0 to C − 1. Of a
+            ``Dataset`` more than a few examples at a time are never in memory; without ``like``,
+            and for labels and the digest, it is read once more.
+        like: the kind of examples that a model takes; by default levels are as many as the
+            largest symbol needs.
+        features: number of features C that a model is conditioned on, 0 for none; by default as
+            many as the largest label needs.
+
+    Raises:
+        ValueError: what cannot be examples, or not those of the model; in memory, the row and the
+            dimension are named.
+    """
+    source = _as_source(data, like, features)
+    if like is not None:
+        like.check_array((len(source), *source.event_shape))
+        if isinstance(source, Data):
+            like.check(source.x)
+    return source
+
+
+def context_of(source: Source, context: Any, features: int) -> Tensor | None:
+    """What a model conditioned on ``features`` numbers is given: ``context``, or the source's own.
+
+    Raises:
+        ValueError: the context does not have a row for each example.
+    """
+    if context is None:
+        return source.context if features else None
+    context = as_tensor(context)
+    if len(context) != len(source):
+        raise ValueError(f"context has {len(context)} rows for {len(source)} examples")
+    return context
+
+
+class Items(Source):
+    """A torch ``Dataset``, whose items are x, or tuples of x and what it is conditioned on.
+
+    Args:
+        dataset: with a length.
+        like: the kind of examples that its items are.
+        features: number of features that labels become, 0 for none.
+    """
+
+    def __init__(self, dataset: Dataset[Any], like: Symbols | None, features: int | None) -> None:
+        self._dataset, self._count, self._features = dataset, _length(dataset), features
+        if self._count == 0:
+            raise ValueError("the dataset has no examples")
+        shape = self._example(0).shape
+        if like is not None:
+            like.check_array((self._count, *shape))
+        levels = 2 if like is None else like.levels
+        super().__init__(shape, levels, None if like is None else like.columns)
+        if like is None:
+            most = max(int(self._example(i).max()) for i in range(self._count))
+            super().__init__(shape, max(2, most + 1))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _rows(self, index: Tensor) -> Tensor:
+        if len(index) == 0:
+            return torch.empty(0, *self.event_shape, dtype=torch.int64)
+        return torch.stack([self._example(i) for i in index.tolist()])
+
+    @property
+    def context(self) -> Tensor | None:
+        """(N, C), what each example is conditioned on; None if nothing."""
+        return None if self._features == 0 else self._contexts
+
+    @cached_property
+    def _contexts(self) -> Tensor | None:
+        items = (self._dataset[i] for i in range(self._count))
+        given = [item[1] for item in items if isinstance(item, tuple) and len(item) > 1]
+        if not given:
+            return None
+        return _as_context(torch.stack([as_tensor(each) for each in given]), self._features)
+
+    def _example(self, i: int) -> Tensor:
+        item = self._dataset[i]
+        x = item[0] if isinstance(item, tuple) else item
+        if isinstance(x, dict | str | bytes):
+            raise ValueError(
+                f"item {i} of the dataset is a {type(x).__name__}; items are x, or (x, context)"
+            )
+        return as_tensor(x)
+
+
+def _as_source(data: Any, like: Symbols | None, features: int | None) -> Source:
+    match data:
+        case Source():
+            return data
+        case TensorDataset():
+            x, *beside = data.tensors
+            return _in_memory(x, like, _as_context(beside[0], features) if beside else None)
+        case TorchSubset():
+            return _as_source(data.dataset, like, features).subset(data.indices)
+        case IterableDataset():
+            raise ValueError(
+                "an IterableDataset cannot be read in an order of its own; give a Dataset with a "
+                "length, or the examples as an array"
+            )
+        case Dataset():
+            return Items(data, like, features)
+        case DataLoader():
+            raise ValueError(
+                "a DataLoader is not needed: batches and their order are made here; give its "
+                "dataset"
+            )
+        case str() | bytes() | PathLike():
+            raise ValueError(f"{data!r} is a path; open it with autoregress.data.read")
+        case np.memmap():
+            return _mapped(data, like)
+    if hasattr(data, "to_numpy"):  # a DataFrame, of whichever library
+        data = data.to_numpy()
+    return _in_memory(as_tensor(data), like)
+
+
+def _in_memory(x: Tensor, like: Symbols | None, context: Tensor | None = None) -> Data:
+    if like is not None:
+        like.check_shape(x)
+        return Data(x, like.levels, like.columns, context=context)
+    if x.dim() < 2:
+        raise ValueError(
+            f"examples are an array (examples, *event_shape), got one of shape {tuple(x.shape)}"
+        )
+    if x.numel() == 0 or x.is_floating_point():
+        return Data(x, 2, context=context)  # which says what is wrong with it, if anything is
+    return Data(x, max(2, int(x.max()) + 1), context=context)
+
+
+def _mapped(array: np.ndarray[Any, Any], like: Symbols | None) -> MappedArray:
+    if array.dtype.kind not in "bui":
+        raise ValueError(f"symbols are integers, got an array of {array.dtype}")
+    if like is None:
+        return MappedArray(array)
+    like.check_array(array.shape)
+    return MappedArray(array, like.levels, like.columns)
+
+
+def _as_context(given: Tensor, features: int | None) -> Tensor | None:
+    """Labels (N,), or vectors (N, C), as what examples are conditioned on."""
+    if features == 0:
+        return None
+    return from_numbers(given, features) if given.dim() == 1 else given
+
+
+def _length(dataset: Any) -> int:
+    try:
+        return len(dataset)
+    except TypeError as error:
+        raise ValueError("a dataset needs a length, by which its examples are drawn") from error

@@ -1,0 +1,213 @@
+"""MNIST and CIFAR-10 in the very files in which they are published; nothing is unpickled."""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from autoregress.data.conditions import from_labels
+from autoregress.data.formats.format import Format, Request, one_number
+from autoregress.data.formats.pixels import check_size, pixels, reduce_levels
+from autoregress.data.source import Data, Source
+
+MNIST = {"train": "train", "test": "t10k"}
+CIFAR10 = {
+    "train": tuple(f"data_batch_{n}.bin" for n in range(1, 6)),
+    "test": ("test_batch.bin",),
+}
+CIFAR10_ARCHIVE, CIFAR10_FOLDER = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"
+CIFAR10_PICKLED = ("cifar-10-python.tar.gz", "cifar-10-batches-py")
+CIFAR10_LABELS = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+CIFAR10_RECORD = 1 + 3 * 32 * 32  # the label, then the red, the green and the blue plane
+
+T = TypeVar("T")
+
+
+def read_mnist(
+    folder: str | Path, split: str = "train", *, levels: int = 256
+) -> tuple[Data, Tensor]:
+    """Images in the idx files of MNIST, or of a set published as it is, such as Fashion-MNIST.
+
+    Args:
+        folder: holds train-images-idx3-ubyte, train-labels-idx1-ubyte and the same of t10k,
+            as they are or as .gz.
+        split: "train" or "test".
+        levels: a value v becomes the symbol ⌊v · levels / 256⌋.
+
+    Returns:
+        the images (N, 1, H, W), and their labels (N,) int64.
+
+    Raises:
+        ValueError: a file is missing or damaged, or there is no such split.
+    """
+    check_size(None, levels)
+    stem = _of_split(MNIST, split, "MNIST")
+    images = _idx(Path(folder), f"{stem}-images", 3)
+    labels = _idx(Path(folder), f"{stem}-labels", 1)
+    if len(images) != len(labels):
+        raise ValueError(f"{folder}: {len(images)} {split} images have {len(labels)} labels")
+    x = reduce_levels(images[:, None], levels)
+    return Data(torch.from_numpy(x), levels), torch.from_numpy(labels.astype(np.int64))
+
+
+def read_cifar10(
+    folder: str | Path, split: str = "train", *, levels: int = 256
+) -> tuple[Data, Tensor]:
+    """Images of the binary version of CIFAR-10.
+
+    Args:
+        folder: holds data_batch_1.bin to data_batch_5.bin and test_batch.bin, or the archive
+            cifar-10-binary.tar.gz that they come in; or is that archive.
+        split: "train" or "test".
+        levels: a value v becomes the symbol ⌊v · levels / 256⌋.
+
+    Returns:
+        the images (N, 3, 32, 32), and their labels (N,) int64.
+
+    Raises:
+        ValueError: a file is missing or damaged, it is the pickled version, or there is no such
+            split.
+    """
+    check_size(None, levels)
+    records = []
+    for name in _of_split(CIFAR10, split, "CIFAR-10"):
+        content = _cifar10_file(Path(folder), name)
+        if not content or len(content) % CIFAR10_RECORD:
+            raise ValueError(
+                f"{folder}: {name} is damaged: its {len(content)} bytes are not whole records of "
+                f"{CIFAR10_RECORD}"
+            )
+        records.append(np.frombuffer(content, np.uint8).reshape(-1, CIFAR10_RECORD))
+    whole = np.concatenate(records)
+    x = reduce_levels(whole[:, 1:].reshape(-1, 3, 32, 32), levels)
+    return Data(torch.from_numpy(x.copy()), levels), torch.from_numpy(whole[:, 0].astype(np.int64))
+
+
+class Published(Format):
+    """A folder or an archive that MNIST or CIFAR-10 is published as; the training set by default.
+
+    With the condition "labels" its images are conditioned on their labels.
+    """
+
+    holds_what = "MNIST or CIFAR-10"
+    names = "MNIST's and CIFAR-10's own files"
+    takes = frozenset({"levels", "size", "grey", "condition"})
+
+    def holds(self, path: Path, *, clips: bool) -> bool:
+        archive = path.name == CIFAR10_ARCHIVE and path.is_file()
+        return archive or _is_mnist(path) or _is_cifar10(path)
+
+    def open(self, path: Path, request: Request) -> Source:
+        reading = request.of_shape(3)
+        levels = one_number(reading.levels, path)
+        check_size(reading.size, levels)
+        is_mnist = _is_mnist(path)
+        whole, labels = (read_mnist if is_mnist else read_cifar10)(path, request.split or "train")
+        images = _scaled(whole.x.numpy(), reading.size, reading.grey)
+        x = torch.from_numpy(reduce_levels(images, levels))
+        if reading.condition is None:
+            return Data(x, levels)
+        if reading.condition != "labels":
+            raise ValueError(
+                f"{path} has images with labels, and they are conditioned on 'labels', not on "
+                f"{reading.condition!r}"
+            )
+        count = int(labels.max()) + 1
+        names = tuple(map(str, range(count))) if is_mnist else CIFAR10_LABELS
+        context, names = from_labels(
+            [names[n] for n in labels.tolist()], request.labels or names, str(path)
+        )
+        return Data(x, levels, context=context, labels=names)
+
+    def splits(self, path: Path) -> Sequence[str]:
+        return tuple(MNIST)
+
+
+FORMAT = Published()
+
+
+def _scaled(x: np.ndarray, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
+    """Images (N, C, H, W) brought to a size and to grey or colour, as others are."""
+    channels, *own = x.shape[1:]
+    grey = bool(channels == 1 if grey is None else grey)
+    if size in (None, tuple(own)) and grey == (channels == 1):
+        return x
+    images = x[:, 0] if channels == 1 else np.moveaxis(x, 1, -1)
+    return np.stack([pixels(Image.fromarray(image), grey=grey, size=size) for image in images])
+
+
+def _of_split(files: Mapping[str, T], split: str, name: str) -> T:
+    if split not in files:
+        raise ValueError(f"{name} has the splits {' and '.join(files)}, not {split!r}")
+    return files[split]
+
+
+def _is_mnist(path: Path) -> bool:
+    return any(_idx_file(path, f"{stem}-images", 3) for stem in MNIST.values())
+
+
+def _is_cifar10(path: Path) -> bool:
+    inside = (*(name for part in CIFAR10.values() for name in part), CIFAR10_ARCHIVE)
+    if any((path / name).is_file() for name in inside) or (path / CIFAR10_FOLDER).is_dir():
+        return True
+    pickled = path.name in CIFAR10_PICKLED or any(
+        (path / name).exists() for name in CIFAR10_PICKLED
+    )
+    if pickled or all((path / name).is_file() for name in ("data_batch_1", "test_batch")):
+        raise ValueError(
+            f"{path} is the Python version of CIFAR-10, whose pickles could run anything; take the "
+            f"binary version, {CIFAR10_ARCHIVE}, from https://www.cs.toronto.edu/~kriz/cifar.html"
+        )
+    return False
+
+
+def _idx_file(folder: Path, stem: str, dims: int) -> Path | None:
+    names = [f"{stem}{dot}idx{dims}-ubyte{end}" for dot in "-." for end in ("", ".gz")]
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _idx(folder: Path, stem: str, dims: int) -> np.ndarray:
+    path = _idx_file(folder, stem, dims)
+    if path is None:
+        raise ValueError(f"{folder} has no {stem}-idx{dims}-ubyte, nor one that ends in .gz")
+    content = path.read_bytes()
+    try:
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        # Two zeros, the type (8: unsigned bytes), the number of dimensions; then their sizes.
+        if content[:4] != bytes([0, 0, 8, dims]):
+            raise ValueError(f"it does not begin as an idx file of {dims} dimensions does")
+        shape = np.frombuffer(content, ">u4", dims, 4)
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape).copy()
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _cifar10_file(path: Path, name: str) -> bytes:
+    for folder in (path, path / CIFAR10_FOLDER):
+        if (folder / name).is_file():
+            return (folder / name).read_bytes()
+    archive = path if path.is_file() else path / CIFAR10_ARCHIVE
+    if not archive.is_file():
+        _is_cifar10(path)  # which knows the version that is refused
+        raise ValueError(f"{path} has neither {name} nor {CIFAR10_ARCHIVE}")
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                if Path(member.name).name == name and (file := tar.extractfile(member)):
+                    return file.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{archive} is damaged: {error}") from error
+    raise ValueError(f"{archive} has no {name}")

@@ -1,0 +1,304 @@
+"""Examples: integer symbols, what they stand for, and what each is conditioned on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoregress.symbols import Columns, Symbols
+
+BLOCK = 2**23  # bytes of symbols that are read, and hashed, at once
+
+Index = int | slice | Tensor | np.ndarray[Any, Any] | Sequence[int]
+
+
+class Source(ABC):
+    """N examples: in memory, on disk, or made as they are asked for.
+
+    A kind of source says how many examples it has and, in :meth:`_rows`, gives those of an index.
+    ``source[3]`` is one example, ``source[2:9]`` and ``source[index]`` are several.
+
+    Args:
+        event_shape: the shape of one example.
+        levels: number of levels of every dimension, or one number for each.
+        columns: names and labels, when an example is a row of a table.
+        context: (N, C), what each example is conditioned on.
+        labels: what the C features of ``context`` stand for, if they are one-hot.
+
+    Attributes:
+        symbols: event shape, levels and columns together, as a model has them.
+        skipped: the files that were left out, and why.
+
+    Raises:
+        ValueError: the levels do not fit the shape, or the context the examples.
+    """
+
+    streamed: bool = False
+    """Whether examples are meant to be read, or made, each time that they are needed.
+
+    Whoever needs the others more than once had better take :meth:`data`.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        levels: int | Sequence[int],
+        columns: Columns | None = None,
+        context: Tensor | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        self.symbols = Symbols(event_shape, levels, columns)
+        self.labels = None if labels is None else tuple(labels)
+        self.skipped: list[tuple[Path, str]] = []
+        self._context = context
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def _rows(self, index: Tensor) -> Tensor:
+        """The examples of an index (batch,) int64, each from 0 to N − 1: (batch, *event_shape)."""
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.symbols.event_shape
+
+    @property
+    def levels(self) -> int | tuple[int, ...]:
+        """The number of levels of every dimension, or one number for each."""
+        return self.symbols.levels[0] if self.symbols.uniform else self.symbols.levels
+
+    @property
+    def columns(self) -> Columns | None:
+        """Names and labels, when an example is a row of a table."""
+        return self.symbols.columns
+
+    @property
+    def context(self) -> Tensor | None:
+        """(N, C), what each example is conditioned on; None if nothing."""
+        return self._context
+
+    @property
+    def features(self) -> int:
+        """C, the number of features that each example is conditioned on; 0 if there are none."""
+        return 0 if self.context is None else self.context.shape[1]
+
+    @property
+    def complaint(self) -> str:
+        """What was left out, in words; empty if nothing was."""
+        if not self.skipped:
+            return ""
+        shown = "; ".join(f"{path.name} ({reason})" for path, reason in self.skipped[:8])
+        more = len(self.skipped) - 8
+        files = "1 file" if len(self.skipped) == 1 else f"{len(self.skipped)} files"
+        return f"{files} skipped: {shown}" + (f"; and {more} more" if more > 0 else "")
+
+    @property
+    def digest(self) -> str:
+        """Tells these symbols, in this order, from others: a hash of all of them."""
+        content = begin_hash(self.symbols)
+        for rows in self._blocks():
+            content.update(stored(self._rows(rows), self.symbols).data)
+        return content.hexdigest()
+
+    def __getitem__(self, index: Index) -> Tensor:
+        """An example (*event_shape) by its number, or those of a slice or an index (batch,).
+
+        Raises:
+            IndexError: an index is not from −N to N − 1.
+        """
+        if isinstance(index, int):
+            return self._rows(self._index([index]))[0]
+        return self._rows(self._index(index))
+
+    def data(self) -> Data:
+        """All examples, in memory."""
+        x = self._rows(torch.arange(len(self)))
+        return Data(x, self.levels, self.columns, context=self.context, labels=self.labels)
+
+    def split(self, fraction: float, seed: int) -> tuple[Source, Source]:
+        """The examples in two parts: those kept, and a random ``fraction`` of them held out.
+
+        Which ones are held out is a function of the seed, the fraction and N alone. Either part
+        keeps their order.
+
+        Raises:
+            ValueError: one of the parts would be empty.
+        """
+        kept, held = self._parts(fraction, seed)
+        return self.subset(kept), self.subset(held)
+
+    def subset(self, index: Index) -> Source:
+        """Some of the examples, read from here when they are asked for."""
+        return Subset(self, self._index(index))
+
+    def _index(self, index: Index) -> Tensor:
+        """An index as int64 from 0 to N − 1."""
+        count = len(self)
+        if isinstance(index, slice):
+            return torch.from_numpy(np.arange(*index.indices(count)))
+        rows = torch.as_tensor(index, device="cpu")
+        if rows.dtype == torch.bool:
+            rows = rows.nonzero().flatten()
+        rows = rows.long()
+        if len(rows) and not -count <= int(rows.min()) <= int(rows.max()) < count:
+            raise IndexError(f"an index is out of range for {count} examples")
+        return rows.where(rows >= 0, rows + count)
+
+    def _blocks(self) -> Iterator[Tensor]:
+        """Every row once, in order, as indices of some megabytes of symbols."""
+        row = stored_as(self.symbols).itemsize * self.symbols.dims
+        yield from torch.arange(len(self)).split(max(1, BLOCK // row))
+
+    def _parts(self, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+        """Which examples a split keeps, and which it holds out."""
+        count = len(self)
+        held = round(fraction * count) if 0 < fraction < 1 else 0
+        if not 0 < held < count:
+            raise ValueError(
+                f"holding out a fraction of {fraction} of {count} rows leaves one part empty; "
+                "either part needs a row"
+            )
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+        return order[held:].sort().values, order[:held].sort().values
+
+
+class Data(Source):
+    """N examples in memory.
+
+    Args:
+        x: (N, *event_shape) integers.
+        levels: number of levels of every dimension, or one number for each.
+        columns: names and labels, when an example is a row of a table.
+        known: (N, *event_shape) bool, for partial data: False where x is yet to be filled in.
+        context: (N, C), what each example is conditioned on.
+        labels: what the C features of ``context`` stand for, if they are one-hot.
+
+    Raises:
+        ValueError: x is not integers within their levels, or known or context has another shape.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        levels: int | Sequence[int],
+        columns: Columns | None = None,
+        known: Tensor | None = None,
+        context: Tensor | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(x.shape[1:], levels, columns, context, labels)
+        self.symbols.check(x)
+        if known is not None and known.shape != x.shape:
+            raise ValueError(
+                f"known has shape {tuple(known.shape)}, x {tuple(x.shape)}; they must be the same"
+            )
+        if context is not None:
+            _check_context(context, len(x))
+        self.x = x
+        self.known = known
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        return self.x[index]
+
+    def data(self) -> Data:
+        """These examples themselves."""
+        return self
+
+    def split(self, fraction: float, seed: int) -> tuple[Data, Data]:
+        """Two parts, as :meth:`Source.split` says, each in memory."""
+        kept, held = self._parts(fraction, seed)
+        return self.subset(kept), self.subset(held)
+
+    def subset(self, index: Index) -> Data:
+        """Some of the examples, in memory."""
+        rows = self._index(index)
+        known = None if self.known is None else self.known[rows]
+        context = None if self.context is None else self.context[rows]
+        return Data(self.x[rows], self.levels, self.columns, known, context, self.labels)
+
+
+class Subset(Source):
+    """Some of a source's examples, read from there when they are asked for.
+
+    Args:
+        source: all of them.
+        index: (N,) int64, which ones.
+    """
+
+    def __init__(self, source: Source, index: Tensor) -> None:
+        super().__init__(source.event_shape, source.levels, source.columns, labels=source.labels)
+        self.streamed = source.streamed
+        self._source, self._chosen = source, index
+
+    @property
+    def context(self) -> Tensor | None:
+        """(N, C), what each example is conditioned on; None if nothing."""
+        context = self._source.context
+        return None if context is None else context[self._chosen]
+
+    @property
+    def digest(self) -> str:
+        """Tells these symbols, in this order, from others, as the whole source's digest does."""
+        content = hashlib.sha256(self._source.digest.encode())
+        content.update(self._chosen.numpy().data)
+        return content.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        return self._source._rows(self._chosen[index])
+
+
+def stored_as(symbols: Symbols) -> np.dtype[Any]:
+    """The smallest unsigned integers that hold the symbols."""
+    most = max(symbols.levels)
+    return np.dtype("|u1" if most <= 2**8 else "<u2" if most <= 2**16 else "<u4")
+
+
+def stored(x: Tensor, symbols: Symbols) -> np.ndarray[Any, Any]:
+    """Symbols as they are written, and hashed."""
+    return np.ascontiguousarray(x.cpu().numpy(), stored_as(symbols))
+
+
+def description(symbols: Symbols) -> dict[str, Any]:
+    """What kind of examples they are, as JSON gives it back."""
+    columns = None if symbols.columns is None else vars(symbols.columns)
+    kind = {"event_shape": symbols.event_shape, "symbols": symbols.compact, "columns": columns}
+    return json.loads(json.dumps(kind))
+
+
+def begin_hash(symbols: Symbols) -> Any:
+    """The hash of a source's content, to be updated by its symbols as they are stored."""
+    return hashlib.sha256(json.dumps(description(symbols)).encode())
+
+
+def hash_files(paths: Sequence[Path], *settings: object) -> str:
+    """A hash of the bytes of files, in their order, and of all else that decides what they give."""
+    content = hashlib.sha256(repr(settings).encode())
+    for path in paths:
+        with path.open("rb") as file:
+            content.update(hashlib.file_digest(file, "sha256").digest())
+    return content.hexdigest()
+
+
+def _check_context(context: Tensor, count: int) -> None:
+    if len(context) != count:
+        raise ValueError(f"context has {len(context)} rows for {count} examples")
+    if context.dim() != 2:
+        raise ValueError(
+            f"a context is an array (examples, features), not one of shape {tuple(context.shape)}"
+        )

@@ -1,0 +1,150 @@
+"""What each update learns from: which examples, in what order, and this process's share of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autoregress.data.inputs import as_source, context_of
+from autoregress.data.prefetch import read_ahead
+from autoregress.data.source import Data, Source
+from autoregress.disk import raw_bytes
+from autoregress.model import AutoregressiveModel
+from autoregress.processes import Processes
+from autoregress.symbols import Symbols
+from autoregress.training.seeds import Seeds
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples that a model can take, and their contexts (N, context) if it takes them."""
+
+    examples: Source
+    context: Tensor | None
+
+    @classmethod
+    def checked(cls, model: AutoregressiveModel, data: Any, context: Any, name: str) -> Split:
+        """The examples and their context, of the model's device and dtype.
+
+        Args:
+            data: what :func:`~autoregress.data.as_source` takes.
+            context: (examples, context) if the model takes one; by default that of the examples.
+
+        Raises:
+            ValueError: no examples, unknown entries, wrong shapes, dtypes or symbols.
+        """
+        try:
+            source = as_source(data, model.symbols, features=model.context)
+        except ValueError as error:
+            raise ValueError(f"the {name} examples: {error}") from error
+        if len(source) == 0:
+            raise ValueError(f"there are no {name} examples")
+        if isinstance(source, Data) and source.known is not None and not source.known.all():
+            raise ValueError(
+                f"the {name} examples have unknown entries; a model learns from whole ones"
+            )
+        try:
+            context = context_of(source, context, model.context)
+            return cls(source, model.checked_context(context, len(source)))
+        except ValueError as error:
+            raise ValueError(f"the {name} context: {error}") from error
+
+    def some(self, dims: int) -> Tensor:
+        """Examples at equal distances, enough for marginals: at most 1,024, or 2²² symbols."""
+        count = max(1, min(len(self.examples), 1024, 2**22 // dims))
+        return self.examples[torch.arange(count) * len(self.examples) // count]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells these examples from others: their content, and that of their context."""
+        digest = hashlib.sha256(self.examples.digest.encode())
+        if self.context is not None:
+            digest.update(f"{self.context.dtype} {tuple(self.context.shape)}".encode())
+            digest.update(raw_bytes(self.context))
+        return {"examples": len(self.examples), "sha256": digest.hexdigest()}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's share of the examples of an update, or a part of that.
+
+    Attributes:
+        x: (share, *event_shape) integer symbols, in the dtype in which they were read.
+        context: (share, context) if the model takes one.
+        places: (share,) int64, the examples' places among all of the update.
+        weight: (share,) float64, what each example counts in the mean over the update's.
+        total: number of examples of the update, of all processes together.
+    """
+
+    x: Tensor
+    context: Tensor | None
+    places: Tensor
+    weight: Tensor
+    total: int
+
+    def parts(self, count: int) -> list[Batch]:
+        """The share in at most ``count`` parts."""
+        x = self.x.chunk(count)
+        context = [None] * len(x) if self.context is None else self.context.chunk(count)
+        pieces = zip(x, context, self.places.chunk(count), self.weight.chunk(count), strict=True)
+        return [Batch(*piece, self.total) for piece in pieces]
+
+
+class Batches:
+    """The batches of each epoch, in an order that is a function of the seed and the epoch alone.
+
+    What is not in memory is read by a thread, one batch ahead of the update.
+
+    Args:
+        symbols: what examples that are read as they are needed are held against.
+        size: number of examples of an update, of all processes together.
+        device: where they are going.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        symbols: Symbols,
+        size: int,
+        seeds: Seeds,
+        processes: Processes,
+        device: torch.device,
+    ) -> None:
+        self.examples, self._context = split.examples, split.context
+        self._symbols = symbols
+        self._size = size
+        self._seeds = seeds
+        self._processes = processes
+        self._device = device
+        self._in_memory = isinstance(split.examples, Data)
+
+    def __len__(self) -> int:
+        """Number of updates of an epoch; the last batch may be smaller."""
+        return -(-len(self.examples) // self._size)
+
+    def epoch(self, number: int, *, start: int = 0) -> Generator[Batch]:
+        """The batches of epoch ``number``, from 0, beginning with the batch ``start``.
+
+        Whoever stops early should close the iterator, and with it the thread that reads.
+        """
+        generator = torch.Generator().manual_seed(self._seeds.order(number))
+        order = torch.randperm(len(self.examples), generator=generator)
+        read = map if self._in_memory else read_ahead
+        yield from read(self._read, order.split(self._size)[start:])
+
+    def _read(self, index: Tensor) -> Batch:
+        places, counted = self._processes.share(len(index))
+        own = index[places]
+        x = self.examples[own]
+        if not self._in_memory:
+            self._symbols.check(x)
+        if self._device.type == "cuda":
+            with torch.cuda.device(self._device):  # a thread starts out on the first one
+                x = x.pin_memory()
+        context = None if self._context is None else self._context[own]
+        weight = (torch.arange(len(x)) < counted).double() / len(index)
+        return Batch(x, context, places, weight, len(index))
