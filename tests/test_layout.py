@@ -1,6 +1,7 @@
 """The package is layered: a file imports only from layers before its own."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import autoregress
@@ -9,17 +10,19 @@ SOURCE = Path(autoregress.__file__).parent
 
 LAYERS = [
     "version",
+    "configs",
     "symbols",
     "orderings",
     "conditionals",
     "predictors",
     "traversal",
     "disk",
-    "devices",
     "data",
     "model",
+    "families",
     "mixture",
     "networks",
+    "devices",
     "processes",
     "evaluation",
     "checks",
@@ -28,59 +31,62 @@ LAYERS = [
     "training",
     "planning",
     "recipes",
-    "cli.examples",
-    "cli.by_recipe",
-    "cli.train",
-    "cli.mix",
-    "cli.prepare",
-    "cli.plan",
-    "cli.measure",
-    "cli.draw",
-    "cli.compress",
-    "cli.info",
-    "cli.program",
     "cli",
     "__main__",
 ]
 
 
-def layer(module: str) -> str:
-    """Of ``autoregress.data.source`` it is data; ``autoregress.cli.train`` is one by itself."""
-    _, *names = module.split(".")
-    own = ".".join(names[:2])
-    return own if own in LAYERS else names[0]
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(path: Path) -> list[str]:
-    """The modules of the package that a file imports when it runs."""
-    found = []
-    tree = ast.parse(path.read_text())
-    typing_only = {
-        id(child)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for child in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
+MODULES = {module_of(path): path for path in SOURCE.rglob("*.py")}
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of the package that a file imports anywhere, be it for types alone."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "autoregress":
-                found += [f"autoregress.{alias.name}" for alias in node.names]
-            elif node.module.startswith("autoregress."):
-                found.append(node.module)
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES else node.module)
         elif isinstance(node, ast.Import):
-            found += [a.name for a in node.names if a.name.startswith("autoregress.")]
-    return found
+            found |= {alias.name for alias in node.names}
+    return found & MODULES.keys()
 
 
-def test_every_file_imports_only_from_layers_before_its_own():
-    files = [p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py"]
-    for path in files:
-        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
-        own = layer(".".join(parts).removesuffix(".__init__"))
-        assert own in LAYERS, f"{path.name} has no place in the layout"
-        for module in imports(path):
-            other = layer(module)
-            if other in LAYERS and other != own:
-                assert LAYERS.index(other) < LAYERS.index(own), f"{path} imports {module}"
+def layer(module: str) -> str:
+    return module.split(".")[1]
+
+
+def test_every_file_imports_only_from_its_own_layer_and_those_before():
+    for module, path in MODULES.items():
+        if module == "autoregress":
+            continue
+        assert layer(module) in LAYERS, f"{module} has no place in the layout"
+        for other in imports(path) - {"autoregress"}:
+            assert LAYERS.index(layer(other)) <= LAYERS.index(layer(module)), (
+                f"{module} imports {other}"
+            )
+
+
+def test_nothing_below_the_command_line_imports_the_package_itself():
+    for module, path in MODULES.items():
+        if layer(f"{module}.") not in ("cli", "__main__", ""):
+            assert "autoregress" not in imports(path), f"{module} imports the package"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {module: imports(path) - {module} for module, path in MODULES.items()}
+    TopologicalSorter(graph).prepare()
+
+
+def test_data_flows_through_few_floors():
+    """A file's floor is one above the highest that it imports."""
+    floors: dict[str, int] = {}
+    graph = {module: imports(path) - {module} for module, path in MODULES.items()}
+    for module in TopologicalSorter(graph).static_order():
+        floors[module] = 1 + max((floors[other] for other in graph[module]), default=-1)
+    assert floors["autoregress.data.source"] <= 2
+    assert max(n for module, n in floors.items() if layer(f"{module}.") not in LAYERS[-2:]) <= 10

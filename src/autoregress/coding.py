@@ -53,7 +53,7 @@ def encode(
     model: AutoregressiveModel,
     data: Any,
     *,
-    context: Tensor | None = None,
+    context: Any = None,
 ) -> bytes:
     """Examples in bytes, from which :func:`decode` gives them back, exactly.
 

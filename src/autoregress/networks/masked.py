@@ -307,13 +307,13 @@ class Product(torch.autograd.Function):
         if offset is not None and (in_dims[2] is not None or offset.dim() == 2):
             offset = _in_front(offset, in_dims[2], size)
             offset = offset if offset.dim() == 3 else offset[:, None].expand(-1, x.shape[1], -1)
-        shared = offset is None or offset.dim() == 1
+        offsets = [offset] * size
+        if offset is not None and offset.dim() == 3:
+            offsets = list(offset.unbind())
+            offset = offset.flatten(0, 1)
         if in_dims[1] is not None:  # each with weights of its own
-            weights = weight.movedim(in_dims[1], 0)
-            offsets = [offset] * size if shared else offset.unbind()
-            each = zip(x.unbind(), weights.unbind(), offsets, strict=True)
-            return torch.stack([Product.apply(*own, stairs, to_columns) for own in each]), 0
-        offset = offset if shared else offset.flatten(0, 1)
+            each = zip(x.unbind(), weight.movedim(in_dims[1], 0).unbind(), offsets, strict=True)
+            return torch.stack([Product.apply(*one, stairs, to_columns) for one in each]), 0
         out = Product.apply(x.flatten(0, 1), weight, offset, stairs, to_columns)
         return out.unflatten(0, (size, -1)), 0
 
