@@ -179,7 +179,9 @@ def _prepare(
 ) -> tuple[State, ParallelObjective]:
     """Where a new run stands, and the objective whose gradients the processes share."""
     if options.start == "marginals":
-        model.start_from(learn.some(model.dims).to(model.device))
+        some = learn.some(model.dims)
+        model.symbols.check(some)
+        model.start_from(some.to(model.device))
     start_alike(model, processes)
     learner, sharded = model, _is_sharded(options, processes)
     if sharded:
