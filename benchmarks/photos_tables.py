@@ -54,7 +54,7 @@ def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> I
     recipe = RECIPES[name]
     train, valid, test = crops(seed)
     torch.manual_seed(seed)
-    model = recipe.build((3, 32, 32), 256)
+    model = getattr(ar, recipe.kind)((3, 32, 32), 256, **vars(recipe.config))
     training = replace(recipe.training, seed=seed)
     run = runs / name / str(seed)
     epochs, best_epoch, spent, per_epoch = 0, 0, 0.0, 0.0

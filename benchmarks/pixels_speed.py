@@ -5,7 +5,7 @@
 Images of 28×28 bits. Sampling is of 64 images at once; a training step is forward and backward for
 a batch of 16, float32, with the sizes of the paper's MNIST runs: 7 layers, 32 features for the
 PixelCNNs and 16 for the LSTMs. And colour images of 32×32 pixels and 256 levels, by a Gated
-PixelCNN of 12 layers of 64 features: 8 of them at once, ordered levels beside nominal ones.
+PixelCNN of 6 layers of 64 features: 8 of them at once, ordered levels beside nominal ones.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def sampling(model: ar.AutoregressiveModel, images: int, rounds: int) -> float:
 
 def against_nominal(rows: timing.Rows, rounds: int) -> None:
     """A batch of colour images by either kind of levels: trained on, drawn, and decoded."""
-    sizes: dict[str, Any] = {"layers": 12, "features": 64}
+    sizes: dict[str, Any] = {"layers": 6, "features": 64}
     models = {k: ar.GatedPixelCNN(COLOUR, ordered=o, **sizes) for k, o in KINDS.items()}
     t = timing.alternate({k: training_step(m, COLOURS) for k, m in models.items()}, rounds)
     rows.add("8-bit RGB, training step, ordered / nominal", t["ordered"] / t["nominal"], most=0.8)
@@ -141,7 +141,7 @@ def page(report: dict[str, Any]) -> str:
     return f"""# Speed of PixelCNN and PixelRNN
 
 Images of 28×28 bits, 7 layers; 32 features for the PixelCNNs and 16 for the LSTMs; and 8-bit RGB
-of 32×32 pixels, a Gated PixelCNN of 12 layers of 64 features; float32:
+of 32×32 pixels, a Gated PixelCNN of 6 layers of 64 features; float32:
 {timing.circumstances(report)}
 
 {timing.table(report)}
