@@ -127,9 +127,7 @@ def fit(
         _open_folder(run, model, options, train_split, valid_split, processes) as folder,
         torch.random.fork_rng(**_generators(device)),
     ):
-        if options.start == "marginals":
-            model.start_from(train_split.some(model.symbols).to(model.device))
-        state, objective = _prepare(model, options, device, processes)
+        state, objective = _prepare(model, train_split, options, device, processes)
         best = None if folder is None else folder.resume(state)
         seeds = Seeds(options.seed, processes.rank)
         batches = Batches(train_split, model.symbols, options.batch_size, seeds, processes, device)
@@ -183,9 +181,15 @@ def _open_folder(
 
 
 def _prepare(
-    model: AutoregressiveModel, options: Training, device: torch.device, processes: Processes
+    model: AutoregressiveModel,
+    train: Split,
+    options: Training,
+    device: torch.device,
+    processes: Processes,
 ) -> tuple[State, ParallelObjective]:
     """Where a new run stands, and the objective whose gradients the processes share."""
+    if options.start == "marginals":
+        model.start_from(train.some(model.symbols).to(model.device))
     start_alike(model, processes)
     learner, sharded = model, _is_sharded(options, processes)
     if sharded:
