@@ -25,6 +25,7 @@ LAYERS = [
     "devices",
     "processes",
     "evaluation",
+    "baselines",
     "checks",
     "storage",
     "coding",

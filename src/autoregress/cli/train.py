@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import tyro
 from tyro.conf import OmitArgPrefixes
@@ -14,6 +14,9 @@ from autoregress.cli.examples import Examples
 from autoregress.data.reading import Reading
 from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
+
+if TYPE_CHECKING:
+    from autoregress.data import Source
 
 Config = TypeVar("Config")
 
@@ -88,4 +91,21 @@ class Train(Generic[Config]):
                 training=self.training,
             )
         print(f"best after epoch {result.best_epoch}: {result.valid} on the validation examples")
+        if processes.first and result.valid is not None:
+            print(_beside(train, valid, result.valid.bits_per_dim))
         print(f"next: autoregress evaluate {self.run} --data TEST")
+
+
+def _beside(train: Source, valid: Source, bits: float) -> str:
+    """What the validation examples take without a model, so that one sees what it is worth."""
+    from autoregress.baselines import baselines
+
+    found, count = baselines(train, valid)
+    of = "" if count == len(valid) else f" ({count:,} of them)"
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+    line = f"without a model, in bits/dim of the validation examples{of}: {figures}"
+    better = [name for name, value in found.items() if value < bits]
+    if better:
+        line += f"\nthe model is no better than {' and '.join(better)} yet: train it for longer, "
+        line += "or on more examples"
+    return line
