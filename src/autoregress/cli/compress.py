@@ -1,4 +1,4 @@
-"""Examples in a file as small as the model can make it, and back."""
+"""Lossless compression of examples with a model, and decompression."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from autoregress.disk import unreadable, write_file
 
 @dataclass(frozen=True)
 class Compress:
-    """Write examples without loss, in as many bits as the model is surprised by.
+    """Compress examples without loss, to about -log2 p(x) bits each.
 
     autoregress compress runs/mine rows.npy --out rows.areg
 
     Args:
-        run: A run folder, or one that ar.save wrote. It takes the same one to decompress.
+        run: A run folder, or one that ar.save wrote; decompression requires the same one.
         data: The examples.
         out: The file to write.
-        stride: Number of frames of a video from one frame of a clip to the next.
-        device: Where to compute; decompress on the same kind.
+        stride: Number of video frames from one frame of a clip to the next.
+        device: Device to compute on; decompression requires the same kind.
     """
 
     run: Positional[Path]
@@ -54,19 +54,19 @@ class Compress:
 
 @dataclass(frozen=True)
 class Decompress:
-    """Give back the examples of a compressed file, exactly.
+    """Restore the examples of a compressed file, exactly.
 
     autoregress decompress runs/mine rows.areg --out rows.npy
 
     Args:
-        run: The model that they were compressed with.
+        run: The model with which the examples were compressed.
         compressed: The file that compress wrote.
-        out: An .npy, .npz or .csv file, or a .png to look at; for clips also .mkv, which loses
-            nothing, .gif or .mp4.
-        given: The numbers that all examples are conditioned on, as they were given to compress;
-            labels are in the file.
-        rate: Number of frames a second, of clips.
-        device: Where to compute, as when they were compressed.
+        out: An .npy, .npz or .csv file, or a .png to view; for clips also .mkv (lossless), .gif
+            or .mp4.
+        given: The numbers that all examples are conditioned on, as given to compress; labels are
+            in the file.
+        rate: Number of frames a second (clips).
+        device: Device to compute on, the same kind as for compression.
     """
 
     run: Positional[Path]

@@ -1,4 +1,4 @@
-"""What is known of a run."""
+"""A summary of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tyro.conf import Positional
 
 @dataclass(frozen=True)
 class Info:
-    """What a run folder or a saved model holds.
+    """Show what a run folder or a saved model holds.
 
     autoregress info runs/mine
 
@@ -57,7 +57,7 @@ class Info:
 
 
 def shortened(value: Any, most: int = 12) -> str:
-    """A value for a line: of many numbers the first, and the number of them."""
+    """A value for one line: of many numbers the first few, and their number."""
     if isinstance(value, list) and value and isinstance(value[0], list):
         return f"{len(value)} given"
     if not isinstance(value, list) or len(value) <= most:
