@@ -516,11 +516,11 @@ def test_prepared_tests_and_what_does_not_fit(folder, capsys):
         ),
         (
             ["train", "made", "--data", "others:test", *labels, "--run", "new"],
-            "labels_from is not for; it is for a table",
+            "labels_from does not apply; it is for a table",
         ),
         (
             ["train", "made", "--data", "others:test", *most, "--run", "new"],
-            "max_categories is not for",
+            "max_categories does not apply",
         ),
         ([*prepare, "images"], "not empty"),
         ([*prepare, "tests", "--levels", 7], r"levels was None, not 7"),
