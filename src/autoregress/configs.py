@@ -47,8 +47,8 @@ class MADEConfig:
         activation: Nonlinearity of the hidden units.
         residual: Use the first width for a residual stream, to which each further width adds a
             block of two layers.
-        norm: Normalise each hidden layer before its nonlinearity, over units of earlier dimensions
-            only.
+        norm: Normalise each hidden layer before its nonlinearity, each unit over those of at most
+            its own degree, which keeps to the ordering.
         dropout: Probability of dropping a hidden unit in training.
     """
 

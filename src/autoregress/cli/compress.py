@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.draw import named
 from autoregress.cli.examples import open_like
@@ -28,8 +29,8 @@ class Compress:
         device: Device to compute on; decompression requires the same kind.
     """
 
-    run: Positional[Path]
-    data: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     stride: int = 1
@@ -69,8 +70,8 @@ class Decompress:
         device: Device to compute on, the same kind as for compression.
     """
 
-    run: Positional[Path]
-    compressed: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    compressed: Annotated[Positional[Path], arg(metavar="COMPRESSED")]
     out: Path
     given: tuple[str, ...] = ()
     rate: int = 10

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.examples import open_examples, open_like
 from autoregress.cli.models import Conditions, given_context, load_model
@@ -42,7 +42,7 @@ class Sample:
             one.
     """
 
-    run: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
     out: Path
     count: int = 16
     given: tuple[str, ...] = ()
@@ -96,8 +96,8 @@ class Complete:
             one.
     """
 
-    run: Positional[Path]
-    partial: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    partial: Annotated[Positional[Path], arg(metavar="PARTIAL")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     known_frames: int | None = None

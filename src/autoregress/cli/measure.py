@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.examples import open_like
 from autoregress.cli.models import Conditions, load_model
@@ -39,7 +39,7 @@ class Evaluate:
             one.
     """
 
-    run: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
     data: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     stride: int = 1
@@ -96,8 +96,8 @@ class Score:
             one.
     """
 
-    run: Positional[Path]
-    data: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     stride: int = 1

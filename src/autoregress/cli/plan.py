@@ -27,8 +27,8 @@ class Plan(Generic[Config]):
         models: Number of independent models of this kind, mixed equally.
         devices: Number of devices that share each update equally.
         batch: The same as --batch-size.
-        peak: Peak floating-point operations a second of a device; by default those of an H100,
-            989e12 in bfloat16 and 67e12 in float32.
+        peak: Peak floating-point operations a second of a device; by default those of an H100:
+            bfloat16 989e12, float32 67e12.
         share: Fraction of the peak that is reached.
         steps: Number of updates to estimate the time of; by default that of the paper's run, where
             it is recalled.
