@@ -165,7 +165,7 @@ def test_the_whole_way_with_clips(folder, capsys, monkeypatch):
     trained("clips", *as_asked, "--cache", "mine")  # the same examples: nothing is left to do
     again = ["train", "made", "--data", "clips", "--run", "run", *QUICK, *as_asked]
     assert run(*again, "--labels-from", "table.csv") == 2
-    assert "clips holds videos, which labels_from is not for" in capsys.readouterr().err
+    assert "clips holds videos, to which labels_from does not apply" in capsys.readouterr().err
     assert run(*again, "--step", 1) == 2  # these are others
 
     capsys.readouterr()

@@ -28,11 +28,11 @@ class Train(Generic[Config]):
     autoregress train made --data data.npz --run runs/mine
 
     Args:
-        run: The run folder: configuration, log, best and last checkpoint. The same command
-            resumes.
+        run: The run folder, for configuration, log, best weights and last checkpoint. The same
+            command resumes.
         models: Number of independent models of this kind, mixed equally. They take the updates in
-            turn, so that n of them need n times the epochs, and patience.
-        tensorboard: Write curves for TensorBoard, too, into the run folder.
+            turn, so that n of them need n times the epochs and patience.
+        tensorboard: Also write curves for TensorBoard into the run folder.
     """
 
     examples: OmitArgPrefixes[Examples]
@@ -45,7 +45,7 @@ class Train(Generic[Config]):
 
     @classmethod
     def of(cls, recipe: Recipe) -> Train[Any]:
-        """The run of a recipe; what the user has to say is missing."""
+        """The run of a recipe, without the options that the user must give."""
         examples = Examples(tyro.MISSING, Reading(**recipe.reading))
         return cls(examples, tyro.MISSING, recipe.config, recipe.training, recipe.kind)
 
@@ -59,7 +59,7 @@ class Train(Generic[Config]):
         from autoregress.training.tensorboard import TensorBoard
 
         processes = join()
-        # The first of several processes decodes videos, and the others find them in the cache.
+        # The first of several processes decodes videos; the others find them in the cache.
         train, valid = processes.after_first(lambda: self.examples.read(self.training.seed))
         torch.manual_seed(self.training.seed)
         model = several(

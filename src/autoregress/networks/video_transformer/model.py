@@ -103,7 +103,7 @@ class VideoTransformer(AutoregressiveModel):
                 f"{config.priming}"
             )
         self.checkpointing = config.checkpointing
-        self.piece = max(1, PIECE // math.prod(self.subscaling.grid))
+        self.chunk_rows = max(1, PIECE // math.prod(self.subscaling.grid))
         self._priming = config.priming
         self._primed = {frames: self._member(frames) for frames in sorted(set(config.priming))}
 
