@@ -2,9 +2,9 @@
 
     python benchmarks/pixels_speed.py --write docs/results
 
-Images of 28×28 bits. Sampling is of 64 images at once; a training step is forward and backward for
-a batch of 16, float32, with the sizes of the paper's MNIST runs: 7 layers, 32 features for the
-PixelCNNs and 16 for the LSTMs.
+Images of 28×28 bits. 64 images are drawn at once; a training step is a forward and a backward pass
+for a batch of 16, in float32. Sizes are those of the paper's MNIST runs (arXiv 1601.06759): 7
+layers, 32 features for the PixelCNNs and 16 for the LSTMs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PIXELS = 28 * 28
 class SkewedCell(DiagonalCell):
     """The same recurrence as the paper describes it, and as it is usually written.
 
-    Rows are skewed into a map of 2n − 1 columns, through which either direction has a loop of its
+    Rows are skewed into a map of 2n − 1 columns, through which each direction has a loop of its
     own.
     """
 
@@ -57,7 +57,7 @@ class SkewedCell(DiagonalCell):
 
 
 def skewed(model: ar.DiagonalBiLSTM) -> ar.DiagonalBiLSTM:
-    """The model with that recurrence in place of its own."""
+    """The model with that recurrence instead of its own."""
     for module in model.modules():
         if type(module) is DiagonalCell:
             module.__class__ = SkewedCell
@@ -122,10 +122,10 @@ Images of 28×28 bits, 7 layers; 32 features for the PixelCNNs and 16 for the LS
 
 {timing.table(report)}
 
-In sampling, what a row gets from those above it is one convolution when the row starts; after that
-a pixel costs a few small matrix products a layer, and nothing is computed twice. The Diagonal
-BiLSTM has two maps for the Row LSTM's one, and more steps. Its pixels are put in the order of
-their diagonals, so that it computes none of the padding of the paper's skewed map, and takes both
+In sampling, one convolution at the start of a row computes what it gets from the rows above; after
+that a pixel costs a few small matrix products a layer, and nothing is computed twice. The Diagonal
+BiLSTM has two maps where the Row LSTM has one, and takes more steps. Its pixels are in the order of
+their diagonals, so that it computes none of the padding of the paper's skewed map, and both
 directions at once.
 
 ```console

@@ -84,6 +84,7 @@ def build(
     Raises:
         ValueError: no such family, or options that do not fit the examples.
     """
+    import autoregress.networks  # noqa: F401  # so that the package's own families are known
     from autoregress.families import find_family
 
     return find_family(kind)(event_shape, levels, **described, **vars(config))
