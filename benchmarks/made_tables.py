@@ -79,12 +79,12 @@ TRIED = {
     "mnist": "by the table above, doubling the number of networks would gain some 0.1 nats, so the "
     "gap is in each network. A network has overfitted after a dozen of its 16 passes: then it is "
     "at 84 nats in training, in spite of dropout, and at 89.2 on validation. Dropout of 0.5, "
-    "weight decay of 0.3 and 1, and two layers of 2,000 units, normalised or not, were tried for some "
-    "passes each; at the same nats in training none was better on validation. In the data's own "
-    "order a network is 0.4 nats better (88.01 on test); its mixtures were not tried. The paper's "
-    "86.64 is that of one network of two layers of 8,000 units for 32 orderings, which share its "
-    "weights; here a network for 4 orderings was 1.2 nats behind after the same number of passes, "
-    "and one for 8 further.",
+    "weight decay of 0.3 and 1, and two layers of 2,000 units, normalised or not, were tried for "
+    "some passes each; at the same nats in training none was better on validation. In the data's "
+    "own order a network is 0.4 nats better (88.01 on test); its mixtures were not tried. The "
+    "paper's 86.64 is that of one network of two layers of 8,000 units for 32 orderings, which "
+    "share its weights; here a network for 4 orderings was 1.2 nats behind after the same number "
+    "of passes, and one for 8 further.",
 }
 
 RULES = """\
@@ -315,9 +315,9 @@ def grid(names: list[str]) -> Iterator[str]:
     yield (
         "As the paper: optimiser and sizes are the paper's. Of its grid of 120 points for each "
         "set, with and without direct connections (the paper does not say which), the commands "
-        "below tried some, changing one choice after another, for at most 1000 epochs each. The table "
-        "shows the best on validation, which is the recipe's; here “any” is measured with 64 "
-        "orderings."
+        "below tried some, changing one choice after another, for at most 1000 epochs each. The "
+        "table shows the best on validation, which is the recipe's; here “any” is measured with "
+        "64 orderings."
     )
     yield ""
     yield (

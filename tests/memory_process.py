@@ -20,10 +20,10 @@ CLIP, IMAGE = (8, 3, 32, 32), (3, 32, 32)
 # A model of each family, and a number of examples that make its memory stand out.
 MODELS: dict[str, tuple[Callable[[], ar.AutoregressiveModel], int]] = {
     "MADE": (lambda: ar.MADE(784, hidden=(2000, 2000), direct=True), 1000),
-    "PixelCNN": (lambda: ar.PixelCNN(IMAGE, layers=2, features=24), 12),
-    "GatedPixelCNN": (lambda: ar.GatedPixelCNN(IMAGE, layers=2, features=24), 12),
-    "RowLSTM": (lambda: ar.RowLSTM(IMAGE, layers=2, features=24), 12),
-    "DiagonalBiLSTM": (lambda: ar.DiagonalBiLSTM(IMAGE, layers=1, features=24), 12),
+    "PixelCNN": (lambda: ar.PixelCNN(IMAGE, layers=2, features=24), 24),
+    "GatedPixelCNN": (lambda: ar.GatedPixelCNN(IMAGE, layers=2, features=24), 24),
+    "RowLSTM": (lambda: ar.RowLSTM(IMAGE, layers=2, features=24), 24),
+    "DiagonalBiLSTM": (lambda: ar.DiagonalBiLSTM(IMAGE, layers=1, features=24), 24),
     "VideoTransformer": (
         lambda: ar.VideoTransformer(
             CLIP, width=128, heads=4, head_width=32, encoder_layers=2, decoder_layers=2

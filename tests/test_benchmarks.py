@@ -172,7 +172,7 @@ def test_the_end_of_a_film_is_held_out(tmp_path):
     "name",
     [
         *("made_tables", "made_curves", "made_speed", "pixels_tables", "pixels_speed"),
-        *("video_tables", "video_speed", "shards_speed", "distributed_speed"),
+        *("photos_tables", "video_tables", "video_speed", "shards_speed", "distributed_speed"),
     ],
 )
 def test_pages_are_made_from_their_figures(name):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,12 +19,13 @@ from autoregress.recipes import RECIPES
 HERE = Path(__file__).parent
 IMAGE, CLIP = (3, 8, 8), (4, 3, 8, 8)
 ON_CPU = ar.Training(batch_size=4, device="cpu")
+NOMINAL: dict[str, Any] = {"layers": 2, "features": 6, "head": 9, "ordered": False}
 SMALL = {
     "MADE": lambda: ar.MADE(20, hidden=(30, 40), direct=True, orderings="any", dropout=0.1),
-    "PixelCNN": lambda: ar.PixelCNN(IMAGE, 256, layers=2, features=6, head=9),
-    "GatedPixelCNN": lambda: ar.GatedPixelCNN(IMAGE, 256, layers=2, features=6, head=9),
-    "RowLSTM": lambda: ar.RowLSTM(IMAGE, 256, layers=2, features=6, head=9),
-    "DiagonalBiLSTM": lambda: ar.DiagonalBiLSTM(IMAGE, 256, layers=2, features=6, head=9),
+    "PixelCNN": lambda: ar.PixelCNN(IMAGE, 256, **NOMINAL),
+    "GatedPixelCNN": lambda: ar.GatedPixelCNN(IMAGE, 256, **NOMINAL),
+    "RowLSTM": lambda: ar.RowLSTM(IMAGE, 256, **NOMINAL),
+    "DiagonalBiLSTM": lambda: ar.DiagonalBiLSTM(IMAGE, 256, **NOMINAL),
     "VideoTransformer": lambda: clips(),
 }
 

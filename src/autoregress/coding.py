@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import CoarseToFine, Conditional, Logistics
+from autoregress.conditionals import Conditional, Logistics
 from autoregress.data.inputs import as_source, context_of
 from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel, groups
@@ -174,7 +174,7 @@ def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | N
     x = torch.empty(count, *model.event_shape, dtype=torch.int64, device=model.device)
 
     def read(position: int, conditional: Conditional) -> Tensor:
-        return _join(stack, conditional, model.symbols.levels[position], x.device)
+        return _join(stack, conditional, model.symbols.levels[position])
 
     for index, own in groups(torch.from_numpy(chosen)):
         given = None if context is None else context[own]
@@ -212,37 +212,32 @@ def _probabilities(levels: int, ordered: bool) -> int:
 
 def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded]:
     """Symbols as one digit or two, each with its probabilities; the first is decoded first."""
-    if isinstance(conditional, Logistics):
-        conditional = conditional.digits()
-    if not isinstance(conditional, CoarseToFine):
-        return [(_numbers(symbols), _table(conditional, levels))]
-    base = conditional.base
-    coarse, fine = symbols // base, symbols % base
+    if not isinstance(conditional, Logistics):
+        return [(_numbers(symbols), _table(conditional.table()[:, :levels]))]
+    digits = conditional.digits()
+    coarse = symbols // digits.base
     return [
-        (_numbers(coarse), _table(conditional.coarse, base)),
-        (_numbers(fine), _table(conditional.fine(coarse), base)),
+        (_numbers(coarse), _table(digits.coarse)),
+        (_numbers(symbols % digits.base), _table(digits.fine(coarse))),
     ]
 
 
-def _join(stack: Any, conditional: Conditional, levels: int, device: torch.device) -> Tensor:
+def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
     """The symbols (batch,) that were split, from the stack."""
 
-    def digit(conditional: Conditional, levels: int) -> Tensor:
-        table = _table(conditional, levels)
-        return torch.from_numpy(stack.decode(_categorical(), table)).long().to(device)
+    def read(probabilities: Tensor) -> Tensor:
+        numbers = torch.from_numpy(stack.decode(_categorical(), _table(probabilities)))
+        return numbers.long().to(probabilities.device)
 
-    if isinstance(conditional, Logistics):
-        conditional = conditional.digits()
-    if not isinstance(conditional, CoarseToFine):
-        return digit(conditional, levels)
-    base = conditional.base
-    coarse = digit(conditional.coarse, base)
-    return coarse * base + digit(conditional.fine(coarse), base)
+    if not isinstance(conditional, Logistics):
+        return read(conditional.table()[:, :levels])
+    digits = conditional.digits()
+    coarse = read(digits.coarse)
+    return coarse * digits.base + read(digits.fine(coarse))
 
 
-def _table(conditional: Conditional, levels: int) -> np.ndarray[Any, Any]:
-    """(batch, levels) probabilities."""
-    return _finite(conditional.table())[:, :levels].contiguous().cpu().numpy()
+def _table(probabilities: Tensor) -> np.ndarray[Any, Any]:
+    return _finite(probabilities).contiguous().cpu().numpy()
 
 
 def _finite(probabilities: Tensor) -> Tensor:

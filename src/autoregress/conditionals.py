@@ -146,12 +146,26 @@ class CoarseToFine:
 
 
 @dataclass(frozen=True)
-class Logistics:
-    """Ordered levels 0 … K − 1: a mixture of M discretised logistics (arXiv 1701.05517, eq. 2).
+class Digits:
+    """Probabilities of the two digits of a level, coarse · base + fine, float64.
 
-    A component gives a level what the logistic density has between its edges, half a level to
-    either side of it, and the end levels the tails as well. So the mass is exact, and all of it is
-    on the K levels. A share of 2⁻¹² is uniform, so that every level can be coded.
+    Attributes:
+        coarse: (…, B).
+        fine: from coarse digits (…) to (…, base).
+    """
+
+    base: int
+    coarse: Tensor
+    fine: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Logistics:
+    """Ordered levels 0 … K − 1: a mixture of M logistics (Salimans et al., 2017, eq. 2).
+
+    A component gives a level what its density has between its edges, half a level to either side
+    of it, and the end levels the tails as well. So the mass is exact, and all of it is on the K
+    levels. A share of 2⁻¹² is uniform, so that every level can be coded.
 
     Nothing but a table of all levels takes K numbers; the coder does with :meth:`digits`.
     """
@@ -166,91 +180,87 @@ class Logistics:
         for name in ("weights", "means", "log_scales"):
             object.__setattr__(self, name, _at_least_float32(getattr(self, name)))
 
-    @classmethod
-    def from_parameters(cls, parameters: Tensor, levels: int) -> Logistics:
-        """From M weights, M means, M log-scales and the centre side by side, (…, 3M + 1)."""
-        weights, means, log_scales = parameters[..., :-1].chunk(3, -1)
-        return cls(weights, means, log_scales, parameters[..., -1], levels)
-
     @property
     def logits(self) -> Tensor:
         """Of all levels, (…, K); they are log-probabilities."""
         return self.table().log()
 
-    def mass(self, first: Tensor, last: Tensor) -> Tensor:
-        """The probability of the levels from first ≥ 0 to last, (…); 0 if first is beyond K − 1."""
-        last = last.clamp(max=self.levels - 1)
-        count = (last - first + 1).to(self.means.dtype)
-        mixed = (self.weights.softmax(-1) * self.log_shares(first, last).exp()).sum(-1)
-        return ((1 - UNIFORM) * mixed + UNIFORM * count / self.levels).where(count > 0, 0)
-
-    def log_shares(self, first: Tensor, last: Tensor) -> Tensor:
-        """The same of each component, without the uniform share: log-probabilities (…, M)."""
-        scales = self.log_scales.clamp(NARROWEST, WIDEST).exp()
-        # A difference of half integers is exact, so that rounding is relative to the distance.
-        a, b = (
-            ((edge - self.centre).to(self.means.dtype).unsqueeze(-1) - self.means) / scales
-            for edge in (last + 0.5, first - 0.5)
-        )
-        count = (last - first + 1).clamp(min=1).unsqueeze(-1)
-        # log (σ(a) − σ(b)) = log σ(a) + log σ(−b) + log (1 − exp(b − a)), which cancels in neither
-        # tail. The first level has all below it, b = −∞, and the last all above it.
-        at_first, at_last = (first == 0).unsqueeze(-1), (last == self.levels - 1).unsqueeze(-1)
-        between = torch.expm1(-count / scales).neg().log().where(~(at_first | at_last), 0)
-        up = F.logsigmoid(a).where(~at_last, 0)
-        return up + F.logsigmoid(-b).where(~at_first, 0) + between
-
     def log_prob(self, x: Tensor) -> Tensor:
+        mixed = (self.weights.log_softmax(-1) + self.log_shares(x)).logsumexp(-1)
+        # In the far tails exp() underflows, and there the uniform share is all that there is.
+        return ((1 - UNIFORM) * mixed.exp() + UNIFORM / self.levels).log()
+
+    def log_shares(self, x: Tensor) -> Tensor:
+        """Log-probabilities (…, M) of symbols (…) by each component, without the uniform share."""
         x = x.long()
-        return self.mass(x, x).log()
+        inverse = self._log_scales.neg().exp()
+        distance = (x - self.centre).to(inverse.dtype).unsqueeze(-1) - self.means
+        a, b = (distance + 0.5) * inverse, (distance - 0.5) * inverse
+        # log (σ(a) − σ(b)) = log σ(a) + log σ(−b) + log (1 − exp(b − a)), which cancels in neither
+        # tail. The first level has all below it, b = −∞, and the last all above it, a = ∞.
+        first, last = (x == 0).unsqueeze(-1), (x == self.levels - 1).unsqueeze(-1)
+        up = F.logsigmoid(a).masked_fill(last, 0)
+        down = F.logsigmoid(-b).masked_fill(first, 0)
+        between = torch.expm1(-inverse).neg().log().masked_fill(first | last, 0)
+        return up + down + between
+
+    @property
+    def _log_scales(self) -> Tensor:
+        return self.log_scales.clamp(NARROWEST, WIDEST)
+
+    def cdf(self, x: Tensor) -> Tensor:
+        """The probability of the levels up to those of x (…, n), or (n,), float64.
+
+        Below the first it is 0, from the last on 1. A difference of two is exact to 1e-16, so to a
+        small part of the uniform share.
+        """
+        return self._function()(x.double())
+
+    def _function(self) -> Callable[[Tensor], Tensor]:
+        """The distribution function, of x in float64."""
+        means = (self.centre.unsqueeze(-1) + self.means.double()).unsqueeze(-2)
+        inverse = self._log_scales.double().neg().exp().unsqueeze(-2)
+        weights = self.weights.double().softmax(-1).unsqueeze(-1) * (1 - UNIFORM)
+
+        def function(x: Tensor) -> Tensor:
+            shares = (((x + 0.5).unsqueeze(-1) - means) * inverse).sigmoid()
+            inside = (shares @ weights).squeeze(-1) + (x + 1) * (UNIFORM / self.levels)
+            return inside.masked_fill(x < 0, 0).masked_fill(x >= self.levels - 1, 1)
+
+        return function
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        component = torch.multinomial(
+            self.weights.softmax(-1).view(-1, self.weights.shape[-1]), 1, generator=generator
+        ).view(*self.centre.shape, 1)
+        mean = self.means.gather(-1, component).squeeze(-1)
+        scale = self._log_scales.gather(-1, component).squeeze(-1).exp()
         # As in Bernoulli, of 53 bits.
-        chosen, uniform, quantile = torch.rand(
-            3,
-            *self.centre.shape,
-            generator=generator,
-            dtype=torch.float64,
-            device=self.means.device,
+        quantile, uniform = torch.rand(
+            2, *mean.shape, generator=generator, dtype=torch.float64, device=mean.device
         )
-        ends = self.weights.double().softmax(-1).cumsum(-1)[..., :-1]
-        component = (chosen.unsqueeze(-1) > ends).sum(-1, keepdim=True)
-        mean, log_scale = (
-            p.double().gather(-1, component).squeeze(-1) for p in (self.means, self.log_scales)
-        )
-        scale = log_scale.clamp(NARROWEST, WIDEST).exp()
-        value = self.centre + mean + scale * quantile.logit()
-        level = (value + 0.5).where(uniform >= UNIFORM, quantile * self.levels).floor()
-        return level.clamp(0, self.levels - 1).long()
+        drawn = (quantile.logit() * scale + mean + self.centre).round()
+        levels = drawn.where(uniform >= UNIFORM, (quantile * self.levels).floor())
+        return levels.clamp(0, self.levels - 1).long()
 
     def tempered(self, temperature: float) -> Categorical:
         return Categorical(self.logits / temperature)
 
     def table(self) -> Tensor:
-        return self._masses(torch.arange(self.levels, device=self.means.device), 1)
+        return self.cdf(torch.arange(-1, self.levels, device=self.means.device)).diff()
 
-    def digits(self) -> CoarseToFine:
-        """The same distribution in two digits of base ⌈√K⌉."""
+    def digits(self) -> Digits:
+        """The same distribution in two digits, of base ⌈√K⌉."""
         base = math.isqrt(self.levels - 1) + 1
-        every = torch.arange(base, device=self.means.device)
+        function, device = self._function(), self.means.device
+        ends = torch.arange(-1, self.levels + base - 1, base, dtype=torch.float64, device=device)
+        edges = torch.arange(-1, base, dtype=torch.float64, device=device)
 
-        def fine(coarse: Tensor) -> Categorical:
-            # Of a block beyond the last level, which only damaged codes name, those of the last.
-            block = coarse.clamp(max=(self.levels - 1) // base).unsqueeze(-1)
-            return Categorical(self._masses(block * base + every, 1).log())
+        def fine(coarse: Tensor) -> Tensor:
+            block = function(coarse.unsqueeze(-1) * base + edges).diff()
+            return block / block.sum(-1, keepdim=True)
 
-        return CoarseToFine(Categorical(self._masses(every * base, base).log()), fine)
-
-    def _masses(self, first: Tensor, count: int) -> Tensor:
-        """Of ``count`` levels from each of several first ones (…, n), float64."""
-        exact = Logistics(
-            self.weights.double().unsqueeze(-2),
-            self.means.double().unsqueeze(-2),
-            self.log_scales.double().unsqueeze(-2),
-            self.centre.unsqueeze(-1),
-            self.levels,
-        )
-        return exact.mass(first, first + count - 1)
+        return Digits(base, function(ends).diff(), fine)
 
 
 @dataclass(frozen=True)

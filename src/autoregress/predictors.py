@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autoregress.configs import Predictor
+# How many rows above and columns to the left the nearest symbols before one are.
+NEARBY = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
 
 
 def median(west: Tensor, north: Tensor, northwest: Tensor) -> Tensor:
@@ -22,32 +23,58 @@ def median(west: Tensor, north: Tensor, northwest: Tensor) -> Tensor:
     return torch.clamp(west + north - northwest, low, high)
 
 
-def predict_maps(x: Tensor, levels: int, predictor: Predictor) -> Tensor:
-    """Predictions of all symbols of maps (…, H, W), each from those before it in raster order.
+def predict_maps(x: Tensor, levels: int) -> Tensor:
+    """The median of each symbol of maps (…, H, W).
 
     The first row is predicted from the west, the first column from the north, and the first
-    symbol, like everything without a predictor, to be of the middle level.
+    symbol to be of the middle level.
     """
-    middle = levels // 2
-    if predictor == "none":
-        return torch.full_like(x, middle)
-    west, north, northwest = (
-        F.pad(x, (right, 0, down, 0))[..., : x.shape[-2], : x.shape[-1]]
-        for right, down in ((1, 0), (0, 1), (1, 1))
-    )
+    west, north, northwest = (_moved(x, *place) for place in NEARBY[:3])
     prediction = median(west, north, northwest)
     prediction[..., 0, :] = west[..., 0, :]
     prediction[..., :, 0] = north[..., :, 0]
-    prediction[..., 0, 0] = middle
+    prediction[..., 0, 0] = levels // 2
     return prediction
 
 
-def predict_at(x: Tensor, row: int, column: int, levels: int, predictor: Predictor) -> Tensor:
-    """The prediction (…) of one symbol of maps x (…, H, W) that are known before it."""
-    if predictor == "none" or (row == 0 and column == 0):
+def predict_at(x: Tensor, row: int, column: int, levels: int) -> Tensor:
+    """The same (…) of one symbol of maps (…, H, W), of which those before it are known."""
+    if row == 0 and column == 0:
         return x.new_full(x.shape[:-2], levels // 2)
     if row == 0:
         return x[..., 0, column - 1]
     if column == 0:
         return x[..., row - 1, 0]
-    return median(x[..., row, column - 1], x[..., row - 1, column], x[..., row - 1, column - 1])
+    return median(*(x[..., row - up, column - left] for up, left in NEARBY[:3]))
+
+
+def nearby_maps(x: Tensor, prediction: Tensor) -> Tensor:
+    """How far the symbols nearby are from each prediction (…, H, W): (…, H, W, 6).
+
+    What lies outside is as predicted.
+    """
+    inside = torch.ones_like(x[:1])
+    return torch.stack(
+        [(_moved(x, *place) - prediction) * _moved(inside, *place) for place in NEARBY], -1
+    )
+
+
+def nearby_at(x: Tensor, prediction: Tensor, row: int, column: int) -> Tensor:
+    """The same (…, 6) of one symbol, of maps x (…, H, W)."""
+    width, far = x.shape[-1], torch.zeros_like(prediction)
+    return torch.stack(
+        [
+            x[..., row - up, column - left] - prediction
+            if row >= up and 0 <= column - left < width
+            else far
+            for up, left in NEARBY
+        ],
+        -1,
+    )
+
+
+def _moved(x: Tensor, up: int, left: int) -> Tensor:
+    """At each place what is so many rows above and columns to the left, 0 from outside."""
+    height, width = x.shape[-2:]
+    padded = F.pad(x, (max(left, 0), max(-left, 0), up, 0))
+    return padded[..., :height, max(-left, 0) :][..., :width]

@@ -9,15 +9,27 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from itertools import combinations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional, Logistics
-from autoregress.predictors import Predictor, predict_at, predict_maps
+from autoregress.configs import Predictor
+from autoregress.predictors import (
+    NEARBY,
+    nearby_at,
+    nearby_maps,
+    predict_at,
+    predict_maps,
+)
 from autoregress.symbols import as_numbers
+
+# From the number of a group, and what is new of its pixel since the group before, (N, …), to the
+# network's outputs for that group, (N, …).
+Text = Callable[[int, Tensor], Tensor]
 
 
 class Channels(ABC):
@@ -25,11 +37,13 @@ class Channels(ABC):
 
     Attributes:
         groups: of features, of the network.
-        encoded: numbers that each group brings to an encoded pixel.
+        given: numbers that are known of a pixel before any of its channels; the last is constant.
+        encoded: numbers that each group adds to that.
         outputs: (outputs,) groups of the network's.
     """
 
     groups: int
+    given: int
     encoded: int
     outputs: Tensor
 
@@ -38,7 +52,7 @@ class Channels(ABC):
 
     @abstractmethod
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """Symbols (N, C, H, W) as the network is shown them, (N, H, W, groups · encoded)."""
+        """Symbols (N, C, H, W) as the network sees them, (N, H, W, given + groups · encoded)."""
 
     @abstractmethod
     def parameters(self, out: Tensor, x: Tensor) -> Tensor:
@@ -49,16 +63,16 @@ class Channels(ABC):
         """
 
     @abstractmethod
-    def read(
-        self, out: Tensor, x: Tensor, row: int, column: int, group: int
-    ) -> Generator[Tensor, Tensor, Tensor]:
-        """The same for the channels of a group of one pixel, from its outputs (N, …).
+    def pixel(
+        self, x: Tensor, row: int, column: int, text: Text, dtype: torch.dtype
+    ) -> Generator[Conditional, Tensor, Tensor]:
+        """The same of one pixel, given those before it in x (N, C, H, W).
 
-        Yields the parameters (N, parameters) of each of its channels and is sent the symbols (N,)
-        there, which x (N, C, H, W) then holds too, as it does all before.
+        Yields the conditionals (N,) of one channel after the other and is sent the symbols (N,)
+        there, which x then holds too.
 
         Returns:
-            What the group brings to the encoded pixel, (N, encoded).
+            What the last group adds to the encoded pixel, (N, encoded).
         """
 
     @abstractmethod
@@ -75,22 +89,26 @@ class NominalChannels(Channels):
 
     def __init__(self, count: int, levels: int) -> None:
         super().__init__(count, levels)
-        self.groups, self.encoded = count, 1
+        self.groups, self.given, self.encoded = count, 1, 1
         self.outputs = torch.arange(count, device="cpu").repeat_interleave(
             1 if levels == 2 else levels
         )
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        return as_numbers(x.permute(0, 2, 3, 1), self.levels, dtype)
+        # The constant tells the image from the zeros around it.
+        return F.pad(as_numbers(x.permute(0, 2, 3, 1), self.levels, dtype), (1, 0), value=1)
 
     def parameters(self, out: Tensor, x: Tensor) -> Tensor:
         return out.unflatten(-1, (self.count, -1))
 
-    def read(
-        self, out: Tensor, x: Tensor, row: int, column: int, group: int
-    ) -> Generator[Tensor, Tensor, Tensor]:
-        symbols = yield out
-        return as_numbers(symbols, self.levels, out.dtype)[:, None]
+    def pixel(
+        self, x: Tensor, row: int, column: int, text: Text, dtype: torch.dtype
+    ) -> Generator[Conditional, Tensor, Tensor]:
+        new = x.new_ones(len(x), 1, dtype=dtype)
+        for group in range(self.groups):
+            symbols = yield self.conditional(text(group, new))
+            new = as_numbers(symbols, self.levels, dtype)[:, None]
+        return new
 
     def conditional(self, parameters: Tensor) -> Conditional:
         if self.levels == 2:
@@ -111,110 +129,145 @@ class OrderedChannels(Channels):
 
     Salimans et al., 2017, section 2.2: a component's mean of a channel is linear in the channels
     before it. Written as a chain, the conditional of a channel is a mixture whose weights are the
-    posterior of the component, given the channels before it. Means are counted from a prediction,
-    and so is what they are linear in.
+    posterior of the component, given the channels before it.
+
+    With a predictor, everything is counted from a prediction: the network is shown how far symbols
+    are from theirs, and how far the symbols near a pixel are from that of the pixel; and a mean is
+    linear in the latter, too.
 
     Args:
         mixture: M.
-        predictor: of a channel's symbol from the pixels before.
+        predictor: of a symbol from the pixels before; the middle level if there is none.
     """
 
     def __init__(self, count: int, levels: int, mixture: int, predictor: Predictor) -> None:
         super().__init__(count, levels)
-        self.groups, self.encoded = 1, 2 * count
         self.mixture = mixture
         self.predictor: Predictor = predictor
+        self.nearby = len(NEARBY) if predictor != "none" else 0
+        self.groups, self.given, self.encoded = 1, 1 + count * self.nearby, 2 * count
         # Which channel's mean is linear in which, in the order of the slopes.
         self.slopes = list(combinations(range(count), 2))
-        self.parts = [1, count, count, len(self.slopes)]
-        self.outputs = torch.zeros(sum(self.parts) * mixture, dtype=torch.long, device="cpu")
+        each = [1, count, count, len(self.slopes)]
+        self.parts = [*(n * mixture for n in each), count * self.nearby]
+        # Log-scales to begin with: from less than a level to a quarter of them all.
+        narrow, wide = math.log(0.5), math.log(levels / 4)
+        self.spread = [narrow + (wide - narrow) * (m + 0.5) / mixture for m in range(mixture)]
+        self.outputs = torch.zeros(sum(self.parts), dtype=torch.long, device="cpu")
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        return self._encoded(*self._predicted(x), dtype)
+        x, centre, nearby = self._maps(x)
+        return torch.cat([self._given(nearby, dtype), self._new(x, centre, dtype)], -1)
 
-    def _encoded(self, x: Tensor, centre: Tensor, dtype: torch.dtype) -> Tensor:
-        """(…, 2C) from symbols and predictions (…, C): as they are, and how far from predicted.
+    def _given(self, nearby: Tensor, dtype: torch.dtype) -> Tensor:
+        """(…, given) from how far symbols nearby are from the predictions, (…, C, nearby)."""
+        # The constant tells the image from the zeros around it.
+        return F.pad(_compressed(nearby, dtype).flatten(-2), (0, 1), value=1)
 
-        The latter on a logarithmic scale, on which small differences show.
-        """
-        far = ((x - centre).to(dtype) / 2).asinh() / 2
-        return torch.cat([as_numbers(x, self.levels, dtype), far], -1)
+    def _new(self, x: Tensor, centre: Tensor, dtype: torch.dtype) -> Tensor:
+        """(…, encoded) from symbols and predictions (…, C)."""
+        return torch.cat([as_numbers(x, self.levels, dtype), _compressed(x - centre, dtype)], -1)
 
-    def _predicted(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Symbols (N, C, H, W) and their predictions, both (N, H, W, C)."""
+    def _maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Symbols (N, H, W, C), their predictions, and what is nearby, (N, H, W, C, nearby)."""
         x = x.long()
-        centre = predict_maps(x, self.levels, self.predictor)
-        return x.movedim(1, -1), centre.movedim(1, -1)
+        if self.predictor == "none":
+            x = x.movedim(1, -1)
+            return x, torch.full_like(x, self.levels // 2), x.new_zeros(*x.shape, 0)
+        centre = predict_maps(x, self.levels)
+        nearby = nearby_maps(x, centre)
+        return x.movedim(1, -1), centre.movedim(1, -1), nearby.movedim(1, -2)
+
+    def _at(self, x: Tensor, row: int, column: int) -> tuple[Tensor, Tensor]:
+        """The predictions (N, C) of a pixel, and what is nearby, (N, C, nearby)."""
+        if self.predictor == "none":
+            return torch.full_like(x[..., 0, 0], self.levels // 2), x.new_zeros(*x.shape[:2], 0)
+        centre = predict_at(x, row, column, self.levels)
+        return centre, nearby_at(x, centre, row, column)
 
     def parameters(self, out: Tensor, x: Tensor) -> Tensor:
-        return self._all(out, *self._predicted(x))
+        return self._all(out, *self._maps(x))
 
-    def _all(self, out: Tensor, x: Tensor, centre: Tensor) -> Tensor:
-        """(…, C, parameters) of symbols (…, C) that are predicted to be ``centre``."""
-        steps = self._chain(out, centre)
+    def _all(self, out: Tensor, x: Tensor, centre: Tensor, nearby: Tensor) -> Tensor:
+        """(…, C, parameters) of symbols (…, C)."""
+        steps = self._chain(out, centre, nearby)
         each = [next(steps)] + [steps.send(symbols) for symbols in x.unbind(-1)[:-1]]
-        return torch.stack(each, -2)
+        return torch.stack(
+            [
+                torch.cat([c.weights, c.means, c.log_scales, c.centre.unsqueeze(-1)], -1)
+                for c in each
+            ],
+            -2,
+        )
 
-    def read(
-        self, out: Tensor, x: Tensor, row: int, column: int, group: int
-    ) -> Generator[Tensor, Tensor, Tensor]:
-        centre = predict_at(x, row, column, self.levels, self.predictor)
-        steps = self._chain(out, centre)
-        parameters = next(steps)
+    def conditional(self, parameters: Tensor) -> Logistics:
+        weights, means, log_scales, centre = parameters.split([*[self.mixture] * 3, 1], -1)
+        return Logistics(weights, means, log_scales, centre.squeeze(-1), self.levels)
+
+    def pixel(
+        self, x: Tensor, row: int, column: int, text: Text, dtype: torch.dtype
+    ) -> Generator[Conditional, Tensor, Tensor]:
+        centre, nearby = self._at(x, row, column)
+        steps = self._chain(text(0, self._given(nearby, dtype)), centre, nearby)
+        conditional = next(steps)
         for _ in range(self.count - 1):
-            parameters = steps.send((yield parameters))
-        yield parameters
-        return self._encoded(x[:, :, row, column], centre, out.dtype)
+            conditional = steps.send((yield conditional))
+        yield conditional
+        return self._new(x[:, :, row, column], centre, dtype)
 
-    def _chain(self, out: Tensor, centre: Tensor) -> Generator[Tensor, Tensor, None]:
-        """Yields the parameters of one channel after the other, and is sent its symbols.
+    def _chain(
+        self, out: Tensor, centre: Tensor, nearby: Tensor
+    ) -> Generator[Logistics, Tensor, None]:
+        """Yields the conditional of one channel after the other, and is sent its symbols.
 
         Args:
             out: (…, outputs).
             centre: (…, C) predictions.
+            nearby: (…, C, nearby).
         """
         out = out if out.dtype == torch.float64 else out.float()
-        parts = out.unflatten(-1, (-1, self.mixture)).split(self.parts, -2)
-        (weights,), means, scales, slopes = (part.unbind(-2) for part in parts)
-        slope = dict(zip(self.slopes, slopes, strict=True))
-        unit, spread = self.levels / 32, self._spread(out)
+        weights, means, log_scales, slopes, kernel = out.split(self.parts, -1)
+        means = means.unflatten(-1, (self.count, -1)) * (self.levels / 32)
+        if self.nearby:
+            kernel = kernel.unflatten(-1, (self.count, -1))
+            means = means + (kernel * nearby).sum(-1, keepdim=True) / 8
+        log_scales = log_scales.unflatten(-1, (self.count, -1)) + out.new_tensor(self.spread)
+        slopes = slopes.unflatten(-1, (-1, self.mixture))
         distances: list[Tensor] = []
         for channel in range(self.count):
-            mean = means[channel] * unit
+            mean = means[..., channel, :]
             for before, distance in enumerate(distances):
-                mean = mean + slope[before, channel] * distance
+                slope = self.slopes.index((before, channel))
+                mean = torch.addcmul(mean, slopes[..., slope, :], distance)
             own = centre[..., channel]
-            log_scale = scales[channel] + spread
-            symbols = yield torch.cat([weights, mean, log_scale, own.unsqueeze(-1)], -1)
-            distances.append((symbols - own).unsqueeze(-1))
-            posterior = Logistics(weights, mean, log_scale, own, self.levels)
-            weights = (weights + posterior.log_shares(symbols, symbols)).log_softmax(-1)
-
-    def _spread(self, like: Tensor) -> Tensor:
-        """(M,) log-scales to begin with: from less than a level to a quarter of them all."""
-        return torch.linspace(
-            math.log(0.5), math.log(self.levels / 4), self.mixture, dtype=like.dtype
-        ).to(like.device)
-
-    def conditional(self, parameters: Tensor) -> Conditional:
-        return Logistics.from_parameters(parameters, self.levels)
+            conditional = Logistics(weights, mean, log_scales[..., channel, :], own, self.levels)
+            symbols = yield conditional
+            distances.append((symbols - own).to(out.dtype).unsqueeze(-1))
+            weights = weights + conditional.log_shares(symbols)
 
     def start(self, x: Tensor) -> Tensor:
         """Of the greatest likelihood, by gradient on some of the pixels."""
-        x, centre = (each.flatten(0, 2) for each in self._predicted(x))
-        some = torch.arange(0, len(x), max(1, len(x) // PIXELS), device=x.device)
-        x, centre = x[some], centre[some]
+        pixels = [each.flatten(0, 2) for each in self._maps(x)]
+        count = len(pixels[0])
+        some = torch.arange(0, count, max(1, count // PIXELS), device=x.device)
+        x, centre, nearby = (each[some] for each in pixels)
         out = torch.zeros(len(self.outputs), dtype=torch.float64, device=x.device)
         with torch.enable_grad():
             out.requires_grad_()
-            optimiser = torch.optim.Adam([out], lr=0.1)
-            for _ in range(STEPS):
+            optimiser = torch.optim.Adam([out])
+            for step in range(STEPS):
+                optimiser.param_groups[0]["lr"] = 0.1 * (1 - step / STEPS)
                 optimiser.zero_grad()
-                parameters = self._all(out.expand(len(x), -1), x, centre)
+                parameters = self._all(out.expand(len(x), -1), x, centre, nearby)
                 (-self.conditional(parameters).log_prob(x).mean()).backward()
                 optimiser.step()
         return out.detach()
 
 
+def _compressed(differences: Tensor, dtype: torch.dtype) -> Tensor:
+    """Differences in levels, on a scale on which small ones show."""
+    return (differences.to(dtype) / 2).asinh() / 2
+
+
 # What marginals of ordered channels are fitted to, and for how long.
-PIXELS, STEPS = 4096, 150
+PIXELS, STEPS = 2048, 100

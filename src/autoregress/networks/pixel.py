@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from autoregress.conditionals import Conditional
 from autoregress.configs import PixelConfig
@@ -72,30 +71,28 @@ class PixelNetwork(nn.Module, ABC):
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """(N, H, W, C, parameters) of the conditionals of the symbols x (N, C, H, W)."""
-        pixels = self.channels.encode(x, self.bias.dtype)
-        # The constant tells the image from the zeros around it.
-        out = self._text(F.pad(pixels, (1, 0), value=1), parallel(condition))
+        out = self._text(self.channels.encode(x, self.bias.dtype), parallel(condition))
         return self.channels.parameters(out, x)
 
-    def unroll(self, x: Tensor, condition: Condition) -> Generator[Tensor, Tensor, None]:
-        """Yields the parameters (N, parameters) of the next channel and is sent its symbols (N,).
+    def unroll(self, x: Tensor, condition: Condition) -> Generator[Conditional, Tensor, None]:
+        """Yields the conditional (N,) of the next channel and is sent its symbols (N,).
 
         Whoever sends them puts them into x (N, C, H, W) as well.
         """
         batch, _, height, width = x.shape
-        one = self.bias.new_ones(batch, 1)
         machine = Incremental(batch, width, condition)
         for row in range(height):
             machine.start_row(row)
             for column in range(width):
-                brought = one
-                for group in range(self.channels.groups):
+
+                def text(group: int, new: Tensor, column: int = column) -> Tensor:
                     machine.move(column, group)
-                    out = self._text(brought, machine)
-                    brought = yield from self.channels.read(out, x, row, column, group)
+                    return self._text(new, machine)
+
+                new = yield from self.channels.pixel(x, row, column, text, self.bias.dtype)
                 machine.move(column, self.channels.groups)
                 for module in self.entries:
-                    machine.put(module, brought)
+                    machine.put(module, new)
 
 
 class ResidualNetwork(PixelNetwork):
@@ -247,7 +244,8 @@ class PixelModel(AutoregressiveModel):
         self.networks = nn.ModuleList()
         self.upsampling = nn.ModuleList()
         for i in range(len(self._strides)):
-            sizes = Sizes(channels.groups, channels.encoded, self.context, features if i else 0)
+            own = features if i else 0
+            sizes = Sizes(channels.groups, channels.given, channels.encoded, self.context, own)
             self.networks.append(self._network(sizes, channels, **settings))
             if i:
                 factor = self._strides[i - 1] // self._strides[i]
@@ -314,14 +312,14 @@ class PixelModel(AutoregressiveModel):
                 known = self._strides[level - 1] // stride
             height, width = grid.shape[2:]
             steps = cast(PixelNetwork, network).unroll(grid, self._condition(x, level, context))
-            parameters = next(steps)
+            conditional = next(steps)
             for row, column, channel in product(
                 range(height), range(width), range(self.event_shape[0])
             ):
                 if not known or row % known or column % known:
-                    grid[:, channel, row, column] = yield self._conditional(parameters)
+                    grid[:, channel, row, column] = yield conditional
                 if (row, column, channel) != (height - 1, width - 1, self.event_shape[0] - 1):
-                    parameters = steps.send(grid[:, channel, row, column])
+                    conditional = steps.send(grid[:, channel, row, column])
 
     def start_from(self, x: Tensor) -> None:
         for stride, network in zip(self._strides, self.networks, strict=True):

@@ -41,12 +41,14 @@ class Sizes:
 
     Attributes:
         count: number of groups of features.
-        encoded: numbers that each group brings to an encoded pixel.
+        given: numbers that are known of a pixel before any of its channels; the last is constant.
+        encoded: numbers that each group adds to that.
         context: length of the conditioning vector of an image, 0 for none.
         map: length of that of a pixel, 0 for none.
     """
 
     count: int
+    given: int = 1
     encoded: int = 1
     context: int = 0
     map: int = 0
@@ -65,12 +67,12 @@ class Sizes:
 
     @property
     def inputs(self) -> Tensor:
-        """The groups of an encoded pixel: a constant, and what each group brings.
+        """The groups of the numbers of an encoded pixel.
 
-        The first mask is strict (the paper's mask A): what group g brings counts as of g + 1.
+        The first mask is strict (the paper's mask A): what a group g adds counts as of g + 1.
         """
-        brought = torch.arange(1, self.count + 1, device="cpu").repeat_interleave(self.encoded)
-        return F.pad(brought, (1, 0))
+        numbers = torch.tensor([self.given, *[self.encoded] * self.count], device="cpu")
+        return torch.arange(self.count + 1, device="cpu").repeat_interleave(numbers)
 
 
 class Steps(Protocol):
@@ -258,6 +260,8 @@ class ConvSteps:
             own[target].flatten(1)[:, :seen].T.contiguous()
             for target, seen in zip(self.targets, self.seen, strict=False)
         ]
+        # Of a 1×1 convolution in one group nothing is needed again.
+        self.alone = conv.count == 1 and conv.above is None and conv.reach == 0
         self.sums: list[Tensor] = []
 
     def start_row(self, row: int) -> None:
@@ -278,6 +282,8 @@ class ConvSteps:
         self.inputs[:, -1, column + self.reach, self.places[group]] = x
 
     def feed(self, column: int, group: int, x: Tensor) -> Tensor:
+        if self.alone:
+            return torch.addmm(self.sums[0][column], x, self.weights[0])
         self.put(column, group, x)
         seen = self.inputs[:, -1, column : column + self.reach + 1].flatten(1)
         seen = seen[:, : self.seen[group]]

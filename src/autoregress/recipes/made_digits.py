@@ -22,6 +22,7 @@ RECIPES = {
             dropout=0.3,
         ),
         Training(
+            start="random",
             max_epochs=300,
             patience=80,
             lr=2e-3,

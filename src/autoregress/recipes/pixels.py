@@ -12,13 +12,13 @@ from autoregress.training.options import Training
 
 ABOUT = """{} on images of your own.
 
-It is of a size that a machine without a GPU trains on small images; --layers and --features make
-it larger.
+It is of a size that one core of a CPU trains in minutes on some hundred photos of 32×32 pixels;
+--layers and --features make it larger.
 """
 
 TRAINING = Training(
     max_epochs=100,
-    batch_size=32,
+    batch_size=8,
     lr=3e-3,
     warmup=50,
     clip=100.0,
@@ -31,7 +31,7 @@ RECIPES = {
     "gated-pixelcnn": Recipe(
         ABOUT.format("Gated PixelCNN"),
         "GatedPixelCNN",
-        PixelConfig(layers=8, features=64),
+        PixelConfig(layers=6, features=64),
         TRAINING,
     ),
     "pixelcnn": Recipe(

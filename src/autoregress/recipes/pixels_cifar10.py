@@ -16,7 +16,13 @@ BiLSTM) bits/dim. Its learning rate is not given; this one is ours.
 DATA = "the files of CIFAR-10's binary version"
 
 TRAINING = Training(
-    optimiser="rmsprop", lr=3e-4, batch_size=16, max_epochs=100, patience=10, precision="bfloat16"
+    start="random",
+    optimiser="rmsprop",
+    lr=3e-4,
+    batch_size=16,
+    max_epochs=100,
+    patience=10,
+    precision="bfloat16",
 )
 
 RECIPES = {

@@ -10,6 +10,7 @@ from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
 
 TRAINING = Training(
+    start="random",
     max_epochs=25,
     batch_size=32,
     lr=8e-3,

@@ -13,11 +13,14 @@ from autoregress.configs import PixelConfig
 from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
 
-PAPER = Training(optimiser="rmsprop", lr=1e-3, batch_size=16, max_epochs=200, patience=10)
+PAPER = Training(
+    start="random", optimiser="rmsprop", lr=1e-3, batch_size=16, max_epochs=200, patience=10
+)
 
 
 def falling(epochs: int, lr: float) -> Training:
     return Training(
+        start="random",
         max_epochs=epochs,
         batch_size=32,
         lr=lr,

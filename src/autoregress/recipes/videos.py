@@ -32,6 +32,7 @@ are ours. Memory and time: autoregress plan.
 """
 
 PAPER = Training(
+    start="random",
     optimiser="rmsprop",
     lr=2e-5,
     decay=0.95,

@@ -30,6 +30,7 @@ RECIPES = {
             priming=(0, 4),
         ),
         Training(
+            start="random",
             max_epochs=2,
             batch_size=8,
             lr=3e-3,

@@ -19,6 +19,9 @@ from autoregress.processes import Processes
 from autoregress.symbols import Symbols
 from autoregress.training.seeds import Seeds
 
+# What marginals are counted from at most.
+SYMBOLS = 2**22
+
 
 @dataclass(frozen=True)
 class Split:
@@ -53,6 +56,18 @@ class Split:
             return cls(source, model.checked_context(context, len(source)))
         except ValueError as error:
             raise ValueError(f"the {name} context: {error}") from error
+
+    def some(self, symbols: Symbols) -> Tensor:
+        """Examples at equal distances, all or as many as make 2²² symbols: enough for marginals.
+
+        Raises:
+            ValueError: they are not of these symbols.
+        """
+        total = len(self.examples)
+        count = min(total, max(1, SYMBOLS // symbols.dims))
+        x = self.examples[torch.arange(count) * total // count]
+        symbols.check(x)
+        return x
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells these examples from others: their content, and that of their context."""

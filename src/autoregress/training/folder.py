@@ -83,9 +83,9 @@ class RunFolder:
         data: Mapping[str, Mapping[str, Any] | None],
         processes: Processes,
     ) -> Iterator[RunFolder]:
-        """The folder of a run, in which meanwhile no one else trains.
+        """The folder of a run, in which no other process trains meanwhile.
 
-        When it is left, the last checkpoint is on the disk.
+        When the context is left, the last checkpoint is on the disk.
 
         Args:
             data: fingerprints of the examples, by name.
@@ -113,7 +113,7 @@ class RunFolder:
                 raise
 
     def resume(self, state: State) -> dict[str, Any] | None:
-        """Goes on from the last checkpoint, or writes the first; returns the best weights."""
+        """Resumes from the last checkpoint, or writes the first; returns the best weights."""
         first, best = self._processes.from_first, None
         if first(lambda: (self.path / LAST).exists()):
             state.read(self.path)

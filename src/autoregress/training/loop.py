@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,26 +118,36 @@ def fit(
     device = resolve_device(options.device, model.device)
     if not _is_sharded(options, processes):
         model.to(device)
-    learn = Split.checked(model, train, context, "training")
-    hold = None if valid is None else Split.checked(model, valid, valid_context, "validation")
+    train_split = Split.checked(model, train, context, "training")
+    valid_split = None
+    if valid is not None:
+        valid_split = Split.checked(model, valid, valid_context, "validation")
     with (
         Interrupts() as interrupts,
-        _open_folder(run, model, options, learn, hold, processes) as folder,
+        _open_folder(run, model, options, train_split, valid_split, processes) as folder,
         torch.random.fork_rng(**_generators(device)),
     ):
-        state, objective = _prepare(model, options, device, processes)
+        state, objective = _prepare(model, train_split, options, device, processes)
         best = None if folder is None else folder.resume(state)
         seeds = Seeds(options.seed, processes.rank)
-        batches = Batches(learn, model.symbols, options.batch_size, seeds, processes, device)
+        batches = Batches(train_split, model.symbols, options.batch_size, seeds, processes, device)
         total = len(batches) * options.max_epochs
         quiet = quiet or not processes.first
         with Report(options.max_epochs, total, state.position, device, quiet=quiet) as report:
             loop = Loop(
-                options, device, seeds, state, objective, batches, hold, folder, interrupts, best
+                options=options,
+                device=device,
+                seeds=seeds,
+                state=state,
+                objective=objective,
+                batches=batches,
+                valid=valid_split,
+                folder=folder,
+                interrupts=interrupts,
+                best=best,
+                on_update=_hooks(processes, report.update, on_update),
+                on_epoch=_hooks(processes, report.epoch, on_epoch),
             )
-            if processes.first:
-                loop.on_update = [hook for hook in (report.update, on_update) if hook]
-                loop.on_epoch = [hook for hook in (report.epoch, on_epoch) if hook]
             try:
                 loop.run()
             finally:
@@ -157,23 +167,29 @@ def _open_folder(
     run: str | Path | None,
     model: AutoregressiveModel,
     options: Training,
-    learn: Split,
-    hold: Split | None,
+    train: Split,
+    valid: Split | None,
     processes: Processes,
 ) -> AbstractContextManager[RunFolder | None]:
     if run is None:
         return nullcontext()
     data = {
-        "train": learn.fingerprint(),
-        "valid": None if hold is None else hold.fingerprint(),
+        "train": train.fingerprint(),
+        "valid": None if valid is None else valid.fingerprint(),
     }
     return RunFolder.opened(Path(run), model, options, data, processes)
 
 
 def _prepare(
-    model: AutoregressiveModel, options: Training, device: torch.device, processes: Processes
+    model: AutoregressiveModel,
+    train: Split,
+    options: Training,
+    device: torch.device,
+    processes: Processes,
 ) -> tuple[State, ParallelObjective]:
     """Where a new run stands, and the objective whose gradients the processes share."""
+    if options.start == "marginals":
+        model.start_from(train.some(model.symbols).to(model.device))
     start_alike(model, processes)
     learner, sharded = model, _is_sharded(options, processes)
     if sharded:
@@ -185,6 +201,11 @@ def _prepare(
     objective = parallel_objective(learner, processes, sharded=sharded)
     optimiser = make_optimiser(learner.parameters(), options)
     return State(learner, average, optimiser, processes), objective
+
+
+def _hooks(processes: Processes, *hooks: Hook | None) -> list[Hook]:
+    """Those that there are, on the first process."""
+    return [hook for hook in hooks if hook is not None and processes.first]
 
 
 def _is_sharded(options: Training, processes: Processes) -> bool:
@@ -208,7 +229,7 @@ class Loop:
     Attributes:
         state: the weights and where the run stands; all that changes.
         objective: gives the nats of each example, and exchanges gradients between processes.
-        hold: the validation examples, if there are any.
+        valid: the validation examples, if there are any.
         folder: the run folder, if there is one.
         best: the best weights so far, once an epoch is finished.
         on_update: called with the record of each update.
@@ -221,12 +242,12 @@ class Loop:
     state: State
     objective: ParallelObjective
     batches: Batches
-    hold: Split | None
+    valid: Split | None
     folder: RunFolder | None
     interrupts: Interrupts
     best: dict[str, Tensor] | None
-    on_update: list[Hook] = field(default_factory=list)
-    on_epoch: list[Hook] = field(default_factory=list)
+    on_update: list[Hook]
+    on_epoch: list[Hook]
 
     def run(self) -> None:
         """Trains to the end; a run that is stopped is left with a checkpoint."""
@@ -242,7 +263,7 @@ class Loop:
             raise
 
     def _is_done(self) -> bool:
-        """Whether all epochs are trained, or the patience with them is at an end."""
+        """Whether all epochs are trained, or the last ``patience`` of them were no better."""
         now, patience = self.state.position, self.options.patience
         return now.epoch >= self.options.max_epochs or 0 < patience <= now.epoch - now.best_epoch
 
@@ -259,7 +280,7 @@ class Loop:
                 started = time.perf_counter()
 
     def _update(self, batch: Batch) -> float:
-        """Changes the weights; returns the nats of an example, their mean over the update."""
+        """Changes the weights; returns the mean nats of the update's examples."""
         step, state, options = self.state.position.step, self.state, self.options
         seed_torch(self.seeds.noise(step), self.device)
         state.optimiser.zero_grad()
@@ -287,7 +308,7 @@ class Loop:
         """Adds to the gradient; returns what a part adds to the update's mean nats."""
         generator = torch.Generator().manual_seed(self.seeds.objective(step))
         update = Update(step, generator, part.places, part.total)
-        x = part.x.to(self.device, non_blocking=True).long()  # few bytes go to the device
+        x = part.x.to(self.device, non_blocking=True).long()  # widened there: less to transfer
         context = None if part.context is None else part.context.to(self.device)
         with _precision(self.options, self.device):
             nats = self.objective(x, context, update)
@@ -319,7 +340,7 @@ class Loop:
         now, examples = self.state.position, len(self.batches.examples)
         self.state.require_finite()
         started = time.perf_counter()
-        score = None if self.hold is None else self._validate(self.hold)
+        score = None if self.valid is None else self._validate(self.valid)
         record = {
             "epoch": now.epoch + 1,
             "step": now.step,
@@ -337,13 +358,13 @@ class Loop:
         if self.folder is not None:
             self.folder.log(record)
         for hook in self.on_epoch:
-            hook(record)
+            hook(dict(record))  # the run keeps its own
 
-    def _validate(self, hold: Split) -> Score:
+    def _validate(self, valid: Split) -> Score:
         score = evaluate(
             self.state.measured,
-            hold.examples,
-            context=hold.context,
+            valid.examples,
+            context=valid.context,
             # Without gradients an example takes a fraction of the memory, which sufficed.
             batch_size=4 * self.options.batch_size,
             processes=self.state.processes,

@@ -11,6 +11,7 @@ Optimiser = Literal["adamw", "adam", "rmsprop", "adadelta", "adagrad", "sgd"]
 Schedule = Literal["constant", "cosine", "linear"]
 Precision = Literal["float32", "bfloat16"]
 Sharding = Literal["none", "full"]
+Start = Literal["marginals", "random"]
 
 # Optimisers with a setting that not all have, and torch's name for it where it differs.
 WITH_MOMENTUM = ("rmsprop", "sgd")
@@ -25,6 +26,8 @@ class Training:
         max_epochs: Number of passes over the training examples, at most.
         batch_size: Number of examples of an update, over all processes; the last batch of an epoch
             may be smaller.
+        start: What a new model knows before its first update: the marginals of the training
+            examples, in its output biases, or nothing (random).
         accumulate: Number of parts each process splits its share of an update into, to save memory
             (gradient accumulation).
         optimiser: Rule that turns gradients into updates.
@@ -59,6 +62,7 @@ class Training:
 
     max_epochs: int = 100
     batch_size: int = 100
+    start: Start = "marginals"
     accumulate: int = 1
     optimiser: Optimiser = "adamw"
     lr: float = 1e-3
@@ -83,6 +87,7 @@ class Training:
         _require(self.max_epochs >= 1, "max_epochs must be at least 1", self.max_epochs)
         _require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
         _require(self.accumulate >= 1, "accumulate must be at least 1", self.accumulate)
+        _require_one_of("start", self.start, get_args(Start))
         _require_one_of("optimiser", self.optimiser, get_args(Optimiser))
         _require(0 < self.lr < math.inf, "lr must be above 0", self.lr)
         decays = 0 <= self.weight_decay < math.inf

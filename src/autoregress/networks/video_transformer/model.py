@@ -149,6 +149,9 @@ class VideoTransformer(AutoregressiveModel):
         """The paper's large model: about 373 million parameters for clips (16, 3, 64, 64)."""
         return cls(event_shape, symbols, **vars(VideoTransformerConfig.large(**options)))
 
+    def start_from(self, x: Tensor) -> None:
+        self.channels.start_from(self.channels.digits(x.movedim(2, -1)))
+
     # Members
 
     @property

@@ -1,0 +1,203 @@
+"""Crops of photos in bits, beside image formats: trains a recipe, and writes the page.
+
+    OMP_NUM_THREADS=1 python benchmarks/photos_tables.py --seconds 180 600
+    python benchmarks/photos_tables.py --page-only
+
+Figures go to docs/results/photos.json, one row for each recipe, seed and time, and from there to
+docs/results/photos.md. Each time is in CPU seconds of the whole process, for training and for
+measuring validation after each epoch; a longer time resumes the run of the shorter.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from PIL import Image
+from tables import ROOT, Figures
+from torch import Tensor
+
+import autoregress as ar
+from autoregress.recipes import RECIPES
+
+DATA = ROOT.parent / "shared" / "data" / "photos" / "crops_32.npz"
+COMMAND = "OMP_NUM_THREADS=1 python benchmarks/photos_tables.py"
+# Number of each photo's twenty training crops on which the epoch is chosen.
+VALID = 2
+# Bits/dim of one file for each test crop, measured with libjxl, which Pillow does not have.
+JPEG_XL = 3.338
+
+
+def crops(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Training, validation and test crops, (N, 3, 32, 32) bytes."""
+    with np.load(DATA) as file:
+        train, test = (torch.from_numpy(file[name]) for name in ("train", "test"))
+        photos = file["train_photo"]
+    generator = torch.Generator().manual_seed(seed)
+    held = torch.zeros(len(train), dtype=torch.bool)
+    for photo in np.unique(photos):
+        own = torch.from_numpy(np.flatnonzero(photos == photo))
+        held[own[torch.randperm(len(own), generator=generator)[:VALID]]] = True
+    return train[~held], train[held], test
+
+
+def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> Iterator[Any]:
+    recipe = RECIPES[name]
+    train, valid, test = crops(seed)
+    torch.manual_seed(seed)
+    model = getattr(ar, recipe.kind)((3, 32, 32), 256, **vars(recipe.config))
+    training = replace(recipe.training, seed=seed)
+    run = runs / name / str(seed)
+    epochs, best_epoch, spent, per_epoch = 0, 0, 0.0, 0.0
+    for budget in sorted(seconds):
+        # First one epoch, to time it; then the number that the time allows.
+        while epochs == 0 or spent + per_epoch <= budget:
+            further = 1 if epochs == 0 else max(1, int(0.9 * (budget - spent) / per_epoch))
+            started = time.process_time()
+            fit = ar.fit(
+                model, train, valid=valid, run=run, training=training,
+                max_epochs=epochs + further, patience=0, quiet=True,
+            )  # fmt: skip
+            taken, best_epoch = time.process_time() - started, fit.best_epoch
+            epochs, spent, per_epoch = epochs + further, spent + taken, taken / further
+        score = ar.evaluate(model, test)
+        started = time.process_time()
+        content = ar.encode(model, test)
+        encoding = time.process_time() - started
+        assert torch.equal(ar.decode(model, content), test)
+        yield {
+            "recipe": name,
+            "family": type(model).__name__,
+            "seed": seed,
+            "seconds": budget,
+            "cpu_seconds": round(spent, 1),
+            "epochs": epochs,
+            "best_epoch": best_epoch,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "valid_bits_per_dim": ar.evaluate(model, valid).bits_per_dim,
+            "test_bits_per_dim": score.bits_per_dim,
+            "interval_95": 1.96 * score.standard_error / (model.dims * math.log(2)),
+            "test_nats": score.nats,
+            "file_bytes": len(content),
+            "file_bits_per_dim": 8 * len(content) / test.numel(),
+            "encoding_seconds": round(encoding, 1),
+            "command": f"{COMMAND} --recipes {name} --seeds {seed} --seconds {budget}",
+        }
+
+
+def formats() -> dict[str, float]:
+    """Bits/dim of the test crops in each format."""
+    test = crops(0)[2]
+    images = [Image.fromarray(x.permute(1, 2, 0).numpy()) for x in test]
+
+    def size(image: Image.Image, **options: Any) -> int:
+        file = io.BytesIO()
+        image.save(file, **options)
+        return len(file.getvalue())
+
+    totals = {
+        "WebP lossless": sum(
+            size(i, format="webp", lossless=True, quality=100, method=6) for i in images
+        ),
+        "PNG": sum(size(i, format="png", optimize=True) for i in images),
+        "xz, of all together": len(lzma.compress(test.numpy().tobytes(), preset=9)),
+        "xz, of each": sum(len(lzma.compress(x.numpy().tobytes(), preset=9)) for x in test),
+    }
+    return {name: 8 * total / test.numel() for name, total in totals.items()}
+
+
+# The page
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        f"""\
+# Crops of photos
+
+Bits/dim of 50 crops of 32×32 pixels, 8-bit RGB, from the right fifth of ten photos that come with
+scikit-image and scikit-learn; lower is better. A model is trained on {20 - VALID} crops of each
+photo, from its left four fifths, on one core of a CPU; the best epoch is chosen on {VALID} more.
+The test crops are read when the time is up, and nothing is chosen on them. ± is half of a 95 %
+interval of the mean over test crops.
+
+The recipe is the default one for images of one's own. CPU seconds are those of the process:
+training, and measuring the validation crops after each epoch. As a file: the size of what `ar.encode` writes
+for all test crops, decoded again; the model itself is not counted, as a format's program is not.
+
+| what | CPU seconds | bits/dim | as a file |
+|---|---:|---:|---:|""",
+    ]
+    named: list[tuple[float, str]] = []
+    for row in rows:
+        bits = row["test_bits_per_dim"]
+        named.append(
+            (
+                bits,
+                f"| `{row['recipe']}` | {row['cpu_seconds']:.0f} | **{bits:.3f}** ± "
+                f"{row['interval_95']:.3f} | {row['file_bits_per_dim']:.3f} |",
+            )
+        )
+    for name, bits in {"JPEG XL, effort 9": JPEG_XL, **formats()}.items():
+        named.append((bits, f"| {name} | – | | {bits:.3f} |"))
+    lines += [line for _, line in sorted(named)]
+    lines += [
+        """
+## How each was made
+
+| recipe | seed | parameters | epochs (best) | CPU seconds | validation | command |
+|---|---:|---:|---:|---:|---:|---|""",
+    ]
+    lines += [
+        f"| `{r['recipe']}` | {r['seed']} | {r['parameters']:,} | {r['epochs']} "
+        f"({r['best_epoch']}) | {r['cpu_seconds']:.0f} | {r['valid_bits_per_dim']:.3f} | "
+        f"`{r['command']}` |"
+        for r in rows
+    ]
+    lines.append(
+        "\nSome validation crops overlap with training crops of the same photo; test crops do "
+        "not.\nThe page is made from [photos.json](photos.json) by the benchmark with "
+        "`--page-only`.\n"
+    )
+    return "\n".join(lines)
+
+
+def main(
+    recipes: tuple[str, ...] = ("gated-pixelcnn",),
+    seeds: tuple[int, ...] = (0,),
+    seconds: tuple[int, ...] = (180, 600),
+    runs: Path = ROOT / "runs" / "photos",
+    out: Path = ROOT / "docs" / "results",
+    page_only: bool = False,
+) -> None:
+    """Trains recipes, measures them, and writes the page.
+
+    Args:
+        recipes: Names of recipes.
+        seeds: Seeds, one run for each.
+        seconds: CPU seconds after which to measure.
+        runs: Folder for the run folders.
+        out: Folder for photos.json and photos.md.
+        page_only: Only write the page from photos.json.
+    """
+    torch.set_num_threads(1)
+    figures = Figures(out / "photos.json", lambda r: (r["recipe"], r["seed"], r["seconds"]))
+    for name in () if page_only else recipes:
+        for seed in seeds:
+            there = {r["seconds"] for r in figures.rows if (r["recipe"], r["seed"]) == (name, seed)}
+            if missing := [budget for budget in seconds if budget not in there]:
+                for row in train_and_measure(name, seed, missing, runs):
+                    figures.add(row)
+    (out / "photos.md").write_text(page(figures.rows))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
