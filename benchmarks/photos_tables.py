@@ -130,8 +130,9 @@ The test crops are read when the time is up, and nothing is chosen on them. ± i
 interval of the mean over test crops.
 
 The recipe is the default one for images of one's own. CPU seconds are those of the process:
-training, and measuring the validation crops after each epoch. As a file: the size of what `ar.encode` writes
-for all test crops, decoded again; the model itself is not counted, as a format's program is not.
+training, and measuring the validation crops after each epoch. As a file: the size of what
+`ar.encode` writes for all test crops, decoded again; the model itself is not counted, as a format's
+program is not.
 
 | what | CPU seconds | bits/dim | as a file |
 |---|---:|---:|---:|""",
