@@ -4,6 +4,7 @@ from autoregress.recipes import (
     made,
     made_adult,
     made_connect4,
+    made_density,
     made_digits,
     made_dna,
     made_mnist,
@@ -25,6 +26,7 @@ from autoregress.recipes.options import FamilyOptions, MADEOptions, Recipe
 
 RECIPES: dict[str, Recipe[FamilyOptions]] = {
     "made": made.RECIPE,
+    "made-density": made_density.RECIPE,
     "made-digits": made_digits.RECIPE,
     "made-adult": made_adult.PAPER,
     "made-adult-best": made_adult.BEST,
