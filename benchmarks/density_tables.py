@@ -34,8 +34,20 @@ DATA = ROOT.parent / "shared" / "data" / "density"
 RUNS = ROOT / "runs" / "density"
 COMMAND = "python benchmarks/density_tables.py"
 Kind = Literal["defaults", "best", "mixed", "candidates", "given"]
-# In nats, where it is not half a nat below the best circuit.
+# By how many nats ours is to be below the best circuit published; and other goals.
+MARGIN = 0.5
 GOALS = {"nltcs": 5.98}
+# What was tried where it is not reached.
+TRIED = {
+    "nltcs": "It has 2^16 states and 16,181 training rows, and all models end close together: one "
+    "network of any recipe, the mixture of five, and the best circuit.",
+    "plants": "Networks of one layer and of two, with dropout and without, end within 0.04 nats of "
+    "one another on validation; what helps is to mix orderings, and that is not enough.",
+    "audio": "Tried on other sets only. A network is at its best after 10 epochs or so, and what "
+    "helps after that is to mix.",
+    "jester": "Two layers with dropout 0.5, and 8 orderings that share one network, are better on "
+    "validation here (see the candidates); on accidents both are far behind after as many epochs.",
+}
 # What is asked for p(the rest | what is known), and how a picture shows it.
 MODELS = {
     "defaults": "evidence",
@@ -237,10 +249,7 @@ def curve(log_prob: LogProb, x: Tensor) -> list[Row]:
 
 @torch.no_grad()
 def disagreement(model: ar.MADE, x: Tensor) -> Row:
-    """What the order matters to log p(x): the data's own, and with a random half first.
-
-    A circuit has one joint distribution, and these would be 0.
-    """
+    """log p(x) in its first ordering less log p(x) with a random half first: 0 for a circuit."""
     halves = known_sets(model.dims, 0.5)
     own = model.ensemble(model.orderings[:1])
     differences = []
@@ -329,11 +338,16 @@ def key(row: Row) -> tuple[Any, ...]:
 
 
 def page(rows: list[Row]) -> str:
-    parts = [INTRODUCTION, *recipe_table(), "", *nats_table(rows), "", *missed(rows)]
+    parts = [INTRODUCTION, *recipe_table(), "", *nats_table(rows), BELOW, *missed(rows)]
     parts += [MIXED, *mixed_table(rows)]
     parts += [PUBLISHED_FIGURES, *published_table(), "", *sources()]
     parts += [CANDIDATE_RULES, *candidate_table(rows)]
-    parts += [GIVEN.format(rows=KNOWN_SETS * ROWS, sets=KNOWN_SETS, each=ROWS), *half_table(rows)]
+    parts += [
+        GIVEN.format(rows=KNOWN_SETS * ROWS, sets=KNOWN_SETS, each=ROWS),
+        *half_table(rows),
+        "",
+        *behind(rows),
+    ]
     parts += [PICTURE, *given_table(rows), CONSISTENCY, *disagreement_table(rows)]
     parts += ["\n## How each was made\n", *command_table(rows)]
     parts += [END]
@@ -370,6 +384,12 @@ the papers, and should be checked there before they are relied on; the others we
 output that their authors published. No figure of an autoregressive model on these six sets was
 found. The method MAC for any-order autoregressive models (Shih et al. 2022, arXiv 2205.13554) is
 measured on images and text in its repository, and so are the models of PyJuice.
+"""
+
+BELOW = """
+*Below both*: by how much ours, the one of the three that is best on validation, is below the better
+of the two circuits. † is from memory, see further down. The goal is half a nat on every set but
+nltcs, where it is 5.98. Where it is not reached:
 """
 
 MIXED = """
@@ -444,31 +464,51 @@ def of(rows: list[Row], name: str, kind: str) -> Row | None:
     return {**means, "networks": len(found)}
 
 
-def best_published(name: str) -> tuple[float, str]:
-    """The least nats of a circuit, and of which."""
+def best_published(name: str, *, verified: bool = False) -> tuple[float, str]:
+    """The least nats of a circuit, or of a verified one, and of which."""
     place = list(SETS).index(name)
-    least = min(PUBLISHED, key=lambda each: each.nats[place])
-    return least.nats[place], least.name + ("" if least.verified else " †")
+    asked = [each for each in PUBLISHED if each.verified or not verified]
+    least = min(asked, key=lambda each: each.nats[place])
+    return least.nats[place], titled(least)
+
+
+def titled(published: Published) -> str:
+    return published.name + ("" if published.verified else " †")
+
+
+def chosen(rows: list[Row], name: str) -> Row | None:
+    """The one of ours that is best on validation."""
+    found = [of(rows, name, kind) for kind in ("defaults", "best", "mixed")]
+    return min(filter(None, found), key=lambda row: row["valid_nats"], default=None)
 
 
 def nats_table(rows: list[Row]) -> Iterator[str]:
-    yield "| set | D | train | best circuit published | which | defaults | best | mixed | below |"
-    yield "|---|---:|---:|---:|---|---:|---:|---:|---:|"
+    yield (
+        "| set | D | train | circuit, verified | circuit, or from memory | defaults | best | mixed "
+        "| below both |"
+    )
+    yield "|---|---:|---:|---|---|---:|---:|---:|---:|"
     for name, size in SETS.items():
-        figure, which = best_published(name)
+        circuits = [best_published(name, verified=verified) for verified in (True, False)]
         three = [of(rows, name, kind) for kind in ("defaults", "best", "mixed")]
-        ours = [row for row in three if row is not None]
-        chosen = min(ours, key=lambda row: row["valid_nats"], default=None)
-        below = "–" if chosen is None else f"{figure - chosen['test_nats']:.2f}"
+        ours, least = chosen(rows, name), min(circuits)[0]
+        below = "–" if ours is None else f"{round(least - ours['test_nats'], 2) + 0:.2f}"
         yield (
-            f"| {name} | {size.dims} | {size.train:,} | {figure:.2f} | {which} | "
+            f"| {name} | {size.dims} | {size.train:,} | "
+            f"{' | '.join(f'{figure:.2f} {which}' for figure, which in circuits)} | "
             f"{' | '.join(map(nats, three))} | {below} |"
         )
-    yield ""
-    yield (
-        "*Below*: how far ours, the one of the three that is best on validation, is below the "
-        "best circuit published. † is from memory, see below."
-    )
+
+
+def missed(rows: list[Row]) -> Iterator[str]:
+    for name in SETS:
+        ours = chosen(rows, name)
+        goal = GOALS.get(name, best_published(name)[0] - MARGIN)
+        if ours is not None and ours["test_nats"] > goal:
+            yield (
+                f"- {name}: the goal is {goal:.2f}, and ours is {ours['test_nats'] - goal:.3f} "
+                f"above. {TRIED.get(name, '')}".rstrip()
+            )
 
 
 def mixed_table(rows: list[Row]) -> Iterator[str]:
@@ -480,25 +520,11 @@ def mixed_table(rows: list[Row]) -> Iterator[str]:
             yield f"| {name} | {' | '.join([*first, *['–'] * 5][:5])} |"
 
 
-def missed(rows: list[Row]) -> Iterator[str]:
-    """Where the goals are not reached: half a nat below the best circuit; nltcs at 5.98."""
-    for name in SETS:
-        found = [of(rows, name, kind) for kind in ("defaults", "best", "mixed")]
-        chosen = min(filter(None, found), key=lambda row: row["valid_nats"], default=None)
-        goal = GOALS.get(name, best_published(name)[0] - 0.5)
-        if chosen is not None and chosen["test_nats"] > goal:
-            yield (
-                f"- {name}: the goal was {goal:.2f}, and ours is at {chosen['test_nats']:.3f}, "
-                f"{chosen['test_nats'] - goal:.3f} above."
-            )
-
-
 def published_table() -> Iterator[str]:
     yield f"| circuit | {' | '.join(SETS)} |"
     yield f"|---|{'---:|' * len(SETS)}"
     for each in PUBLISHED:
-        name = each.name + ("" if each.verified else " †")
-        yield f"| {name} | {' | '.join(f'{figure:.2f}' for figure in each.nats)} |"
+        yield f"| {titled(each)} | {' | '.join(f'{figure:.2f}' for figure in each.nats)} |"
 
 
 def sources() -> Iterator[str]:
@@ -556,6 +582,17 @@ def half_table(rows: list[Row]) -> Iterator[str]:
             yield f"| {name} | {' | '.join(cells)} |"
 
 
+def behind(rows: list[Row]) -> Iterator[str]:
+    """Where the mixture answers better than a network over orderings."""
+    half = SHARES.index(0.5)
+    for name in SETS:
+        nats = {model: row["curve"][half]["nats"] for model, row in of_models(rows, name).items()}
+        for model in ("defaults", "any"):
+            if model in nats and "mixture" in nats and nats["mixture"] < nats[model]:
+                more = nats[model] - nats["mixture"]
+                yield f"- {name}: {MODELS[model]} is {more:.2f} nats behind the mixture."
+
+
 def given_table(rows: list[Row]) -> Iterator[str]:
     yield "Nats of all that is unknown, against the share of the dimensions that is known:\n"
     yield f"| set | model | {' | '.join(f'{share:g}' for share in SHARES)} |"
@@ -599,19 +636,17 @@ def picture(rows: list[Row]) -> Any:
 
     names = [name for name in SETS if of_models(rows, name)]
     figure = Figure(figsize=(11, 6), layout="constrained")
+    labelled: dict[str, Any] = {}
     for place, name in enumerate(names):
         axes = figure.add_subplot(2, 3, place + 1, title=name)
         axes.grid(alpha=0.3)
+        unknown = [SETS[name].dims - round(share * SETS[name].dims) for share in SHARES]
         for model, row in of_models(rows, name).items():
-            unknown = [SETS[name].dims - round(share * SETS[name].dims) for share in SHARES]
             y = [point["nats"] / n for point, n in zip(row["curve"], unknown, strict=True)]
-            axes.plot(SHARES, y, f"{STYLES[model]}-", label=MODELS[model])
-    for axes in figure.axes[::3]:
-        axes.set_ylabel("validation nats of an unknown dimension")
-    for axes in figure.axes[3:]:
-        axes.set_xlabel("share of the dimensions that is known")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+            (labelled[MODELS[model]],) = axes.plot(SHARES, y, f"{STYLES[model]}-")
+    figure.supxlabel("share of the dimensions that is known", fontsize="medium")
+    figure.supylabel("validation nats of a dimension that is not known", fontsize="medium")
+    figure.legend(labelled.values(), labelled.keys(), loc="outside upper center", ncols=3)
     return figure
 
 
