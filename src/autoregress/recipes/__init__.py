@@ -4,6 +4,7 @@ from autoregress.recipes import (
     made,
     made_adult,
     made_connect4,
+    made_density,
     made_digits,
     made_dna,
     made_mnist,
@@ -25,6 +26,7 @@ from autoregress.recipes.recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
     **made.RECIPES,
+    **made_density.RECIPES,
     **made_digits.RECIPES,
     **made_adult.RECIPES,
     **made_connect4.RECIPES,
