@@ -364,8 +364,8 @@ exact models published on them are probabilistic circuits.
 
 - The test split is read once for a run, at its end. The recipe, the best epoch and when to stop
   are chosen on the validation split.
-- *Defaults* are those of `autoregress train made`, started from random biases. Such a model also answers questions about any
-  subset of the dimensions.
+- *Defaults* are those of `autoregress train made`, started from random biases. Such a model also
+  answers questions about any subset of the dimensions.
 - *Best* is one recipe for all six sets, `autoregress train made-density`, chosen on validation over
   three of them at once, among the candidates below. It has one ordering, and conditions exactly
   only on the first dimensions of that.
