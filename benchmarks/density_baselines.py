@@ -1,6 +1,7 @@
-"""What one would otherwise model binary vectors with: a mixture, a tree, a file compressor.
+"""Baselines for binary vectors: a mixture of Bernoullis, a Chow–Liu tree, file compressors.
 
-Each is fitted on train, chooses its one setting on valid, and gives nats per row of test.
+The first two are fitted on train and have their one setting chosen on valid; all give nats per row
+of test.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ COMPONENTS = (8, 16, 32, 64, 128, 256)
 def mixture_of_bernoullis(
     train: Bits, valid: Bits, test: Bits, *, seed: int = 0, steps: int = 100
 ) -> tuple[Floats, str]:
-    """−log p of each test row, by EM; the number of components has the best validation nats."""
+    """−log p of each test row; fitted by EM, with the number of components chosen on valid."""
     best: tuple[float, Floats, str] | None = None
     for components in COMPONENTS:
         weights, probabilities = _em(train, components, np.random.default_rng(seed), steps)
@@ -63,7 +64,7 @@ def _mixture_nats(x: Bits, weights: Floats, probabilities: Floats) -> Floats:
 
 
 def chow_liu_tree(train: Bits, valid: Bits, test: Bits) -> tuple[Floats, str]:
-    """−log p of each test row under the best tree; its smoothing is chosen on valid."""
+    """−log p of each test row under the best tree, with its smoothing chosen on valid."""
     best: tuple[float, Floats, str] | None = None
     for smoothing in SMOOTHING:
         parents, order, table = _tree(train, smoothing)
@@ -92,7 +93,7 @@ def _tree(x: Bits, smoothing: float) -> tuple[NDArray[np.int64], NDArray[np.int6
     left, right = joint.sum(1, keepdims=True), joint.sum(0, keepdims=True)
     information = (joint * np.log(joint / (left * right))).sum((0, 1))
     np.fill_diagonal(information, 0)
-    # A spanning tree of most information; the shift keeps edges of none from being dropped.
+    # The tree of largest total information; the shift keeps edges without any from being dropped.
     tree = minimum_spanning_tree(-(information + 1e-9))
     order, parents = breadth_first_order(tree, 0, directed=False)
     parents = np.where(parents < 0, -1, parents).astype(np.int64)
@@ -118,13 +119,13 @@ def _tree_nats(
 
 
 def xz_nats(x: Bits) -> float:
-    """Nats a row that xz needs for all rows together, eight bits to a byte."""
+    """Nats per row of a file of all rows, packed eight bits to a byte, by xz."""
     packed = np.packbits(x).tobytes()
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
     return 8 * len(lzma.compress(packed, lzma.FORMAT_RAW, filters=filters)) * math.log(2) / len(x)
 
 
 def gzip_nats(x: Bits) -> float:
-    """Nats a row that gzip needs for all rows together, eight bits to a byte."""
+    """Nats per row of a file of all rows, packed eight bits to a byte, by gzip."""
     packed = np.packbits(x).tobytes()
     return 8 * len(gzip.compress(packed, 9, mtime=0)) * math.log(2) / len(x)

@@ -1,11 +1,11 @@
-"""Training by two processes against one, at the same number of examples in an update.
+"""Training by two processes against one, with the same number of examples in an update.
 
     python benchmarks/distributed_speed.py --write docs/results
 
-Each process has one thread, and there is a core for each. The processes are started once for each
-model and number; after one unmeasured run each trains the same model on the same examples several
-times. A figure is the ratio of the medians of the examples they got through in a second, which
-`ar.fit` itself measures: without its start, measuring and checkpoints.
+Each process has one thread and a core of its own. Processes are started once for each model and
+number of processes; after one unmeasured epoch they train the same model on the same examples for
+several. A figure is the ratio of the median rates, in examples a second, as `ar.fit` measures them:
+without its start, evaluation and checkpoints.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ BATCH = {"MADE": 256, "Video Transformer": 8}
 
 
 def made() -> tuple[ar.AutoregressiveModel, Tensor]:
-    """That of the MADE paper's MNIST runs, and three updates' examples."""
+    """The MADE of its paper's MNIST runs, and the examples of three updates."""
     return ar.MADE(784, hidden=(8000,)), torch.randint(2, (3 * BATCH["MADE"], 784))
 
 
 def video() -> tuple[ar.AutoregressiveModel, Tensor]:
-    """4 + 4 layers of width 128 on clips of 16 × 32 × 32 in colour, and two updates' examples."""
+    """4 + 4 layers of width 128, and two updates of clips of 16 × 32 × 32 in colour."""
     shape = (16, 3, 32, 32)
     blocks = [(4, 8, 4), (4, 4, 8)]
     model = ar.VideoTransformer(
@@ -51,7 +51,7 @@ MODELS: dict[str, Callable[[], tuple[ar.AutoregressiveModel, Tensor]]] = {
 def process(
     rank: int, size: int, port: int, name: str, sharding: str, rounds: int, rates: Any
 ) -> None:
-    """One of ``size`` processes; the first puts its examples a second into a queue."""
+    """One of ``size`` processes; the first puts their rates into a queue."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
@@ -66,7 +66,7 @@ def process(
 
 
 def rate(size: int, name: str, sharding: str, rounds: int) -> float:
-    """Examples a second, of all processes together."""
+    """Median rate of training, in examples a second of all processes together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -90,17 +90,17 @@ def page(report: dict[str, Any]) -> str:
     """Speed of training by two processes, as ratios."""
     return f"""# Speed of two processes
 
-Examples a second of an update by two processes, over those of one, at the same number of examples
-in an update: 2 would be as fast as can be. Medians of {report["rounds"]} epochs. A core and one
+Rate of two processes, in examples a second, over that of one, with the same number of examples in
+an update: 2 would be ideal. Medians of {report["rounds"]} epochs. One core and one
 thread for each process, gloo, float32; torch {report["torch"]}, {report["machine"]}.
 
 {timing.table(report)}
 
-The MADE is the MADE paper's for MNIST, 784–8000–784, {BATCH["MADE"]} examples an update; the Video
-Transformer has 4 + 4 layers of width 128, {BATCH["Video Transformer"]} clips of 16×32×32 RGB an
-update. What two processes do not gain goes into the gradients' exchange, which grows with the
-weights and not with the examples, and into what is done by both: of the update itself, each has
-all to do when the weights are whole, and half when they are in parts.
+The MADE is that of its paper for MNIST, 784–8000–784, with {BATCH["MADE"]} examples an update; the
+Video Transformer has 4 + 4 layers of width 128, and {BATCH["Video Transformer"]} clips of 16×32×32
+RGB an update. Two processes lose time to the exchange of gradients, which grows with the weights
+and not with the examples, and to work that both do: each changes all weights if they are whole, and
+half of them if they are in parts.
 
 ```console
 python benchmarks/distributed_speed.py --rounds 1 --write .

@@ -1,11 +1,11 @@
-"""MADE over many orderings: trains small models, measures them, and writes curves and the page.
+"""MADE over many orderings: trains and measures small models, and writes curves and the page.
 
     python benchmarks/made_curves.py --sets adult dna --recipes 1 2 4 any
     python benchmarks/made_curves.py --page-only
 
 Figures go to docs/results/made_curves.json, one row for each set, number of orderings and seed, and
-from there to docs/results/made_curves.md and its pictures. A run that was cut off goes on where it
-was; one whose row is there is not run again unless its row is removed.
+from there to docs/results/made_curves.md and its pictures. An interrupted run is resumed; a run
+that has a row is not repeated unless the row is removed.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ SAMPLES = 48
 
 @dataclass(frozen=True)
 class Setting:
-    """What all models of a set have in common."""
+    """The settings that all models of a set share."""
 
     units: int
     passes: int
-    """Over the training rows, in what is an epoch here: so that it is worth its validation."""
+    """Number of passes over the training rows in an epoch, so that it is worth a validation."""
     chosen_on: int
-    """The first so many validation rows, by which the epoch is chosen."""
+    """Number of validation rows, the first ones, on which the epoch is chosen."""
     training: ar.Training
 
 
@@ -75,7 +75,7 @@ SETS = {
 
 
 def members(model: ar.MADE, seed: int) -> ar.MADE:
-    """With the orderings that it is measured in: its own, or for "any" as many as the most."""
+    """The model with the orderings to measure it in: its own, or for "any" the largest number."""
     if model.options["orderings"] != "any":
         return model
     torch.manual_seed(seed)
@@ -102,7 +102,7 @@ def train_and_measure(name: str, recipe: str, seed: int, runs: Path) -> dict[str
         training=setting.training,
         seed=seed,
     )
-    # Of the processor: other processes may have had a part of its time.
+    # Share of the time on the processor, which other processes use too.
     share = (time.process_time() - began[1]) / (time.monotonic() - began[0])
     model = members(model, seed)
     (of_valid, _), (of_test, alone) = growing(model, valid), growing(model, test)
@@ -136,7 +136,7 @@ def train_and_measure(name: str, recipe: str, seed: int, runs: Path) -> dict[str
 
 @torch.no_grad()
 def growing(model: ar.MADE, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Nats (orderings, rows) of the mixtures of the first 1, 2, 3, … orderings, and of each alone.
+    """Nats (orderings, rows) of mixtures of the first 1, 2, 3, … orderings, and of each alone.
 
     p of a mixture is the mean of its orderings' probabilities.
     """
@@ -146,7 +146,7 @@ def growing(model: ar.MADE, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def draw(seed: int) -> dict[str, Any]:
-    """Samples of the tables' best model of MNIST, and the training images most like them."""
+    """Samples of the tables' best model of MNIST, and the training images nearest to them."""
     rows = json.loads(TABLES.read_text())["rows"]
     best = next(row for row in rows if (row["set"], row["recipe"]) == ("mnist", "mixed"))
     networks = [made_tables.trained("mnist", "best", s, made_tables.RUNS)[0] for s in best["seeds"]]
@@ -169,7 +169,7 @@ def draw(seed: int) -> dict[str, Any]:
 
 
 def differing(a: Tensor, b: Tensor) -> Tensor:
-    """In how many bits each row of a differs from each of b."""
+    """Number of bits in which each row of a differs from each row of b."""
     a, b = a.float(), b.float()
     return (a.sum(1)[:, None] + b.sum(1) - 2 * a @ b.T).int()
 
@@ -206,35 +206,35 @@ def page(rows: list[dict[str, Any]]) -> str:
 INTRODUCTION = """\
 # MADE over many orderings
 
-What does it bring to train with several orderings of the dimensions, and to measure with several?
-Lower nats are better. The models are of a modest size and are trained for a short time, so that all
-of them take minutes on one core; [the tables](made.md) have those that are as good as we can.
+How much does training with several orderings of the dimensions gain, and how much does measuring
+with several? Lower nats are better. The models are of modest size and trained briefly, so that all
+of them take minutes on one core; the best ones are in [the tables](made.md).
 
-- A model is trained with 1, 2, 4, … {most} random orderings, which the updates cycle through, or
-  over all: a fresh one each update. The models of a set differ in nothing else: size, rule, most
-  epochs and seed are the same. They have one hidden layer, and direct connections from inputs to
-  outputs.
+- Models are trained with 1, 2, 4, … {most} random orderings, which the updates cycle through, or
+  over all: a fresh one each update. The models of a set differ in nothing else: size, optimiser,
+  largest number of epochs and seed are the same. They have one hidden layer, and direct connections
+  from inputs to outputs.
 - log p(x) of n orderings is log (1/n ∑ₒ pₒ(x)), the log-mean-exp of their exact log p. A model of n
-  orderings is measured with its n, and one trained over all with {most}. These are one list for a
-  set and seed: n orderings are the first n of it.
+  orderings is measured with its n, and one trained over all with {most}. Each set and seed has one
+  list of orderings: n orderings are its first n.
 - Test nats are the mean of −log p over all test rows. The test is read once for each model. The
   epoch whose weights are kept is chosen on the validation rows in the table below, with the model's
-  own orderings, or with 8 where it was trained over all. Validation nats are of the same rows.
+  own orderings, or with 8 if it was trained over all. Validation nats are of the same rows.
 - ± is half of a 95 % interval of the mean over test rows: 1.96 s / √N, with s the standard
   deviation of −log p over N rows. The models of a set are measured on the same rows, and rows
-  differ more than models do: a difference of two is surer than ± says. Each model was trained
-  once, and what another seed would change is not in ±.
+  differ more than models do: the difference of two models is more certain than ± says. Each model
+  was trained once, and ± does not include the effect of the seed.
 - The learning rates are the best, and the largest, of three by validation, in short runs with 8
-  (dna: 32) orderings: so few updates want a large one. On dna a smaller one is better for one
+  (dna: 32) orderings: so few updates need a large one. On dna a smaller one is better for one
   ordering, and worse for many. Some models with smaller ones had been measured on the test before.
 """
 
 AT_TEST = """
 ## Orderings at test
 
-The same weights, trained with {most} orderings or over all, and measured with ever more orderings:
-the first 1, 2, 4, … of one list. By Jensen's inequality a mixture is never worse than its orderings
-are on average.
+The same weights, trained with {most} orderings or over all, measured with more and more orderings:
+the first 1, 2, 4, … of one list. By Jensen's inequality a mixture is never worse than the average
+of its orderings.
 
 ![Test nats against orderings at test](made_curves_test.png)
 
@@ -244,11 +244,11 @@ Trained over all orderings:
 IN_TRAINING = """
 ## Orderings in training
 
-A network of n orderings is n models that share their weights, and each of them has an nth of the
-updates. That costs each something ("one", the mean of the orderings measured alone) where training
-is short, and helps where a network of one would overfit; and their mixture ("all") always gains.
-Where the epoch is the last that there was, more of them may have helped. The paper's models are
-larger, and are trained until they get no better.
+A network of n orderings is n models that share their weights, each with one nth of the updates.
+That costs each of them something ("one", the mean of the orderings measured alone) where training
+is short, and helps where a network of one ordering would overfit; their mixture ("all") always
+gains. Where the chosen epoch is the last, more epochs might have helped. The paper's models are
+larger, and are trained until they stop improving.
 
 ![Test nats against training orderings](made_curves_training.png)
 """
@@ -256,9 +256,9 @@ larger, and are trained until they get no better.
 TIME = """\
 ## Time
 
-Training time of the models above, which is processor time, and of those in [the tables](made.md),
-which is time by the clock, all on one core. Both have in them what it takes to choose an epoch:
-validation with n orderings takes n passes.
+Training time on one core, of the models above in processor time, and of those in
+[the tables](made.md) by the clock. Both include choosing an epoch: validation with n orderings
+takes n passes.
 
 ![Test nats against training time](made_curves_time.png)
 """
@@ -299,8 +299,8 @@ def at_test_words(row: dict[str, Any]) -> str:
     points = curve(row)
     gain, of_eight = points[0] - points[-1], points[0] - points[COUNTS.index(8)]
     return (
-        f"- {row['set']}: {COUNTS[-1]} orderings bring {gain:.2f} nats over one, and 8 bring "
-        f"{of_eight / gain:.0%} of that; the last doubling brings {points[-2] - points[-1]:.3f}."
+        f"- {row['set']}: {COUNTS[-1]} orderings gain {gain:.2f} nats over one, and 8 gain "
+        f"{of_eight / gain:.0%} of that; the last doubling gains {points[-2] - points[-1]:.3f}."
     )
 
 
@@ -322,16 +322,16 @@ def in_training_words(rows: list[dict[str, Any]], name: str) -> str:
     agreed = "the same" if best is chosen else f"{orderings(best)}, {best['test_nats']:.2f}"
     epochs = SETS[name].training.max_epochs
     why = (
-        f"A network of one overfits after epoch {first['best_epoch']} of {epochs}, which more "
-        "orderings put off."
+        f"A network of one overfits after epoch {first['best_epoch']} of {epochs}; more orderings "
+        "delay that."
         if first["best_epoch"] < epochs
-        else "A network of one is best at its last epoch: more orderings had nothing to put off."
+        else "A network of one is best at its last epoch: there was no overfitting to delay."
     )
     return (
         f"Validation chooses {orderings(chosen)}, {chosen['test_nats']:.2f} test nats; the test "
         f"would have chosen {agreed}.\n"
         f"One of {orderings(last)} is {abs(cost):.2f} nats {'worse' if cost > 0 else 'better'} "
-        f"than a network of one, and their mixture brings "
+        f"than a network of one, and their mixture gains "
         f"{last['alone_nats'] - last['test_nats']:.2f}.\n"
         f"{why}\n"
         f"In the paper: {PAPER[name].fixed[0]:.2f} with one, {PAPER[name].sampled[0]:.2f} with "
@@ -350,8 +350,8 @@ def sample_words(row: dict[str, Any]) -> str:
     return f"""\
 ## Samples
 
-Draws of the mixture of {row["networks"]} networks in [the tables](made.md), and in the same places
-on the right the training images that differ from them in the fewest of 784 bits.
+Samples of the mixture of {row["networks"]} networks in [the tables](made.md), and on the right, in
+the same places, the training images that differ from them in the fewest of 784 bits.
 
 ![Samples, and the training images nearest to them](made_curves_samples.png)
 
@@ -360,8 +360,8 @@ on the right the training images that differ from them in the fewest of 784 bits
 | {len(ours)} samples | {ours[0]} | {ours[len(ours) // 2]} | {ours[-1]} |
 | {len(theirs):,} validation images | {theirs[0]} | {theirs[len(theirs) // 2]} | {theirs[-1]} |
 
-One validation image in twenty is nearer than {near} bits to a training image, and of the samples
-{nearer} of {len(ours)}. A model that copied its training images would draw many such.
+One validation image in twenty is nearer than {near} bits to a training image, and so are {nearer}
+of the {len(ours)} samples. A model that copied its training images would draw many.
 """
 
 
@@ -381,7 +381,7 @@ def command_table(rows: list[dict[str, Any]]) -> Iterator[str]:
 def pictures(
     rows: list[dict[str, Any]], tables: list[dict[str, Any]]
 ) -> Iterator[tuple[str, bytes]]:
-    """Their names, and what is in the files."""
+    """Names and contents of the files."""
     yield "test", png(panels(rows, at_test_lines, "orderings at test"))
     yield "training", png(panels(rows, in_training_lines, "orderings in training"))
     yield "time", png(panels(rows + tables, time_points, "seconds of training"))
@@ -452,10 +452,12 @@ def time_points(axes: Any, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if "curve" in row:
             point = row["seconds"], row["test_nats"]
-            label = "over all orderings" if row["recipe"] == "any" else "with so many orderings"
+            label = (
+                "over all orderings" if row["recipe"] == "any" else "with this number of orderings"
+            )
             axes.plot(*point, "C2D" if row["recipe"] == "any" else "C0o", label=label)
             if row["recipe"] != "any":
-                # Neighbours have theirs on either side.
+                # Labels alternate between the two sides, so that they do not overlap.
                 offset = (4, 4) if COUNTS.index(int(row["recipe"])) % 2 else (-4, -11)
                 axes.annotate(
                     row["recipe"], point, offset, textcoords="offset points", fontsize="small"
@@ -468,7 +470,7 @@ def time_points(axes: Any, rows: list[dict[str, Any]]) -> None:
 
 
 def beside(samples: list[str], nearest: list[str]) -> Any:
-    """Samples on the left and, in the same places on the right, what is nearest to them."""
+    """Samples on the left and, in the same places on the right, the images nearest to them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -496,14 +498,14 @@ def main(
     """Trains or resumes models, measures them, and writes the page.
 
     Args:
-        sets: Which data sets.
+        sets: Names of the data sets.
         recipes: Numbers of orderings to train with, any, or samples: drawn from the tables' best
-            model of MNIST, whose networks are trained if they are not there.
-        seeds: A run for each.
-        runs: Where the run folders go.
-        out: Where made_curves.json, made_curves.md and the pictures go.
+            model of MNIST, whose networks are trained if they are missing.
+        seeds: Seeds, one run for each.
+        runs: Folder for the run folders.
+        out: Folder for made_curves.json, made_curves.md and the pictures.
         page_only: Only write the page and the pictures from made_curves.json.
-        threads: Of torch; its own choice by default.
+        threads: Number of threads; torch's choice by default.
     """
     if threads is not None:
         torch.set_num_threads(threads)

@@ -1,14 +1,15 @@
-"""The MADE paper's grid, walked one choice at a time, by validation.
+"""The grid of the MADE paper (arXiv 1502.03509), walked one choice at a time, by validation.
 
     python benchmarks/made_grid.py --sets adult mushrooms
 
-The grid is that of the experiments on the binary UCI sets: one or two layers of 500 units, ReLU or
-softplus, adadelta's ε of 1e-5, 1e-7 or 1e-9, conditioning weights or none, and 1, 8, 16, 32 or a
-fresh ordering each update; 120 points. The paper does not say whether these networks had direct
+The grid of the experiments on the binary UCI sets has 120 points: one or two layers of 500 units,
+ReLU or softplus, adadelta's ε of 1e-5, 1e-7 or 1e-9, conditioning weights or none, and 1, 8, 16, 32
+or a fresh ordering each update. The paper does not say whether these networks had direct
 connections, as those of its authors' MNIST command have; so both are tried, first. The walk starts
-at the first of each choice below, changes one choice after another and keeps what is better on
-validation: some ten points. Test is not read.
-Points go to docs/results/made_grid.json; one that is there is not run again. The page of
+at the first value of each choice below, changes one choice after another and keeps the value that
+is best on validation: some ten points. The test is not read.
+
+Points go to docs/results/made_grid.json; a point that is there is not run again. The page of
 ``made_tables.py`` shows where each walk ended.
 """
 
@@ -29,8 +30,8 @@ import autoregress as ar
 from autoregress.recipes import RECIPES
 
 SETS = tuple(name for name in PAPER if name != "mnist")
-ORDERINGS = 64  # that "any" is measured with here
-# In the order in which they are tried, from the first of each.
+ORDERINGS = 64  # with which "any" is measured here
+# Choices and their values, in the order in which they are tried.
 GRID: dict[str, tuple[Any, ...]] = {
     "direct": (False, True),
     "orderings": (1, 8, 16, 32, "any"),
@@ -44,7 +45,7 @@ Point = dict[str, Any]
 
 
 def settings(name: str, point: Point) -> tuple[ar.MADEConfig, ar.Training]:
-    """The recipe's model and training, moved to a point."""
+    """Model and training of the recipe, moved to a point."""
     recipe = RECIPES[recipe_name(name, "paper")]
     assert isinstance(recipe.config, ar.MADEConfig)
     model = replace(
@@ -60,7 +61,7 @@ def settings(name: str, point: Point) -> tuple[ar.MADEConfig, ar.Training]:
 
 
 def measure(name: str, point: Point, seed: int) -> dict[str, Any]:
-    """Trains at a point; validation nats."""
+    """Trains at a point; returns its row, with the validation nats."""
     options, training = settings(name, point)
     train, valid = bits(name, "train"), bits(name, "valid")
     torch.manual_seed(seed)
@@ -85,11 +86,11 @@ def main(
     """Walks through the grid.
 
     Args:
-        sets: Which data sets.
-        choices: Which choices to change, in turn.
-        seed: Of every run.
-        out: Where made_grid.json goes.
-        threads: Of torch; its own choice by default.
+        sets: Names of the data sets.
+        choices: Choices to change, in turn.
+        seed: Seed of every run.
+        out: Folder for made_grid.json.
+        threads: Number of threads; torch's choice by default.
     """
     if threads is not None:
         torch.set_num_threads(threads)

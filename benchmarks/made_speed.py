@@ -2,9 +2,9 @@
 
     python benchmarks/made_speed.py --write docs/results
 
-Everything is timed in one process, the contestants taking turns so that a busy machine disturbs
-them alike; a figure is the median over rounds. Sizes are those of the MADE paper's MNIST runs:
-784 inputs, 8000 hidden units, 784 outputs, batches of 100, float32.
+Everything is timed in one process. The contestants take turns, so that a busy machine disturbs them
+alike; a figure is the median over rounds. Sizes are those of the MADE paper's MNIST runs: 784
+inputs, 8000 hidden units, 784 outputs, batches of 100, float32.
 """
 
 from __future__ import annotations
@@ -110,10 +110,10 @@ Against an unmasked network of the same sizes, 784–8000–784, in batches of 1
 
 {timing.table(report)}
 
-A fixed ordering costs no less than a fresh one: masks are never stored. Sorted by degree, they
-are staircases, so that nothing is computed for what is masked but blocks along the edge, and
-there is about half the arithmetic of the dense network. In training the rearranging takes what
-that saves; in scoring it does not.
+A fixed ordering costs no less than a fresh one: masks are never stored. Sorted by degree, they are
+staircases: of what is masked, only blocks along the edge are computed, and the arithmetic is about
+half that of the dense network. In training, rearranging the weights takes the time that this saves;
+in scoring it does not.
 
 ```console
 python benchmarks/made_speed.py --write .

@@ -1,11 +1,11 @@
-"""The MADE paper's tables: trains or resumes recipes, measures them, and writes the page.
+"""The tables of the MADE paper (arXiv 1502.03509): trains recipes, measures them, writes the page.
 
     python benchmarks/made_tables.py --sets adult dna --recipes paper best
     python benchmarks/made_tables.py --page-only
 
 Figures go to docs/results/made.json, one row for each set, recipe and seed, and from there to
-docs/results/made.md. A run that was cut off goes on where it was; one whose row is there is not
-run again unless its row is removed.
+docs/results/made.md. An interrupted run is resumed; a run that has a row is not repeated unless the
+row is removed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ DATA = ROOT.parent / "shared" / "data"
 RUNS = ROOT / "runs" / "tables"
 Kind = Literal["paper", "best", "mixed", "baselines"]
 COMMAND = "python benchmarks/made_tables.py"
-ORDERINGS = 1000  # the paper's at test, of a model trained over all of them
+ORDERINGS = 1000  # the paper's at test, for a model trained over all
 
 
 @dataclass(frozen=True)
 class Paper:
-    """What the paper says of a set: its sizes, and test nats, MADE's with their intervals."""
+    """The paper's sizes of a set, and its test nats, those of MADE with their intervals."""
 
     dims: int
     train: int
@@ -70,21 +70,21 @@ PAPER = {
     "web": Paper(300, 14000, (28.53, 0.20), (28.25, 0.20), 28.39, 27.87, 28.83),
 }
 
-# What was tried where another model of the paper's table is better, and what is in the way.
+# Where another model in the paper's table is better: what was tried, and what is in the way.
 TRIED = {
-    "nips": "there are 400 rows of 500 dimensions, and a model has overfitted before it has learnt "
-    "them. Tried, by validation: 64 orderings and all of them in the place of 8; 100 to 500 units "
-    "without direct connections; dropout from 0.3 to 0.8; weight decay of 0.3 and 2. The best was "
-    "0.3 nats better on validation, with all orderings and 200 units, and was not measured here.",
-    "mnist": "by the table above, twice as many networks would bring some 0.1 nats, so that what "
-    "is missing is in each of them. One has overfitted after a dozen of its 16 passes: then it is "
+    "nips": "there are 400 rows of 500 dimensions, and a model overfits before it has learnt them. "
+    "Tried, by validation: 64 orderings and all of them instead of 8; 100 to 500 units without "
+    "direct connections; dropout from 0.3 to 0.8; weight decay of 0.3 and 2. The best was 0.3 nats "
+    "better on validation, with all orderings and 200 units, and was not measured here.",
+    "mnist": "by the table above, doubling the number of networks would gain some 0.1 nats, so the "
+    "gap is in each network. A network has overfitted after a dozen of its 16 passes: then it is "
     "at 84 nats in training, in spite of dropout, and at 89.2 on validation. Dropout of 0.5, "
     "weight decay of 0.3 and 1, and two layers of 2,000 units, normalised or not, were tried for "
     "some passes each; at the same nats in training none was better on validation. In the data's "
     "own order a network is 0.4 nats better (88.01 on test); its mixtures were not tried. The "
-    "paper's 86.64 is one network of two layers of 8,000 units for 32 orderings, which "
-    "share its weights; here one for 4 was 1.2 nats behind after as many passes, and for 8 "
-    "further.",
+    "paper's 86.64 is that of one network of two layers of 8,000 units for 32 orderings, which "
+    "share its weights; here a network for 4 orderings was 1.2 nats behind after the same number "
+    "of passes, and one for 8 further.",
 }
 
 RULES = """\
@@ -94,29 +94,29 @@ Test nats of each set: the mean of −log p over its test rows, where p is the m
 probability of a row. Lower is better.
 
 - The test split is read once for a run, at its end. Settings, the best epoch and when to stop are
-  chosen on the validation split. Some recipes were changed, by validation, after an earlier one of
-  the set had been measured on the test.
-- A model of one ordering is measured in it. A model trained over all orderings is the mean of the
-  probabilities of {orderings:,} random orderings, the log-mean-exp of their exact log p; logits are
-  never averaged.
+  chosen on the validation split. Some recipes were changed, by validation, after an earlier recipe
+  of the set had been measured on the test.
+- A model of one ordering is measured in it. For a model trained over all orderings, p is the mean
+  of the probabilities in {orderings:,} random orderings, by the log-mean-exp of their exact log p;
+  logits are never averaged.
 - *Mixed* is our best recipe from several seeds, which also draw its orderings: p is the mean of
-  the networks' probabilities. What counts as our best of a set is the best on validation.
-- In parentheses: of how many networks, each from a seed of its own. Unless mixed, the figure is
-  the mean of theirs, which are all below. ± does not have in it what another seed changes.
-- ± is half of a 95 % interval of the mean over test rows: 1.96 s / √n, with s their standard
-  deviation.
-- `web`: the paper's test set, but the cut of its other rows into train and validation is a
-  reconstruction, so ours was trained on slightly other rows.
+  the networks' probabilities. Our best of a set is the best on validation.
+- In parentheses: the number of networks, each from a seed of its own. Unless mixed, the figure is
+  the mean of theirs, which are all listed below. ± does not include the effect of the seed.
+- ± is half of a 95 % interval of the mean over test rows: 1.96 s / √n, with s the standard
+  deviation of −log p over n rows.
+- `web` has the paper's test set, but the division of its other rows into train and validation is a
+  reconstruction, so ours was trained on slightly different rows.
 - The figures of other models are the paper's own. Those of mixture, tree and compressors are ours,
   on the same splits; the compressors are given all test rows at once.
 """
 
 MIXED = """
-What mixing brings, in test nats of the first networks of each mixture:
+The gain of mixing, in test nats of the first networks of each mixture:
 """
 
 CURVES = """
-What several orderings bring, in training and at test, is on [a page of curves](made_curves.md).
+The gain of several orderings, in training and at test, is on [a page of curves](made_curves.md).
 """
 
 
@@ -139,7 +139,7 @@ def trained(name: str, kind: str, seed: int, runs: Path) -> tuple[ar.MADE, ar.Fi
 
 
 def train_and_measure(name: str, kind: str, seeds: Sequence[int], runs: Path) -> Row:
-    """A recipe of one seed; or, as "mixed", the equal mixture of the best ones of all seeds."""
+    """A recipe from one seed; or, as "mixed", the equal mixture of the best from all seeds."""
     started = time.monotonic()
     own = "best" if kind == "mixed" else kind
     models, fits = zip(*(trained(name, own, seed, runs) for seed in seeds), strict=True)
@@ -174,7 +174,7 @@ def growing(models: Sequence[ar.MADE], x: Tensor) -> list[float]:
 
 
 def groups(kind: Kind, seeds: Sequence[int]) -> list[tuple[int, ...]]:
-    """The seeds of each row of such a recipe."""
+    """The seeds of each row of a recipe."""
     match kind:
         case "baselines":
             return []
@@ -222,10 +222,10 @@ def page(rows: list[Row]) -> str:
         MIXED,
         *mixed_table(rows, names),
         CURVES,
-        "## Where a target is not reached\n",
+        "## Targets that were not reached\n",
         *missed(rows, names),
     ]
-    parts += ["\n## What else there is\n", *other_table(rows, names)]
+    parts += ["\n## Other models and compressors\n", *other_table(rows, names)]
     parts += ["\n## How each was made\n", *command_table(rows)]
     parts += [f"\nMixture, tree, xz and gzip: `{COMMAND} --recipes baselines`, or with `--sets`."]
     parts += [
@@ -235,7 +235,7 @@ def page(rows: list[Row]) -> str:
 
 
 def of(rows: list[Row], name: str, kind: str) -> Row | None:
-    """The mean of a recipe's seeds, and how many networks it is of."""
+    """The mean over a recipe's seeds, and its number of networks."""
     found = [row for row in rows if (row["set"], row["recipe"]) == (name, kind)]
     if not found:
         return None
@@ -246,7 +246,7 @@ def of(rows: list[Row], name: str, kind: str) -> Row | None:
 
 
 def ours(rows: list[Row], name: str) -> Row | None:
-    """The better of our best ones on validation."""
+    """Our best recipe, mixed or not: the better on validation."""
     found = [of(rows, name, kind) for kind in ("best", "mixed")]
     return min(filter(None, found), key=lambda row: row["valid_nats"], default=None)
 
@@ -294,7 +294,7 @@ def missed(rows: list[Row], names: list[str]) -> Iterator[str]:
         )
         if row is not None and row["test_nats"] > paper:
             above = row["test_nats"] - paper
-            where = "outside of" if above > interval else "within"
+            where = "outside" if above > interval else "within"
             yield (
                 f"- {name}: ours as the paper is {above:.2f} nats above the paper's MADE, "
                 f"{where} its interval."
@@ -311,13 +311,13 @@ def missed(rows: list[Row], names: list[str]) -> Iterator[str]:
 
 
 def grid(names: list[str]) -> Iterator[str]:
-    """The best of those points of the paper's grid that were tried."""
+    """The best of the points of the paper's grid that were tried."""
     yield (
-        "As the paper: the optimiser and sizes are the paper's, and of its grid of 120 points for "
-        "each set, with and without direct connections (the paper does not say which), those were "
-        "tried that the commands below go to, one choice changed after another, each for 1000 "
-        "epochs at most. Here is the best of them on validation, which is the recipe's; there, "
-        "“any” is measured with 64 orderings."
+        "As the paper: optimiser and sizes are the paper's. Of its grid of 120 points for each "
+        "set, with and without direct connections (the paper does not say which), the commands "
+        "below tried some, changing one choice after another, for at most 1000 epochs each. The "
+        "table shows the best on validation, which is the recipe's; here “any” is measured with "
+        "64 orderings."
     )
     yield ""
     yield (
@@ -341,7 +341,7 @@ def grid(names: list[str]) -> Iterator[str]:
 
 
 def choices_tried(points: list[Row]) -> Iterator[str]:
-    """The choices of a walk in their order: each of its points changes one of the best so far."""
+    """The choices of a walk in their order: each point changes one choice of the best so far."""
     choices = ("direct", "orderings", "layers", "conditioning", "activation", "eps")
     last = None
     for count, point in enumerate(points[1:], 1):
@@ -396,13 +396,13 @@ def main(
     """Trains or resumes recipes, measures them, and writes the page.
 
     Args:
-        sets: Which data sets.
-        recipes: As the paper, our best, our best of all seeds mixed, what else there is.
-        seeds: A run for each.
-        runs: Where the run folders go.
-        out: Where made.json and made.md go.
+        sets: Names of the data sets.
+        recipes: As the paper, our best, our best of all seeds mixed, other models.
+        seeds: Seeds, one run for each.
+        runs: Folder for the run folders.
+        out: Folder for made.json and made.md.
         page_only: Only write the page from made.json.
-        threads: Of torch; its own choice by default.
+        threads: Number of threads; torch's choice by default.
     """
     if threads is not None:
         torch.set_num_threads(threads)

@@ -1,11 +1,11 @@
-"""Crops of photos in bits, beside the formats for photos: trains a recipe, and writes the page.
+"""Crops of photos in bits, beside image formats: trains a recipe, and writes the page.
 
     OMP_NUM_THREADS=1 python benchmarks/photos_tables.py --seconds 180 600
     python benchmarks/photos_tables.py --page-only
 
 Figures go to docs/results/photos.json, one row for each recipe, seed and time, and from there to
-docs/results/photos.md. A run is given CPU seconds, all of its process, for training and for
-measuring validation after each epoch; the longer times go on with the run of the shorter.
+docs/results/photos.md. Each time is in CPU seconds of the whole process, for training and for
+measuring validation after each epoch; a longer time resumes the run of the shorter.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from autoregress.recipes import RECIPES
 
 DATA = ROOT.parent / "shared" / "data" / "photos" / "crops_32.npz"
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/photos_tables.py"
-# Of each photo's twenty training crops, those that choose the epoch.
+# Number of each photo's twenty training crops on which the epoch is chosen.
 VALID = 2
-# Measured with libjxl, which Pillow does not have; of each test image, bits/dim.
+# Bits/dim of one file for each test crop, measured with libjxl, which Pillow does not have.
 JPEG_XL = 3.338
 
 
@@ -60,7 +60,7 @@ def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> I
     epochs, best_epoch, spent, per_epoch = 0, 0, 0.0, 0.0
     patient = True
     for budget in sorted(seconds):
-        # An epoch to see what it takes, then as many as there is time and patience for.
+        # First one epoch, to time it; then the number that time and patience allow.
         while patient and (epochs == 0 or spent + per_epoch <= budget):
             further = 1 if epochs == 0 else max(1, int(0.9 * (budget - spent) / per_epoch))
             started = time.process_time()
@@ -99,7 +99,7 @@ def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> I
 
 
 def formats(test: Tensor) -> dict[str, float]:
-    """Bits/dim that the test crops take in each format."""
+    """Bits/dim of the test crops in each format."""
     images = [Image.fromarray(x.permute(1, 2, 0).numpy()) for x in test]
 
     def size(image: Image.Image, **options: Any) -> int:
@@ -126,15 +126,15 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"""\
 # Crops of photos
 
-Bits/dim of 50 crops of 32×32 pixels, 8-bit RGB, from the right fifth of ten photos that
-scikit-image and scikit-learn carry; lower is better. A model is trained on {20 - VALID} crops of
-each photo, from its left four fifths, on one core of a CPU; {VALID} more choose the best epoch.
-The test crops are read when the time is up, and nothing is chosen by them. ± is half of a 95 %
+Bits/dim of 50 crops of 32×32 pixels, 8-bit RGB, from the right fifth of ten photos that come with
+scikit-image and scikit-learn; lower is better. A model is trained on {20 - VALID} crops of each
+photo, from its left four fifths, on one core of a CPU; the best epoch is chosen on {VALID} more.
+The test crops are read when the time is up, and nothing is chosen on them. ± is half of a 95 %
 interval of the mean over test crops.
 
-The recipe is the default one, for images of anyone's own. CPU seconds are those of the process:
-training, and measuring the validation crops after each epoch. As a file: what `ar.encode` writes
-for all test crops, from which they were read again; the model itself is not counted, as a format's
+The recipe is the default one for images of one's own. CPU seconds are those of the process:
+training, and measuring the validation crops after each epoch. As a file: the size of what
+`ar.encode` writes for all test crops, decoded again; the model itself is not counted, as a format's
 program is not.
 
 | what | CPU seconds | bits/dim | as a file |
@@ -167,8 +167,8 @@ program is not.
         for r in rows
     ]
     lines.append(
-        "\nValidation crops overlap with training crops of the same photo here and there, test "
-        "crops do not.\nThe page is made from [photos.json](photos.json) by the benchmark with "
+        "\nSome validation crops overlap with training crops of the same photo; test crops do "
+        "not.\nThe page is made from [photos.json](photos.json) by the benchmark with "
         "`--page-only`.\n"
     )
     return "\n".join(lines)
@@ -185,11 +185,11 @@ def main(
     """Trains recipes, measures them, and writes the page.
 
     Args:
-        recipes: By name.
-        seeds: A run for each.
+        recipes: Names of recipes.
+        seeds: Seeds, one run for each.
         seconds: CPU seconds after which to measure.
-        runs: Where the run folders go.
-        out: Where photos.json and photos.md go.
+        runs: Folder for the run folders.
+        out: Folder for photos.json and photos.md.
         page_only: Only write the page from photos.json.
     """
     torch.set_num_threads(1)

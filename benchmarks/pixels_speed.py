@@ -2,10 +2,11 @@
 
     python benchmarks/pixels_speed.py --write docs/results
 
-Images of 28×28 bits. Sampling is of 64 images at once; a training step is forward and backward for
-a batch of 16, float32, with the sizes of the paper's MNIST runs: 7 layers, 32 features for the
-PixelCNNs and 16 for the LSTMs. And colour images of 32×32 pixels and 256 levels, by a Gated
-PixelCNN of 6 layers of 64 features: 8 of them at once, ordered levels beside nominal ones.
+Images of 28×28 bits. 64 images are drawn at once; a training step is a forward and a backward pass
+for a batch of 16, in float32. Sizes are those of the paper's MNIST runs (arXiv 1601.06759): 7
+layers, 32 features for the PixelCNNs and 16 for the LSTMs. Colour images of 32×32 pixels and 256
+levels, 8 at once, compare ordered levels with nominal ones in a Gated PixelCNN of 6 layers of 64
+features.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ KINDS = {"ordered": True, "nominal": False}
 class SkewedCell(DiagonalCell):
     """The same recurrence as the paper describes it, and as it is usually written.
 
-    Rows are skewed into a map of 2n − 1 columns, through which either direction has a loop of its
+    Rows are skewed into a map of 2n − 1 columns, through which each direction has a loop of its
     own.
     """
 
@@ -62,7 +63,7 @@ class SkewedCell(DiagonalCell):
 
 
 def skewed(model: ar.DiagonalBiLSTM) -> ar.DiagonalBiLSTM:
-    """The model with that recurrence in place of its own."""
+    """The model with that recurrence instead of its own."""
     for module in model.modules():
         if type(module) is DiagonalCell:
             module.__class__ = SkewedCell
@@ -90,7 +91,7 @@ def sampling(model: ar.AutoregressiveModel, images: int, rounds: int) -> float:
 
 
 def against_nominal(rows: timing.Rows, rounds: int) -> None:
-    """A batch of colour images by either kind of levels: trained on, drawn, and decoded."""
+    """Ordered levels against nominal ones: training on, drawing and decoding colour images."""
     sizes: dict[str, Any] = {"layers": 6, "features": 64}
     models = {k: ar.GatedPixelCNN(COLOUR, ordered=o, **sizes) for k, o in KINDS.items()}
     t = timing.alternate({k: training_step(m, COLOURS) for k, m in models.items()}, rounds)
@@ -140,20 +141,20 @@ def page(report: dict[str, Any]) -> str:
     """Speed of PixelCNN and PixelRNN, as ratios."""
     return f"""# Speed of PixelCNN and PixelRNN
 
-Images of 28×28 bits, 7 layers; 32 features for the PixelCNNs and 16 for the LSTMs; and 8-bit RGB
-of 32×32 pixels, a Gated PixelCNN of 6 layers of 64 features; float32:
+Images of 28×28 bits, 7 layers; 32 features for the PixelCNNs and 16 for the LSTMs. Images of 32×32
+pixels in 8-bit RGB, a Gated PixelCNN of 6 layers of 64 features. In float32:
 {timing.circumstances(report)}
 
 {timing.table(report)}
 
-In sampling, what a row gets from those above it is one convolution when the row starts; after that
-a pixel costs a few small matrix products a layer, and nothing is computed twice. The Diagonal
-BiLSTM has two maps for the Row LSTM's one, and more steps. Its pixels are put in the order of
-their diagonals, so that it computes none of the padding of the paper's skewed map, and takes both
+In sampling, one convolution at the start of a row computes what it gets from the rows above; after
+that a pixel costs a few small matrix products a layer, and nothing is computed twice. The Diagonal
+BiLSTM has two maps where the Row LSTM has one, and takes more steps. Its pixels are in the order of
+their diagonals, so that it computes none of the padding of the paper's skewed map, and both
 directions at once.
 
-Ordered levels take one group of features for all channels of a pixel, and a few numbers for each
-where nominal ones take 256: the network runs once a pixel, and its outputs are few.
+Ordered levels need one group of features for all channels of a pixel, and a few outputs for each
+channel instead of 256: the network runs once a pixel.
 
 ```console
 python benchmarks/pixels_speed.py --write .

@@ -1,11 +1,11 @@
-"""PixelCNN and PixelRNN on binarised MNIST: trains or resumes recipes, and writes the page.
+"""PixelCNN and PixelRNN on binarised MNIST: trains recipes, measures them, and writes the page.
 
     python benchmarks/pixels_tables.py --recipes gated-pixelcnn-mnist-brief
     python benchmarks/pixels_tables.py --page-only
 
 Figures go to docs/results/pixels.json, one row for each recipe and seed, and from there to
-docs/results/pixels.md and two pictures. A run that was cut off goes on where it was; one whose row
-is there is not run again unless its row is removed.
+docs/results/pixels.md and two pictures. An interrupted run is resumed; a run that has a row is not
+repeated unless the row is removed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NAMES = {
     "DiagonalBiLSTM": "Diagonal BiLSTM",
 }
 SAMPLES = 40
-EVERY = 10  # of so many test images one is encoded; they are sorted by digit
+EVERY = 10  # one test image in ten is encoded; they are sorted by digit
 
 
 def digits(split: str) -> ar.data.Data:
@@ -72,9 +72,9 @@ def train_and_measure(name: str, seed: int, runs: Path) -> dict[str, Any]:
 
 
 def encoded(model: ar.AutoregressiveModel) -> dict[str, int]:
-    """Bytes of a file of some test images, which were read again from it, and what xz needs.
+    """Size of a file of some test images, which is decoded again, and of one by xz.
 
-    It is given the images as bits, eight to a byte.
+    xz is given the images as bits, eight to a byte.
     """
     x = digits("test").x[::EVERY]
     content = ar.encode(model, x)
@@ -98,16 +98,17 @@ test split is read once, at the end; the best epoch is chosen on validation. ± 
 """,
         *table(rows),
         """
-As a file: bytes of every tenth test image, 1,000 in all, as `ar.encode` writes them, from which
-they were read again; beside it, what xz makes of the same images as bits.
+As a file: size in bytes of every tenth test image, 1,000 in all, as written by `ar.encode` and
+decoded again; beside it, that of the same images as bits, compressed by xz.
 
-The paper trains with RMSProp until it gets no better, with sizes that it does not all give. Ours
-are runs of so few epochs as one core of a CPU does in an hour or two, with AdamW, a falling
-learning rate, averaged weights and bfloat16 matrix products; validation and test are measured in
-float32. Only what has been run is here: no figure is a figure that was not reached.
+The paper (arXiv 1601.06759) trains with RMSProp until validation stops improving, with sizes that
+it does not all give. Ours are runs of the few epochs that one core of a CPU does in an hour or two,
+with AdamW, a falling learning rate, averaged weights and bfloat16 matrix products; validation and
+test are measured in float32. Models that were not trained are left out.
 
-Training nats are means over an epoch, with the weights as they were; validation nats are of the
-averaged weights at its end. Where the first are below the second, more epochs alone would not do.
+Training nats are means over an epoch, with the weights of each update; validation nats are those of
+the averaged weights at its end. Where the first are below the second, more epochs alone would not
+help.
 
 ![Nats after each epoch](pixels_curves.png)
 
@@ -138,7 +139,7 @@ def as_file(row: dict[str, Any]) -> str:
 
 
 def commands(rows: list[dict[str, Any]]) -> Iterator[str]:
-    yield "Minutes are by the clock; the core had other work too.\n"
+    yield "Minutes are by the clock; the core had other work as well.\n"
     yield "| recipe | parameters | epochs | minutes | threads | command |"
     yield "|---|---:|---:|---:|---:|---|"
     for row in rows:
@@ -191,12 +192,12 @@ def main(
     """Trains or resumes recipes, measures them, and writes the page.
 
     Args:
-        recipes: By name; the brief ones by default.
-        seeds: A run for each.
-        runs: Where the run folders go.
-        out: Where pixels.json, pixels.md and the pictures go.
+        recipes: Names of recipes; the brief ones by default.
+        seeds: Seeds, one run for each.
+        runs: Folder for the run folders.
+        out: Folder for pixels.json, pixels.md and the pictures.
         page_only: Only write the page and the pictures from pixels.json.
-        threads: Of torch; its own choice by default.
+        threads: Number of threads; torch's choice by default.
     """
     if threads is not None:
         torch.set_num_threads(threads)

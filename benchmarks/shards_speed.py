@@ -3,11 +3,10 @@
     python benchmarks/shards_speed.py --write docs/results
 
 Clips of 16 × 3 × 64 × 64 in batches of 8 and images of 3 × 32 × 32 in batches of 128, as bytes. A
-turn reads some of many in random order: by position from the arrays or from a tar, or through a
+turn reads a random part in random order: by position from the arrays or from a tar, or through a
 memory map, whose pages may be announced to the system beforehand; from a tar also in sequence,
-record by record with tarfile, as WebDataset does, without the buffer that would shuffle them. From
-the disk means that the system has dropped the files from its cache before the turn; this works on
-Linux alone.
+record by record with tarfile, as WebDataset does, without its shuffle buffer. "From the disk" means
+that the system has dropped the files from its cache before the turn, which works on Linux only.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from torch import Tensor
 
 from autoregress.data import Data, Shards, write_shards
 
-HEADER = 512  # of a record of a tar
+HEADER = 512  # bytes before each record of a tar
 
 
 def write_tar(path: Path, x: Tensor) -> None:
@@ -136,24 +135,25 @@ def page(report: dict[str, Any]) -> str:
     """Speed of reading shards, as ratios."""
     return f"""# Speed of shards
 
-The time it takes to read clips of 16 × 3 × 64 × 64 bytes in batches of 8, and images of
-3 × 32 × 32 in batches of 128, over the time that shards take: in random order out of some 200 and
-300 MB, from a tar also in sequence as WebDataset reads it, without a buffer to shuffle in;
+Time to read clips of 16 × 3 × 64 × 64 bytes in batches of 8, and images of 3 × 32 × 32 in batches
+of 128, over the time of shards: in random order out of some 200 and 300 MB, and from a tar also in
+sequence as WebDataset reads it, without its shuffle buffer;
 {timing.circumstances(report)}
 
 {timing.table(report)}
 
-From the disk a map waits for each page and reads around it what no one asked for, and a read of
-one row waits for that row alone. Shards announce the rows of a batch to the system before they
-read them, in the order of the file, so that the disk works on all at once; the pages of a map,
-announced, still take longer. Besides, a file that is cut short or a disk that fails would end the
-process that maps it instead of raising an error. From the cache a map is faster: by a microsecond
-an image, or some tens of them a clip, which is little beside an update.
+From the disk, a map waits for each page and also reads the pages around it, and a read of one row
+waits for that row alone. Shards announce the rows of a batch to the system before reading them, in
+the order of the file, so that the disk works on all of them at once; announced pages of a map still
+take longer. Besides, a truncated file or a failing disk ends the process that maps it instead of
+raising an error. From the cache a map is faster, by a microsecond an image or some tens of
+microseconds a clip, which is little beside an update.
 
-By position a tar is an array with a header before each row. In sequence the headers cost several
-times what images do; of clips, the disk delivers somewhat more in sequence than in random order.
-But then the order of examples is what a buffer makes of the order on disk: no function of seed and
-step alone, another one for another number of processes, and not to be taken up in the middle.
+By position, a tar is an array with a header before each row. In sequence, the headers cost several
+times the images themselves; clips come from the disk somewhat faster in sequence than in random
+order. But then the order of examples depends on a buffer and on the order on disk: it is not a
+function of seed and step alone, it changes with the number of processes, and it cannot be resumed
+in the middle.
 
 ```console
 python benchmarks/shards_speed.py --rounds 3 --write .

@@ -1,4 +1,4 @@
-"""Figures in a JSON file, one row a run, to which several processes may add side by side."""
+"""Figures in a JSON file, one row for each run; several processes may add rows at the same time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 class Figures:
-    """The rows of a file, in order of a key."""
+    """The rows of a file, in the order of a key."""
 
     def __init__(self, file: Path, key: Callable[[Row], Any]) -> None:
         self.file, self.key = file, key
@@ -41,7 +41,7 @@ def nats(row: Row | None) -> str:
 
 
 def png(figure: Any) -> bytes:
-    """A figure of matplotlib's as a file that depends on nothing but the figure."""
+    """A matplotlib figure as a PNG file that depends on nothing but the figure."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
     return file.getvalue()

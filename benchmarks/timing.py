@@ -1,4 +1,4 @@
-"""Speed as ratios: contestants that take turns in one process, and a page of what came of it."""
+"""Speed as ratios: contestants that take turns in one process, and a page of the results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def alternate(contestants: dict[str, Callable[[], object]], rounds: int) -> dict
 
 
 class Rows(list[dict[str, Any]]):
-    """What is compared, the ratio, and what it should be."""
+    """Rows of a comparison: what is compared, the ratio, and its target."""
 
     def add(
         self, what: str, ratio: float, *, most: float | None = None, least: float | None = None
@@ -65,7 +65,7 @@ def main(
     *,
     rounds: int = 10,
 ) -> None:
-    """Measures, and writes name.json and name.md if told where."""
+    """Measures; with --write, also writes name.json and name.md."""
     parser = argparse.ArgumentParser(description=page.__doc__)
     parser.add_argument("--rounds", type=int, default=rounds, help="turns of each contestant")
     parser.add_argument("--write", type=Path, help=f"folder for {name}.json and {name}.md")

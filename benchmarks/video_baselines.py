@@ -1,8 +1,8 @@
-"""What one would otherwise keep clips with, losslessly: FFV1, WebP, PNG, xz.
+"""Lossless compressors of clips, for comparison: FFV1, WebP, PNG, xz.
 
-Each is given the clips in every way named below and counts what is least, which favours it: a
-model is allowed one way. Symbols are the bytes 0 … K - 1, or spread over 0 … 255 where that helps;
-xz is also given bits eight to a byte. All is decoded again and found to be the same.
+Each compresses the clips in every way named below, and the smallest size counts, which favours it:
+a model has one way only. Symbols are the bytes 0 … K - 1, or spread over 0 … 255 where that helps;
+xz is also given bits eight to a byte. All output is decoded again and compared with the clips.
 
     python benchmarks/video_baselines.py clips.npz:test --levels 256
 """
@@ -32,11 +32,11 @@ Clips = NDArray[np.uint8]  # (N, T, C, H, W), C = 1 or 3
 
 @dataclass(frozen=True)
 class Coded:
-    """What a set of clips comes to.
+    """The smallest size of a set of clips.
 
     Attributes:
         bits_per_dim: bits for each of the N T C H W symbols.
-        setting: what made it the least.
+        setting: the setting that gave it.
     """
 
     bits_per_dim: float
@@ -56,10 +56,10 @@ def baselines(x: Clips, levels: int = 256) -> dict[str, Coded]:
 
 
 def ffv1(x: Clips, levels: int = 256) -> Coded:
-    """FFV1 in frames bgr0 or gray, each clip a film of one group of pictures.
+    """FFV1 with frames bgr0 or gray, each clip a film of one group of pictures.
 
-    Counted are the packets and, once for all clips, the extradata that the decoder needs; not the
-    container's headers, times and indices.
+    The size is that of the packets and, once for all clips, of the extradata that the decoder
+    needs, without the container's headers, times and indices.
     """
     settings = list(itertools.product((1, 3), (0, 1), ("rice", "range_def", "range_tab")))
     return _least(
@@ -68,13 +68,13 @@ def ffv1(x: Clips, levels: int = 256) -> Coded:
 
 
 def webp(x: Clips, levels: int = 256) -> Coded:
-    """WebP without loss, its slowest method, each frame a file."""
+    """Lossless WebP, by its slowest method, one file for each frame."""
     options = {"format": "WEBP", "lossless": True, "quality": 100, "method": 6, "exact": True}
     return _least(x, levels, [options], _images, lambda _: "method 6")
 
 
 def png(x: Clips, levels: int = 256) -> Coded:
-    """PNG, optimised, each frame a file."""
+    """PNG, optimised, one file for each frame."""
     return _least(x, levels, [{"format": "PNG", "optimize": True}], _images, lambda _: "optimised")
 
 
@@ -82,7 +82,7 @@ def xz(x: Clips, levels: int = 256, *, apart: bool = False) -> Coded:
     """LZMA2, preset 9e, of the bytes in the order (T, H, W, C), without xz's own headers.
 
     Args:
-        apart: each clip on its own instead of all together.
+        apart: compress each clip on its own instead of all together.
     """
     return _least(
         x,
@@ -183,7 +183,7 @@ def _as_it_is(x: Clips) -> Clips:
 
 
 def _differences(x: Clips) -> Clips:
-    """Of each frame from the one before, modulo 256; the first stays."""
+    """Differences of each frame from the one before, modulo 256; the first frame stays."""
     return np.diff(x, axis=1, prepend=np.uint8(0))
 
 
@@ -197,7 +197,7 @@ _ARRANGED = {"frames": (_as_it_is, _as_it_is), "differences": (_differences, _su
 def _xz(x: Clips, setting: tuple[str, tuple[int, int, int]], levels: int, apart: bool) -> int:
     there, back = _ARRANGED[setting[0]]
     lc, lp, pb = setting[1]
-    # A dictionary beyond the data changes nothing, and takes its time to be set up.
+    # A dictionary larger than the data changes nothing but the time to set it up.
     reach = {"dict_size": max(4096, x[0].nbytes if apart else x.nbytes)}
     preset = {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}
     filters = [{**preset, **reach, "lc": lc, "lp": lp, "pb": pb}]
@@ -217,7 +217,7 @@ def _xz(x: Clips, setting: tuple[str, tuple[int, int, int]], levels: int, apart:
 
 
 def _packed(values: Clips) -> bytes:
-    """Bits, of differences their parity, eight to a byte."""
+    """Bits, or the parity of differences, packed eight to a byte."""
     return np.packbits(values & 1).tobytes()
 
 
@@ -227,7 +227,7 @@ def _packed(values: Clips) -> bytes:
 def robot_clips(file: Path, *, size: int | None = None, held: int = 4) -> tuple[Clips, Clips]:
     """shared/data/video/bridge_robot_64.npz: clips of training and of test, (N, 10, 3, size, size).
 
-    All views of the last episodes are the test: the views of one moment must not be parted.
+    The test has all views of the last episodes: views of the same moment must not be separated.
     """
     with np.load(file, allow_pickle=False) as archive:
         frames = _scaled(archive["frames"], size).transpose(0, 1, 2, 5, 3, 4)
@@ -243,7 +243,7 @@ def natural_clips(
 ) -> tuple[Clips, Clips]:
     """One film of shared/data/video/natural_clips_64.npz: clips of training and of test.
 
-    Clips (N, T, 3, size, size) do not overlap; the last share of them is the test.
+    Clips (N, T, 3, size, size) do not overlap; the last ``held`` of them, a fraction, are the test.
     """
     with np.load(file, allow_pickle=False) as archive:
         film = _scaled(archive[name], size)
@@ -277,9 +277,9 @@ def main(data: str, levels: int | None = None, frames: int | None = None) -> Non
     """Measures the baselines on clips.
 
     Args:
-        data: What the command line reads clips from, with :name for an array of an .npz; or
+        data: Clips as the command line reads them, with :name for an array of an .npz; or
             "bouncing", for 300 clips of bouncing digits of the test split.
-        levels: Number of levels of its symbols; by default as they come.
+        levels: Number of levels of the symbols; by default as they come.
         frames: Length of the clips of videos.
     """
     if data == "bouncing":

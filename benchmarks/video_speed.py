@@ -2,14 +2,14 @@
 
     python benchmarks/video_speed.py --write docs/results
 
-Sampling is timed on one slice of clips of 8-bit RGB, width 128, 4 + 4 layers, 8 clips at once,
-float32. The slow way is one pass of the decoder over the whole slice for each pixel, and the
-channels of that pixel from its state; as every pass costs the same, a few are timed.
+Sampling is timed on one slice of clips of 8-bit RGB, width 128, 4 + 4 layers, 8 clips at once, in
+float32. The slow way takes one pass of the decoder over the whole slice for each pixel, and the
+channels of that pixel from its state; as every pass costs the same, only a few are timed.
 
 The training step is one update by RMSProp on one slice of one clip of 16 × 64 × 64 RGB, in a
-process of its own, whose peak memory it is. It is compared with the matrix products that it
-cannot do without: those of its linear layers, its attention and its convolution over the slice,
-forwards and twice backwards, timed alone on matrices of the same sizes.
+process of its own, whose peak memory is measured. Its time is compared with that of the matrix
+products that it cannot do without: those of its linear layers, its attention and its convolution
+over the slice, once forwards and twice backwards, timed alone on matrices of the same sizes.
 
 Times are those of the processor, in one thread, so that a busy machine disturbs them little.
 """
@@ -34,14 +34,14 @@ from autoregress.networks.video_transformer.attention import BlockLayer
 from autoregress.networks.video_transformer.decoder import TAPS
 
 CLIPS = 8
-# They fit slices of all sizes timed here, so that a pixel attends to as many others in each.
+# They fit slices of all sizes timed here, so that a pixel attends to the same number of others.
 BLOCKS = [(4, 8, 4), (4, 4, 8)]
 SIDES = (8, 16, 32)
 BASE = (16, 3, 64, 64)
 
 
 def seconds(run: Callable[[], object], times: int = 1) -> float:
-    """Of the processor; if several times, the median of all but the first."""
+    """Processor time; of several runs, the median of all but the first."""
     took = []
     for _ in range(times):
         start = time.process_time()
@@ -54,14 +54,14 @@ def seconds(run: Callable[[], object], times: int = 1) -> float:
 
 
 def small(side: int) -> ar.VideoTransformer:
-    """For slices of 4 × side × side."""
+    """A model with slices of 4 × side × side."""
     return ar.VideoTransformer(
         (16, 3, 2 * side, 2 * side), width=128, encoder_layers=4, decoder_layers=4, blocks=BLOCKS
     ).eval()
 
 
 def cached(model: ar.VideoTransformer) -> float:
-    """Seconds for a pixel of the 8 clips when a whole slice is drawn, the encoder included."""
+    """Seconds for each pixel of the 8 clips when a whole slice is drawn, encoder included."""
     t, h, w = model.subscaling.grid
     steps = model.unroll(CLIPS)
 
@@ -74,7 +74,7 @@ def cached(model: ar.VideoTransformer) -> float:
 
 
 def recomputed(model: ar.VideoTransformer, rounds: int) -> float:
-    """Seconds for a pixel of the 8 clips when the decoder sees the whole slice again."""
+    """Seconds for each pixel of the 8 clips when the decoder passes over the whole slice again."""
     grid = model.subscaling.grid
     digits = torch.zeros(CLIPS, *grid, model.channels.count, dtype=torch.int32)
     encoded = torch.randn(CLIPS, *grid, 128)
@@ -95,7 +95,7 @@ def recomputed(model: ar.VideoTransformer, rounds: int) -> float:
 
 
 def training_step() -> dict[str, float]:
-    """Seconds of an update of `base`, the process's peak memory, and its products alone."""
+    """Seconds of an update of `base` and of its products alone, and the process's peak memory."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     model = ar.VideoTransformer.base(BASE)
@@ -124,7 +124,7 @@ def training_step() -> dict[str, float]:
 
 
 def products_of(model: ar.VideoTransformer, x: Tensor) -> Counter[tuple[int, int, int, int]]:
-    """How many products of each (batch, m, k, n) an update takes."""
+    """Number of matrix products of each size (batch, m, k, n) in an update."""
     forwards: Counter[tuple[int, int, int, int]] = Counter()
 
     def linear(module: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
@@ -153,7 +153,7 @@ def products_of(model: ar.VideoTransformer, x: Tensor) -> Counter[tuple[int, int
     forwards[1, math.prod(model.subscaling.grid), TAPS * embedding, width] += 1
     every = Counter(forwards)
     for (batch, m, k, n), count in forwards.items():
-        every[batch, m, n, k] += count  # the gradient of what came in
+        every[batch, m, n, k] += count  # the gradient of the input
         every[batch, k, m, n] += count  # and of the weight
     return every
 
@@ -196,11 +196,12 @@ torch {report["torch"]}, {report["machine"]}, float32, time of the processor in 
 
 {timing.table(report)}
 
-Sampling is of 8-bit RGB clips, 8 at once, width 128, 4 + 4 layers, blocks of 128 pixels. Without
-caches every pixel takes a pass of the decoder over the whole slice; {report["rounds"]} passes were
-timed, as all are alike. With caches a pixel attends to at most 127 others, however large the slice
-is. The update is of `VideoTransformer.base` on one slice of one clip of 16×64×64 RGB, by RMSProp,
-without activation checkpointing; its rate counts its matrix products only.
+Samples are 8-bit RGB clips, 8 at once, by a model of width 128, 4 + 4 layers and blocks of 128
+pixels. Without caches every pixel takes a pass of the decoder over the whole slice; all passes cost
+the same, and {report["rounds"]} were timed. With caches a pixel attends to at most 127 others,
+whatever the size of the slice. The update is that of `VideoTransformer.base` on one slice of one
+clip of 16×64×64 RGB, by RMSProp, without activation checkpointing; its rate counts its matrix
+products only.
 
 ```console
 python benchmarks/video_speed.py --write .

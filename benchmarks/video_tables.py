@@ -1,14 +1,14 @@
-"""The Video Transformer on bouncing digits and on real clips: trains models, and writes the page.
+"""The Video Transformer on bouncing digits and real clips: trains models, and writes the page.
 
     python benchmarks/video_tables.py --runs robot natural --seeds 0
     python benchmarks/video_tables.py --page-only
 
 Figures go to docs/results/video.json, one row for each run and seed, and from there to
-docs/results/video.md. A run that was cut off goes on where it was; one whose row is there is not
-run again unless its row is removed.
+docs/results/video.md. An interrupted run is resumed; a run that has a row is not repeated unless
+the row is removed.
 
-Bouncing digits are made here, new ones for every update. The real clips are in shared/data, and
-are scaled to 32 × 32 by Lanczos.
+Bouncing digits are made here, new ones for every update. The real clips are in shared/data, and are
+scaled to 32 × 32 by Lanczos.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from autoregress.data import bouncing_digits
 
 VIDEO = ROOT.parent / "shared" / "data" / "video"
 COMMAND = "python benchmarks/video_tables.py"
-HELD_OUT = 200  # clips of bouncing digits for validation, and as many for the test
+HELD_OUT = 200  # clips of bouncing digits for validation, and again for the test
 SIDE, FRAMES = 32, 10  # of real clips
 KNOWN = 5  # frames of a clip that is continued
 SHOWN = 4  # clips in an animation
@@ -74,7 +74,7 @@ def robot() -> Clips:
 
 
 def natural() -> Clips:
-    """Two films: the first four fifths for training but for their last clip, the rest for the test.
+    """Two films: four fifths for training, their last clip for validation, the rest for the test.
 
     Training clips start at every frame.
     """
@@ -90,7 +90,7 @@ def natural() -> Clips:
 
 
 def _often(clips: Tensor, least: int = 500) -> Tensor:
-    """The clips over and over, so that an epoch is worth its validation."""
+    """The clips repeated, so that an epoch is worth its validation."""
     return clips.repeat(math.ceil(least / len(clips)), 1, 1, 1, 1)
 
 
@@ -105,7 +105,7 @@ class Run:
     model: VideoTransformerConfig
     training: ar.Training
     facts: dict[str, Any] = field(default_factory=dict)
-    """What the table says of it."""
+    """Further cells of its row in the table."""
 
 
 STEPS, PIXELS = 1000, 2048
@@ -123,7 +123,7 @@ FALLING = ar.Training(max_epochs=1, lr=3e-3, schedule="cosine", warmup=100, clip
 
 
 def compared(subscale: tuple[int, int, int], lr: float = 3e-3, **sizes: Any) -> Run:
-    """So many updates of so many pixels each, of slices of as many clips as that takes."""
+    """STEPS updates of PIXELS pixels each, with slices of as many clips as that needs."""
     batch = PIXELS * math.prod(subscale) // (8 * 16 * 16)
     model = replace(SMALL, subscale=subscale, **sizes)
     facts = {"subscale": subscale, "width": model.width, "layers": _layers(model)}
@@ -230,7 +230,7 @@ def baselines(x: Tensor, levels: int) -> dict[str, float]:
 
 
 def animate(path: Path, model: ar.VideoTransformer, clips: Clips) -> None:
-    """Test clips above; below, what was drawn after their first frames."""
+    """Test clips above; below, frames drawn after their first ones."""
     sets = list(clips.test.values())
     true = torch.cat([_spread(x, SHOWN // len(sets)) for x in sets])
     known = torch.zeros_like(true, dtype=torch.bool)
@@ -241,7 +241,7 @@ def animate(path: Path, model: ar.VideoTransformer, clips: Clips) -> None:
 
 
 def _row(clips: Tensor, zoom: int = 3, gap: int = 4) -> Tensor:
-    """Clips (N, T, C, H, W) beside each other: (T, C, zoom H + gap, N (zoom W + gap))."""
+    """Clips (N, T, C, H, W) side by side: (T, C, zoom H + gap, N (zoom W + gap))."""
     large = clips.to(torch.uint8).repeat_interleave(zoom, -1).repeat_interleave(zoom, -2)
     apart = torch.nn.functional.pad(large, (gap // 2,) * 4, value=128)
     return torch.cat(list(apart), dim=-1)
@@ -260,26 +260,26 @@ def page(rows: list[dict[str, Any]]) -> str:
             """\
 # The Video Transformer on clips
 
-Bits per dimension of held-out clips: −log₂ p over T · C · H · W, of a normalised probability of the
-whole clip, no frame of it given. Lower is better. The test is read once, at the end; the best epoch
-is chosen on validation clips. ± is half of a 95 % interval of the mean over test clips. Everything
-was trained on one core of a CPU.
+Bits per dimension of held-out clips: −log₂ p over T · C · H · W, where p is the normalised
+probability of the whole clip, with no frame given. Lower is better. The test is read once, at the
+end; the best epoch is chosen on validation clips. ± is half of a 95 % interval of the mean over
+test clips. All models were trained on one core of a CPU.
 
 ## Subscaling and size
 
-Two of scikit-learn's digits bounce about 16 × 16 for 8 frames of bits; no digit of the test is
-among those of training. Every run has """
-            + f"{STEPS:,} updates of {PIXELS:,} pixels; the widest has half the learning rate of\n"
-            "the others, after a run at theirs of which validation and test figures were seen "
-            "together.\n",
+Two of scikit-learn's digits bounce about a square of 16 × 16 bits for 8 frames; the digits of the
+test are not among those of training. Every run has """
+            + f"{STEPS:,} updates of {PIXELS:,} pixels.\n"
+            "The widest has half the learning rate of the others, after a run at theirs of which\n"
+            "validation and test figures were seen together.\n",
             *comparison(rows),
-            "\n## Beside what clips would otherwise be kept with\n",
+            "\n## Beside file compressors\n",
             *against(rows),
             """
-Bouncing digits are two in 16 frames. The robot arm's four test episodes and the last fifth of each
-film are 10 frames of 32 × 32 RGB a clip, scaled down from 64 × 64. The model is coded a clip at a
-time; the compressors are given each clip apart or all at once, in every way that
-`benchmarks/video_baselines.py` lists, and the least is shown.
+Bouncing digits are two in clips of 16 frames. The test clips of the robot arm (four episodes) and
+of the films (the last fifth of each) have 10 frames of 32 × 32 RGB, scaled down from 64 × 64. The
+model codes one clip at a time; the compressors are given each clip apart or all at once, in every
+way that `benchmarks/video_baselines.py` lists, and the smallest figure is shown.
 
 Test clips above, and below them what the model draws after their first five frames:
 
@@ -350,12 +350,12 @@ def main(
     """Trains or resumes models, measures them, and writes the page.
 
     Args:
-        runs: By name.
-        seeds: A run for each.
-        folder: Where the run folders go.
-        out: Where video.json, video.md and the animations go.
+        runs: Names of the runs.
+        seeds: Seeds, one run for each.
+        folder: Folder for the run folders.
+        out: Folder for video.json, video.md and the animations.
         page_only: Only write the page from video.json.
-        threads: Of torch.
+        threads: Number of threads.
     """
     torch.set_num_threads(threads)
     order = list(RUNS)

@@ -1,4 +1,4 @@
-"""What simpler means need for the same symbols: the figures to beat."""
+"""Simpler models and a compressor of the same symbols: the figures to beat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autoregress.data import Data
 
 
 def independent(train: Data, test: Data) -> ar.Score:
-    """Every pixel on its own, by how often the training digits have each of its levels.
+    """Each pixel on its own, by the frequencies of its levels in the training digits.
 
     One is added to each count, so that a level that was never seen is not impossible.
     """
@@ -26,20 +26,20 @@ def independent(train: Data, test: Data) -> ar.Score:
 
 
 def xz(test: Data) -> tuple[ar.Score, str]:
-    """The best that LZMA2 makes of all rows at once, without a container; and of which packing."""
+    """The smallest size of all rows by LZMA2, without a container, and the packing that gave it."""
     sizes = {name: len(compress(data)) for name, data in packings(test).items()}
     best = min(sizes, key=sizes.__getitem__)
     return file(sizes[best], test), best
 
 
 def file(size: int, test: Data) -> ar.Score:
-    """What so many bytes are for each row; there is no standard error."""
+    """The nats of each row of a file of ``size`` bytes; there is no standard error."""
     nats = size * 8 * math.log(2) / len(test)
     return ar.Score(nats, nats / (test.x[0].numel() * math.log(2)), len(test), math.nan)
 
 
 def packings(data: Data) -> dict[str, bytes]:
-    """The same symbols as bytes, in ways that one might think of."""
+    """The same symbols as bytes, packed in several ways."""
     assert isinstance(data.levels, int)
     x = data.x.flatten(1).numpy().astype(np.uint8)
     width = (data.levels - 1).bit_length()

@@ -14,7 +14,7 @@ import autoregress as ar
 from autoregress.data import bouncing_digits, write
 from autoregress.recipes import RECIPES
 
-# The compressors that the published results are compared with are the benchmarks'.
+# The compressors are the benchmarks', which the published results are compared with.
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import video_baselines
 
@@ -26,7 +26,7 @@ GAP = 2
 
 
 def examine(run: Path, gif: Path, *, seed: int, clips: int = TRAIN) -> Clips:
-    """Trains the model of the recipe, measures it, and continues clips into an animation."""
+    """Trains the recipe's model, measures it, and writes an animation of continued clips."""
     recipe = RECIPES["video-bouncing"]
     train, valid, test = (
         bouncing_digits(count, levels=2, split=split, seed=seed)
@@ -60,7 +60,7 @@ def examine(run: Path, gif: Path, *, seed: int, clips: int = TRAIN) -> Clips:
 
 
 def animate(path: Path, true: Tensor, drawn: Tensor) -> None:
-    """True clips above; below, in blue, what was drawn after their first frames."""
+    """True clips above; below, in blue, the frames drawn after their first ones."""
     frames = []
     for t in range(LONG):
         rows = [

@@ -1,9 +1,9 @@
-"""Trains models of scikit-learn's handwritten digits and shows what an exact likelihood is for.
+"""Trains models of scikit-learn's handwritten digits, and shows the uses of an exact likelihood.
 
 python demo/demo.py        about six minutes on one core; writes demo/out/report.html
 
-It measures held-out digits, draws new ones, completes half-hidden ones, and finds the pixels that
-do not belong.
+It measures held-out digits, draws new ones, completes half-hidden ones, and finds pixels that do
+not belong.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ import autoregress as ar
 from autoregress.data import Data
 from autoregress.recipes import RECIPES
 
-ORDERINGS = 32  # of the mixture that is measured and drawn from
-FEW = 8  # where every set of known pixels takes orderings of its own
+ORDERINGS = 32  # in the mixture that is measured and drawn from
+FEW = 8  # where every set of known pixels needs orderings of its own
 SAMPLES = 48
-DIGITS, DRAWS = 2, 5  # completed for each hidden part, and how often each
-IN_A_ROW = 16  # digits of each of the other families
+DIGITS, DRAWS = 2, 5  # completed for each hidden part, and draws of each
+IN_A_ROW = 16  # digits shown of each of the other families
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One form of the digits, and the settings of its model and training."""
+    """One form of the digits, with the settings of its model and training."""
 
     name: str
     title: str
@@ -49,7 +49,7 @@ class Subject:
     network: dict[str, Any]
     training: dict[str, Any]
     others: dict[str, str]
-    """Models of other families, by their recipes."""
+    """Recipes of models of other families, by the families' names."""
 
     @property
     def levels(self) -> int:
@@ -103,10 +103,10 @@ def main(
     """Trains, measures, draws, completes and looks for surprises, on the bundled digits.
 
     Args:
-        out: The folder for the report and the runs; those of before are deleted.
-        picture: Also write one picture of it all to this file.
-        epochs: Train for no more than so many: a short run.
-        seed: Of everything random.
+        out: Folder for the report and the runs; earlier runs are deleted.
+        picture: File for one picture of everything, too.
+        epochs: Largest number of epochs, for a short run.
+        seed: Seed of everything random.
     """
     started = time.monotonic()
     # Matrices this small are not worth sharing out among cores.
@@ -136,11 +136,11 @@ def main(
             pictures.png(partial(pictures.summary, found=findings[0]), 15, 6.5, dpi=110)
         )
     path = report.write(out, bodies, seed=seed, seconds=time.monotonic() - started)
-    # Not by rich, which would break a long path into lines.
+    # Not by rich, which would wrap a long path.
     print(f"{path}\n{time.monotonic() - started:.0f} seconds")
 
 
-# Progress goes to standard error, as that of ar.fit does.
+# Progress goes to standard error, like that of ar.fit.
 ERRORS = Console(stderr=True)
 
 
@@ -149,7 +149,7 @@ def train(
 ) -> tuple[ar.MADE, ar.Fit]:
     train, valid, _ = subject.splits
     torch.manual_seed(seed)
-    # "any": a fresh ordering each update, so that whichever pixels are known may come first.
+    # "any": a fresh ordering each update, so that any known pixels may come first.
     model = ar.MADE(train.event_shape, train.levels, orderings="any", **subject.network)
     # A single ordering to validate with after each epoch: the default of eight takes about as
     # long as the updates themselves.
@@ -159,7 +159,7 @@ def train(
 
 
 def other(subject: Subject, name: str, run: Path, *, seed: int, epochs: int | None = None) -> Other:
-    """A model of another family, and what it makes of the test digits."""
+    """A model of another family, with its figures and drawings of the test digits."""
     train, valid, test = subject.splits
     recipe = RECIPES[run.name]
     torch.manual_seed(seed)
@@ -217,7 +217,7 @@ def examine(
 
 
 def encoded(model: ar.MADE, x: Tensor) -> bytes:
-    """The digits as a file, from which they were read again."""
+    """The digits as a file, which is decoded again."""
     content = ar.encode(model, x)
     assert torch.equal(ar.decode(model, content), x)
     return content
@@ -227,7 +227,7 @@ def encoded(model: ar.MADE, x: Tensor) -> bytes:
 
 
 def known_parts() -> dict[str, Tensor]:
-    """What is known of a digit, (1, 8, 8) bool, by what is hidden."""
+    """The known pixels of a digit, (1, 8, 8) bool, by the name of the hidden part."""
     row, column = torch.arange(8).view(8, 1), torch.arange(8).view(1, 8)
     scattered = torch.randperm(64, generator=torch.Generator().manual_seed(0)).view(8, 8)
     parts = {
@@ -241,12 +241,12 @@ def known_parts() -> dict[str, Tensor]:
 
 
 def complete(model: ar.MADE, test: Tensor, generator: torch.Generator) -> Iterator[Hidden]:
-    """Completes the first test digits, each part of them hidden in turn, and prices that part."""
+    """Completes the first test digits, with each part hidden in turn, and measures that part."""
     for (name, known), digits in zip(known_parts().items(), test.split(DIGITS), strict=False):
-        # Each digit so many times, as each row is a draw of its own.
+        # Each digit DRAWS times, as each row is a draw of its own.
         rows = digits.repeat_interleave(DRAWS, dim=0)
         draws = model.complete(rows, known, generator=generator)
-        # The price of the hidden part by itself, from orderings that visit it first:
+        # The nats of the hidden part by itself, from orderings that visit it first:
         # log p(hidden) = log p(x) − log p(known | hidden).
         first = model.ensemble([m.promote(~known.flatten()).ordering for m in model.members])
         alone = first.log_prob(test) - first.conditional_log_prob(test, ~known)
@@ -267,7 +267,7 @@ def complete(model: ar.MADE, test: Tensor, generator: torch.Generator) -> Iterat
 def typical(model: ar.MADE, test: Tensor) -> Tensor:
     """Two of the tenth of the test digits that surprise least.
 
-    They are to look different upside down, and different from one another.
+    They look different upside down, and different from one another.
     """
     likely = test[model.log_prob(test).topk(len(test) // 10).indices].int()
     turned = (likely - likely.flip(2)).abs().flatten(1).sum(1)
@@ -276,11 +276,11 @@ def typical(model: ar.MADE, test: Tensor) -> Tensor:
     return likely[[0, int(unlike_first.argmax())]]
 
 
-Spoilt = tuple[str, Tensor, Tensor]  # what was done, the digit, which pixels
+Spoilt = tuple[str, Tensor, Tensor]  # name of the change, digit, changed pixels
 
 
 def tamper(x: Tensor, levels: int, generator: torch.Generator) -> Iterator[Spoilt]:
-    """A digit (1, 8, 8) as it is, and spoilt in several ways."""
+    """A digit (1, 8, 8) as it is, and changed in several ways."""
     nowhere = torch.zeros_like(x, dtype=torch.bool)
     yield "as written", x, nowhere
 
@@ -300,7 +300,7 @@ def tamper(x: Tensor, levels: int, generator: torch.Generator) -> Iterator[Spoil
 def surprise(mixture: ar.MADE, few: ar.MADE, spoilt: list[list[Spoilt]]) -> list[list[Case]]:
     x = torch.stack([digit for row in spoilt for _, digit, _ in row])
     nats = mixture.surprisal(x)
-    # Each digit as often as it has pixels, every time with another one unknown.
+    # One copy of each digit for each of its pixels, which is unknown there.
     others = ~torch.eye(x[0].numel(), dtype=torch.bool).view(-1, *x.shape[1:])
     copies = x.repeat_interleave(len(others), dim=0)
     given_rest = -few.conditional_log_prob(copies, others.repeat(len(x), 1, 1, 1)).view_as(x)

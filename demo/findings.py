@@ -1,4 +1,4 @@
-"""What the demo finds out: filled in by demo.py, shown by pictures.py and report.py."""
+"""The results of the demo: filled in by demo.py, shown by pictures.py and report.py."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import autoregress as ar
 
 @dataclass(frozen=True)
 class Hidden:
-    """A part of the digits that is hidden, and digits without it.
+    """A hidden part of the digits, and completions of it.
 
     Attributes:
-        name: of the part.
+        name: name of the part.
         known: (1, 8, 8) bool.
-        alone: mean nats of this part of the test digits if nothing is known of them.
-        given: mean nats of it if the rest is known, −log p(unknown | known).
-        digits: (digits, 1, 8, 8), as they are.
-        draws: (digits, draws, 1, 8, 8), completed.
+        alone: mean nats of this part of the test digits if nothing is known.
+        given: mean nats of this part if the rest is known, −log p(unknown | known).
+        digits: (digits, 1, 8, 8), the true digits.
+        draws: (digits, draws, 1, 8, 8), completed digits.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Case:
-    """A digit as written, or tampered with.
+    """A digit as written, or changed.
 
     Attributes:
-        name: what was done to it.
+        name: name of the change.
         x: (1, 8, 8).
-        marked: (1, 8, 8) bool, the pixels that were changed, where these are few.
+        marked: (1, 8, 8) bool, the changed pixels, if they are few.
         nats: (1, 8, 8) surprisal, which sums to −log p(x).
         given_rest: (1, 8, 8) −log p(pixel | all others).
     """
@@ -55,16 +55,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Other:
-    """Another family of models, of the same digits.
+    """A model of another family, of the same digits.
 
     Attributes:
-        name: of the family.
-        parameters: how many.
-        fit: how it was trained.
-        score: on the test digits.
+        name: name of the family.
+        parameters: number of parameters.
+        fit: result of its training.
+        score: score on the test digits.
         given: mean nats of the lower half of a test digit if the upper is known.
         samples: (samples, 1, 8, 8).
-        lower: (digits, 1, 8, 8), of which the lower half was drawn.
+        lower: (digits, 1, 8, 8), digits whose lower half was drawn.
     """
 
     name: str
@@ -78,17 +78,19 @@ class Other:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that there is to show of one form of the digits.
+    """The results for one form of the digits.
 
     Attributes:
-        title: what form that is.
-        levels: of a pixel.
-        scores: on the test digits, by what was measured.
-        packing: how the digits were packed for xz.
+        title: name of the form.
+        levels: number of levels of a pixel.
+        fit: result of training the MADE.
+        scores: scores on the test digits, by what was measured.
+        packing: packing of the digits that suited xz best.
         test: (N, 1, 8, 8).
         samples: (samples, 1, 8, 8).
-        cases: for each of some typical digits.
-        others: the models of other families.
+        hidden: completions, for each hidden part.
+        cases: cases of some typical digits, for each digit.
+        others: models of other families.
     """
 
     title: str
@@ -105,14 +107,14 @@ class Findings:
 
 @dataclass(frozen=True)
 class Clips:
-    """What there is to show of clips of moving digits.
+    """The results for clips of moving digits.
 
     Attributes:
-        parameters: of the model.
-        fit: how it was trained.
-        bits: bits/dim of the held-out clips, by what they were coded with.
-        x: (N, T, 1, H, W), those clips.
-        nats: (N, T, 1, H, W) surprisal.
+        parameters: number of parameters of the model.
+        fit: result of its training.
+        bits: bits/dim of the held-out clips, by the coder.
+        x: (N, T, 1, H, W), the held-out clips.
+        nats: (N, T, 1, H, W), their surprisal.
         animation: a GIF of continued clips.
     """
 

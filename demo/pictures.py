@@ -1,4 +1,4 @@
-"""The pictures of the report. Each function draws into a figure or a part of one."""
+"""The pictures of the report. Each function draws into a figure, or into a part of one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PITCH = SIDE + 1  # a digit, and a line between it and the next
 
 
 def png(draw: Callable[[FigureBase], None], width: float, height: float, dpi: int = 150) -> bytes:
-    """What ``draw`` makes of a figure of at most so many inches."""
+    """A figure drawn by ``draw``, of at most the given inches, as a PNG file."""
     figure = Figure((width, height), layout="constrained")
     draw(figure)
     buffer = io.BytesIO()
@@ -41,7 +41,7 @@ def training_curves(figure: FigureBase, findings: Sequence[Findings]) -> None:
         axes.plot(epochs, valid, color=BLUE, label="valid")
         best = found.fit.best_epoch
         axes.plot(best, valid[best - 1], "o", color=BLUE, label=f"kept, epoch {best}")
-        # The first epochs are so far off that nothing else would show.
+        # The first epochs are so far off that the rest would be a flat line.
         axes.set_ylim(top=max(valid[len(valid) // 20 :]))
         axes.set(title=found.title, xlabel="epoch", ylabel="nats per digit")
         axes.spines[["top", "right"]].set_visible(False)
@@ -70,7 +70,7 @@ def completions(figure: FigureBase, found: Findings) -> None:
 
 
 def completion(hidden: Hidden, digit: int, levels: int) -> Pixels:
-    """The digit, what is known of it, and what was drawn: (2 + draws, 8, 8, 3)."""
+    """The digit, its known part, and the draws: (2 + draws, 8, 8, 3)."""
     known = hidden.known[0].numpy()[..., None]
     true = hidden.digits[digit, 0].numpy() / (levels - 1)
     draws = hidden.draws[digit, :, 0].numpy() / (levels - 1)
@@ -80,7 +80,7 @@ def completion(hidden: Hidden, digit: int, levels: int) -> Pixels:
 
 
 def families(figure: FigureBase, found: Findings) -> None:
-    """For each family a row of samples, and one of digits whose lower half was drawn."""
+    """A row of samples for each family, and a row of digits whose lower half was drawn."""
     tiles, names = [], []
     for other in found.others:
         drawn = other.lower[:, 0].numpy() / (found.levels - 1)
@@ -93,7 +93,7 @@ def families(figure: FigureBase, found: Findings) -> None:
 
 def surprises(figure: FigureBase, found: Findings) -> None:
     maps = [m.numpy() for row in found.cases for c in row for m in (c.nats, c.given_rest)]
-    # A few pixels are so surprising that beside them all others would look alike.
+    # Beside a few very surprising pixels all others would look alike.
     heat = ScalarMappable(Normalize(0, float(np.quantile(maps, 0.99))), HEAT)
     blocks = figure.subplots(len(found.cases), 1, squeeze=False)[:, 0]
     for axes, row in zip(blocks, found.cases, strict=True):
@@ -114,7 +114,7 @@ def surprises(figure: FigureBase, found: Findings) -> None:
 
 
 def frames(figure: FigureBase, found: Clips, count: int = 3) -> None:
-    """Clips and the surprise of their pixels, frame by frame, and what frames cost on average."""
+    """Clips and the surprise of their pixels, frame by frame, and the mean bits of each frame."""
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(5, 3))[0]
     nats = found.nats[:count, :, 0].numpy()
     heat = ScalarMappable(Normalize(0, float(np.quantile(nats, 0.995))), HEAT)
@@ -152,7 +152,7 @@ def mosaic(
     for row, column in np.ndindex(down, across):
         y, x = row * PITCH + 1, column * PITCH + 1
         canvas[y : y + SIDE, x : x + SIDE] = tiles[row, column]
-    # So that the first tile's corner is the origin.
+    # The corner of the first tile is the origin.
     extent = (-1, across * PITCH, down * PITCH, -1)
     axes.imshow(canvas, extent=extent, interpolation="nearest")
     centre = SIDE / 2
@@ -175,7 +175,7 @@ def row_of_axes(figure: FigureBase, count: int) -> Sequence[Axes]:
 
 
 def summary(figure: FigureBase, found: Findings) -> None:
-    """All in one, for the README."""
+    """Everything in one picture, for the README."""
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(9, 8))[0]
     top, bottom = left.subfigures(2, 1, squeeze=False, height_ratios=(6, 5))[:, 0]
     samples(top, found)

@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing beside it."""
+"""The report: one self-contained page."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ td[colspan] { padding-top: 1rem; font-weight: 600 }
 Rows = Sequence[Sequence[str]]
 
 
-# The figures, for the terminal and the page alike: a header, and rows. A row of a single cell heads
-# those below it.
+# The figures, for both the terminal and the page: a header, and rows. A row of a single cell is the
+# heading of the rows below it.
 
 
 def likelihood_rows(findings: Sequence[Findings]) -> Rows:
@@ -107,7 +107,7 @@ def surprise_rows(findings: Sequence[Findings]) -> Rows:
 
 
 def pair(value: float, error: float, digits: int) -> str:
-    """A file's size has no standard error."""
+    """A figure with its standard error, which the size of a file does not have."""
     return f"{value:.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
 
 
@@ -141,19 +141,18 @@ def likelihood(findings: Sequence[Findings]) -> str:
     ]
     return (
         paragraph(
-            "How many nats a digit costs that the model never saw: −log p, averaged over the "
+            "Nats of a digit that the model never saw: −log p, averaged over the "
             f"{len(findings[0].test)} test digits, with the standard error of that mean. Lower is "
-            "better, and nothing here is a bound or an estimate. Mixing orderings means averaging "
-            "their probabilities, which is again a distribution. The file is what "
-            "<code>ar.encode</code> makes of all test digits, and <code>ar.decode</code> gave them "
-            "back."
+            "better, and nothing here is a bound or an estimate. A mixture of orderings is the "
+            "mean of their probabilities, which is again a distribution. The file was written by "
+            "<code>ar.encode</code> for all test digits, and <code>ar.decode</code> gave them back."
         )
         + table(likelihood_rows(findings))
         + paragraph(
-            "Two baselines. <em>Independent pixels</em> knows how often each pixel has each of "
-            "its levels in the training digits. <em>xz</em> is the size that LZMA2 brings all "
-            "test digits to, at its strongest setting and without the container; it is given the "
-            "whole test set at once, so it may learn from the test digits themselves, and nothing "
+            "There are two baselines. <em>Independent pixels</em> knows the frequencies of the "
+            "levels of each pixel in the training digits. <em>xz</em> is the size of all test "
+            "digits compressed by LZMA2, at its strongest setting and without the container; it is "
+            "given the whole test set at once, so it learns from the test digits, and from nothing "
             f"else. The best model needs fewer bits than xz by {' and '.join(saved)}."
         )
     )
@@ -161,14 +160,14 @@ def likelihood(findings: Sequence[Findings]) -> str:
 
 def training(findings: Sequence[Findings]) -> str:
     return paragraph(
-        "The 1,797 digits are split once: 1,197 to train, 300 to validate, 300 to test. Every "
-        "update takes a fresh random ordering of the 64 pixels, so that in the end any pixels "
-        "can be the ones that are known. The weights kept are those of the epoch that "
-        "validates best."
+        "The 1,797 digits are split once: 1,197 for training, 300 for validation, 300 for the "
+        "test. Every update uses a fresh random ordering of the 64 pixels, so that in the end any "
+        "pixels can be the known ones. The weights are those of the epoch with the best "
+        "validation nats."
     ) + picture(
         partial(pictures.training_curves, findings=findings),
         "Nats per digit after each epoch. Training is measured with dropout, validation "
-        "without it and with averaged weights, which is why it may lie below.",
+        "without it and with averaged weights, so it may be lower.",
         height=3.2,
     )
 
@@ -176,30 +175,30 @@ def training(findings: Sequence[Findings]) -> str:
 def samples(findings: Sequence[Findings]) -> str:
     return paragraph(
         "Digits drawn from the model, one pixel after the other, beside real ones. They are the "
-        "first draws, not chosen ones, without temperature or other filters."
+        "first draws, not selected, and without temperature or other filters."
     ) + each(findings, pictures.samples, "Left, test digits. Right, samples.", height=3.9)
 
 
 def completions(findings: Sequence[Findings]) -> str:
     return (
         paragraph(
-            "Half of a digit is hidden, and the model draws the rest from p(hidden | known), "
-            "exactly: the known pixels simply come first in the ordering. Five independent draws "
-            "each show what the model thinks possible."
+            "Half of a digit is hidden, and the model draws it from p(hidden | known), exactly: "
+            "the known pixels simply come first in the ordering. Five independent draws of each "
+            "show the range of what the model finds possible."
         )
         + each(
             findings,
             pictures.completions,
-            "The first ten test digits, by the part that is hidden. Light blue is hidden, dark "
-            "blue was drawn.",
+            "The first ten test digits, by their hidden part. Light blue is hidden, dark blue was "
+            "drawn.",
             height=4.3,
         )
         + paragraph(
-            "What the hidden half of a test digit costs in nats on average: by itself, and given "
-            "the other half. Both are exact for a mixture of eight orderings. The difference is "
-            "what the model makes of the other half. Where there is none, or the second figure is "
-            "even larger, it has not learned to use that half: random orderings, as in training, "
-            "hardly ever begin with a whole side."
+            "Mean nats of the hidden half of a test digit, by itself and given the other half. "
+            "Both are exact for a mixture of eight orderings. The difference is what the model "
+            "learns from the other half. If there is none, or the second figure is even larger, "
+            "the model has not learned to use that half: random orderings, as in training, hardly "
+            "ever begin with a whole side."
         )
         + table(completion_rows(findings))
     )
@@ -208,9 +207,10 @@ def completions(findings: Sequence[Findings]) -> str:
 def families(findings: Sequence[Findings]) -> str:
     return (
         paragraph(
-            "Convolutions and LSTMs that visit an image row by row know what a picture is: that "
-            "neighbours matter, and that a stroke is one wherever it lies. In one fixed order, "
-            "they complete what comes last in it, such as the lower half, and refuse the rest."
+            "Convolutions and LSTMs that visit an image row by row have the structure of a picture "
+            "built in: neighbours matter, and a stroke is a stroke wherever it lies. With one "
+            "fixed order, they complete what comes last in it, such as the lower half, and refuse "
+            "anything else."
         )
         + table(family_rows(findings))
         + "".join(
@@ -229,22 +229,23 @@ def families(findings: Sequence[Findings]) -> str:
 def surprises(findings: Sequence[Findings]) -> str:
     return (
         paragraph(
-            "Which pixel does not belong? The digits on the left are among those that surprise the "
-            "model least. Beside them they are tampered with: three pixels inverted, two rows "
-            "erased, all moved right by one, all turned upside down. Below each are two maps. "
-            "<em>Share</em> is how −log p spreads over the pixels: each is judged by those before "
-            "it in the ordering, averaged over orderings, and the sum is −log p. <em>Given the "
-            "rest</em> judges each pixel by all 63 others, which is another exact conditional "
-            "(a mixture of eight orderings): there the pixels at fault light up most."
+            "Which pixel does not belong? The digits on the left are among those that surprise "
+            "the model least. Beside them are changed versions: three pixels inverted, two rows "
+            "erased, all pixels moved right by one, the digit turned upside down. Below each are "
+            "two maps. <em>Share</em> shows how −log p spreads over the pixels: each is judged by "
+            "those before it in the ordering, averaged over orderings, and the sum is −log p. "
+            "<em>Given the rest</em> judges each pixel by all 63 others, another exact "
+            "conditional (of a mixture of eight orderings): there the changed pixels light up "
+            "most."
         )
         + each(
             findings,
             pictures.surprises,
             "Changed pixels are framed in red; the brightest hundredth of all pixels is clipped. "
-            "Moved or turned as a whole, a digit surprises wherever it no longer fits.",
+            "A digit moved or turned as a whole surprises wherever it no longer fits.",
             height=10,
         )
-        + paragraph("log p of each, in nats; nearer to 0 is more probable:")
+        + paragraph("log p of each, in nats; closer to 0 is more probable:")
         + table(surprise_rows(findings))
     )
 
@@ -254,25 +255,25 @@ def moving(clips: Clips) -> str:
     least = min(bits for name, bits in clips.bits.items() if name != "Video Transformer")
     animation = base64.b64encode(clips.animation).decode()
     caption = (
-        "Above, how six held-out clips go on; below, how the model goes on after the first four "
-        "frames (blue). It draws four frames at a time, each exactly from p(next | last four)."
+        "Above, six held-out clips; below, the model's continuations of their first four frames "
+        "(blue). It draws four frames at a time, exactly from p(next | last four)."
     )
     return (
         paragraph(
             f"A Video Transformer of {clips.parameters:,} parameters learned in "
-            f"{clips.fit.seconds:.0f} seconds how a digit bounces about a square: clips of 8 "
-            "frames of 16 × 16 bits, made of training digits. Held out are "
-            "200 clips of test digits. All means below code these very clips without loss, each at "
-            f"its best settings; the model needs {least / ours:.1f} times fewer bits than the best "
-            "of them, which may look for repetitions in all clips at once."
+            f"{clips.fit.seconds:.0f} seconds how a digit bounces about a square, from clips of 8 "
+            "frames of 16 × 16 bits, made of training digits. The 200 held-out clips are made of "
+            "test digits. The compressors below code the same clips without loss, each at its best "
+            f"settings; the best of them, which may look for repetitions in all clips at once, "
+            f"needs {least / ours:.1f} times the bits of the model."
         )
         + table(clip_rows(clips))
         + f'<figure><img alt="{escape(caption)}" src="data:image/gif;base64,{animation}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         + picture(
             partial(pictures.frames, found=clips),
-            "Where clips surprise. The first frame has to say which digit it is and where; the "
-            "second, where it goes; after that there is little left to say.",
+            "Where clips surprise. The first frame has to tell which digit it is, and where; the "
+            "second, where it is going; after that little is left to tell.",
             height=4.2,
         )
     )
@@ -299,8 +300,8 @@ def write(folder: Path, bodies: Mapping[str, str], *, seed: int, seconds: float)
     made = paragraph(
         f"autoregress {ar.__version__}, torch {torch.__version__} on {torch.get_num_threads()} of "
         f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
-        f"seed {seed}. All of it, training included, took {seconds:.0f} seconds. "
-        "<code>make demo</code> makes this page anew."
+        f"seed {seed}. Everything, training included, took {seconds:.0f} seconds. "
+        "<code>make demo</code> builds this page again."
     )
     page = f"""<!DOCTYPE html>
 <html lang="en">
@@ -325,9 +326,9 @@ def write(folder: Path, bodies: Mapping[str, str], *, seed: int, seconds: float)
 
 
 LEAD = """<p class="lead">Two MADEs learned scikit-learn's 8 × 8 digits, one in black and white and
-one in 17 levels of grey, and so did four models in raster order. From a model whose every number is
-the logarithm of a normalised probability, the rest follows: what a new digit costs, what digits
-look like, how a half goes on, and which pixel does not belong. At last, digits move.</p>"""
+one in 17 levels of grey; four models in raster order learned the grey ones. All numbers of these
+models are logarithms of normalised probabilities, from which the rest follows: the nats of a new
+digit, samples, completions, and the pixel that does not belong. Finally, digits move.</p>"""
 
 
 def paragraph(text: str) -> str:

@@ -1,11 +1,16 @@
 """Every command and block of code in README and docs runs, in order, as a reader would run it."""
 
+import inspect
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,34 +35,66 @@ def make_targets() -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_blocks_run(page, tmp_path):
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONWARNINGS": "error",
-    }
+def test_blocks_run(page, tmp_path, monkeypatch):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
     shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
-    python = ""  # the blocks of a page go on from one another
-    for kind, name, text in blocks(page):
-        if name:
-            (tmp_path / name).write_text(text)
-        elif kind == "python":
-            python += text
-            run([sys.executable, "-c", python], tmp_path, environment)
-        else:
-            assert kind == "console", f"{page.name} has a block of {kind}, which nothing runs"
-            for command in commands(text):
-                if command.startswith("make "):
-                    # These run the tests themselves; the demo has a test of its own.
-                    assert command.split()[1] in make_targets()
-                else:
-                    run(["bash", "-euc", command], tmp_path, environment)
+    # One process has a page's Python, whose blocks continue one another.
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=enter, initargs=(tmp_path,)) as reader:
+        for kind, name, text in blocks(page):
+            if name:
+                (tmp_path / name).write_text(text)
+            elif kind == "python":
+                reader.submit(execute, text).result(timeout=600)
+            else:
+                assert kind == "console", f"{page.name} has a block of {kind}, which nothing runs"
+                for command in commands(text):
+                    if command.startswith("make "):
+                        # These run the tests themselves; the demo has a test of its own.
+                        assert command.split()[1] in make_targets()
+                    else:
+                        run(["bash", "-euc", command], tmp_path)
 
 
-def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+NAMES: dict[str, Any] = {"__name__": "__main__"}
+
+
+def enter(folder: Path) -> None:
+    os.chdir(folder)
+    sys.path.insert(0, "")
+
+
+def execute(text: str) -> None:
+    exec(text, NAMES)
+
+
+def run(command: list[str], folder: Path) -> None:
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+        command, cwd=folder, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_what_the_page_on_papers_names_exists():
+    """Each dotted name, and the keywords that some have."""
+    page = (ROOT / "docs" / "from-paper-to-code.md").read_text()
+    quoted = re.findall(r"`(\w+(?:\.\w+)+)(?:\((\w+)=[^`]*\))?`", page)
+    assert len(quoted) > 50
+    for name, keyword in quoted:
+        if name.endswith(".py"):
+            continue
+        found = pkgutil.resolve_name(re.sub(r"^(ar\.)?", "autoregress.", name))
+        if keyword:
+            assert keyword in inspect.signature(found).parameters, name
+
+
+def test_the_tests_that_the_page_on_papers_names_exist():
+    page = (ROOT / "docs" / "from-paper-to-code.md").read_text()
+    written = "".join(file.read_text() for file in (ROOT / "tests").glob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", page):
+        assert f"def {name}(" in written, f"there is no {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -25,6 +25,7 @@ LAYERS = [
     "devices",
     "processes",
     "evaluation",
+    "baselines",
     "checks",
     "storage",
     "coding",
@@ -90,3 +91,16 @@ def test_data_flows_through_few_floors():
         floors[module] = 1 + max((floors[other] for other in graph[module]), default=-1)
     assert floors["autoregress.data.source"] <= 2
     assert max(n for module, n in floors.items() if layer(f"{module}.") not in LAYERS[-2:]) <= 10
+
+
+def test_every_public_name_is_there_and_has_a_docstring():
+    stub = (SOURCE / "__init__.pyi").read_text()
+    named = [
+        alias.asname
+        for node in ast.parse(stub).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert sorted(filter(None, named)) == sorted(dir(autoregress))
+    for name in set(named) - {"__version__"}:
+        assert getattr(autoregress, str(name)).__doc__, f"{name} has no docstring"

@@ -440,7 +440,7 @@ def test_a_likelihood_does_not_depend_on_how_many_are_measured_at_once(family):
     model = make(family, event_shape=(1, 4, 4), symbols=2)
     x = torch.randint(2, (7, 1, 4, 4))
     whole = model.log_prob(x)
-    model.piece = 3
+    model.chunk_rows = 3
     torch.testing.assert_close(model.log_prob(x), whole)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import run as run_command
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
@@ -360,6 +361,7 @@ def test_an_interruption_at_any_moment(tmp_path, async_save):
         finally:
             sys.setprofile(None)
 
+    train(made(), tmp_path / "imports all that it needs", **options)
     profiled(tmp_path / "whole")
     for number, moment in enumerate(random.Random(0).sample(range(1, calls - 100), 15)):  # noqa: B007
         with pytest.raises(KeyboardInterrupt):
@@ -473,8 +475,8 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     for seed, batch_size in ((0, 8), (0, 5), (1, 8)):
         data = Recorder(TRAIN)
         torch.manual_seed(len(orders))
-        options = {"max_epochs": 2, "batch_size": batch_size, "seed": seed, "start": "random"}
-        fit(made(), data, quiet=True, **options)
+        options = {"max_epochs": 2, "batch_size": batch_size, "start": "random"}
+        fit(made(), data, seed=seed, quiet=True, **options)
         orders.append((data.order[:33], data.order[33:]))
         assert sorted(data.order) == sorted([*range(33), *range(33)])  # no example is dropped
     assert orders[0] == orders[1]
@@ -519,7 +521,8 @@ def test_seeds_are_distinct(seed):
 
 def test_an_update_takes_the_mean_over_its_batch():
     model, by_hand = made(), made()
-    fitted = fit(model, TRAIN, max_epochs=1, batch_size=20, optimiser="sgd", lr=0.1, quiet=True)
+    options = {"batch_size": 20, "optimiser": "sgd", "lr": 0.1, "start": "random"}
+    fitted = fit(model, TRAIN, max_epochs=1, quiet=True, **options)
     order = torch.randperm(33, generator=torch.Generator().manual_seed(Seeds(0).order(0)))
     optimiser = torch.optim.SGD(by_hand.parameters(), lr=0.1)
     nats = []
@@ -731,6 +734,16 @@ def test_tensorboard_is_an_extra(monkeypatch):
         TensorBoard("anywhere")
 
 
+def test_the_command_line_writes_curves_if_asked(tmp_path, capsys):
+    pytest.importorskip("tensorboard")
+    np.save(tmp_path / "x.npy", TRAIN.numpy().astype(np.uint8))
+    command = ["train", "made", "--data", tmp_path / "x.npy", "--run", tmp_path / "run"]
+    assert run_command(*command, "--max-epochs", 2, "--hidden", 4, "--tensorboard") == 0
+    (events_file,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert events_file.stat().st_size > 0
+    assert "best after epoch" in capsys.readouterr().out
+
+
 # ----------------------------------------------------------------------------- reading ahead
 
 
@@ -755,7 +768,7 @@ class Read(Source):
 
 
 def fit_read(source: Read, model: MADE | None = None, run: Path | None = None) -> Fit:
-    options = {"max_epochs": 3, "batch_size": 8, "quiet": True, "start": "random"}
+    options = {"max_epochs": 3, "batch_size": 8, "start": "random", "quiet": True}
     return fit(model or made(), source, run=run, **options)
 
 
@@ -777,7 +790,7 @@ def test_the_next_batch_is_read_while_an_update_is_made(monkeypatch):
 
 def test_reading_ahead_changes_nothing(tmp_path, monkeypatch):
     one, other = made(dropout=0.2), made(dropout=0.2)
-    fit(one, TRAIN, run=tmp_path / "a", max_epochs=3, batch_size=8, quiet=True)
+    fit(one, TRAIN, run=tmp_path / "a", max_epochs=3, batch_size=8, start="random", quiet=True)
     with monkeypatch.context() as patch:
         patch.setattr(MADE, "objective", stop_at(7, kill))
         with pytest.raises(Killed):
@@ -793,9 +806,9 @@ def test_what_goes_wrong_in_reading_ahead_is_raised(tmp_path):
         raise ValueError("shard 3 cannot be read")
 
     updates: list[dict[str, Any]] = []
+    options = {"max_epochs": 3, "batch_size": 8, "start": "random", "quiet": True}
     with pytest.raises(ValueError, match="shard 3 cannot be read"):
-        fit(made(), Read(7, fail), on_update=updates.append, max_epochs=3, batch_size=8,
-            quiet=True, start="random")  # fmt: skip
+        fit(made(), Read(7, fail), on_update=updates.append, **options)
     assert len(updates) == 7  # those before it are done
     assert not any("ahead" in thread.name for thread in threads())
 
@@ -885,11 +898,12 @@ def test_damage_to_a_run(tmp_path):
     last.unlink()
     assert train(made(), tmp_path / "a", max_epochs=1, valid=None).epochs == 1
 
-    train(made(hidden=(50,)), tmp_path / "b", max_epochs=5, lr=0.3)
+    options = {"max_epochs": 5, "lr": 0.3, "start": "random"}
+    train(made(hidden=(50,)), tmp_path / "b", **options)
     assert run_state(tmp_path / "b")["position"]["best_epoch"] < 5
     (tmp_path / "b" / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"holds no model\.safetensors"):
-        train(made(hidden=(50,)), tmp_path / "b", max_epochs=5, lr=0.3)
+        train(made(hidden=(50,)), tmp_path / "b", **options)
 
 
 def test_folders_of_something_else(tmp_path):
@@ -899,9 +913,9 @@ def test_folders_of_something_else(tmp_path):
     with pytest.raises(ValueError, match=r"full is not empty \(it holds notes.txt\) and not a run"):
         train(made(), tmp_path / "full")
     save(made(), tmp_path / "saved")
-    with pytest.raises(ValueError, match=r"saved holds a saved model and no run; give another"):
+    with pytest.raises(ValueError, match=r"saved holds a saved model, not a run; give another"):
         train(made(), tmp_path / "saved")
-    with pytest.raises(ValueError, match=r"notes.txt cannot be made"):
+    with pytest.raises(ValueError, match=r"notes.txt cannot be created"):
         train(made(), tmp_path / "full" / "notes.txt")
     (tmp_path / "killed").mkdir()
     (tmp_path / "killed" / "config.json.tmp").touch()
@@ -950,7 +964,7 @@ def test_data_that_cannot_be_learnt_from():
     refused("there are no validation examples", TRAIN, valid=TRAIN[:0])
     refused(r"arrays of shape \(batch, 6\), got \(33, 5\)", TRAIN[:, :5])
     refused("symbols are integers, got torch.float32", TRAIN.float())
-    refused("training context: context must have shape", TRAIN, made(context=2),
+    refused("training context: context has 32 rows for 33", TRAIN, made(context=2),
             context=torch.zeros(32, 2))  # fmt: skip
     refused("validation context: this model takes a context", TRAIN, made(context=2),
             context=torch.zeros(33, 2), valid=VALID)  # fmt: skip

@@ -180,6 +180,16 @@ class Symbols:
             )
 
 
+def marginal_logits(x: Tensor, levels: int) -> Tensor:
+    """Logits of the levels by how often each occurs in x, counted once more than it does, float64.
+
+    Returns:
+        (1,) the log-odds of a 1 if the levels are two, (K,) log-frequencies otherwise.
+    """
+    log = (x.flatten().long().bincount(minlength=levels) + 1).double().log()
+    return log[1:] - log[0] if levels == 2 else log.log_softmax(0)
+
+
 def as_numbers(x: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
     """Symbols 0 … K − 1, of any shape, on a scale from −1 to 1."""
     return x.to(dtype) * (2 / (levels - 1)) - 1

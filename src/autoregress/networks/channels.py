@@ -25,7 +25,7 @@ from autoregress.predictors import (
     predict_at,
     predict_maps,
 )
-from autoregress.symbols import as_numbers
+from autoregress.symbols import as_numbers, marginal_logits
 
 # From the number of a group, and what is new of its pixel since the group before, (N, …), to the
 # network's outputs for that group, (N, …).
@@ -117,11 +117,7 @@ class NominalChannels(Channels):
 
     def start(self, x: Tensor) -> Tensor:
         """Log frequencies, or log odds, as if each level had been seen once more."""
-        seen = torch.stack([c.flatten().bincount(minlength=self.levels) for c in x.unbind(1)])
-        log_frequency = (seen + 1).double().log()
-        if self.levels == 2:
-            return log_frequency[:, 1] - log_frequency[:, 0]
-        return log_frequency.log_softmax(-1).flatten()
+        return torch.cat([marginal_logits(c, self.levels) for c in x.unbind(1)])
 
 
 class OrderedChannels(Channels):

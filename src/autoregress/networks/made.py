@@ -19,7 +19,7 @@ from autoregress.families import family
 from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
 from autoregress.networks.masked import ByDegree, MaskedLinear, PrefixNorm
 from autoregress.orderings import Ordering
-from autoregress.symbols import Columns
+from autoregress.symbols import Columns, marginal_logits
 from autoregress.traversal import Unrolling
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -151,8 +151,16 @@ class MADE(AutoregressiveModel):
         self.output = MaskedLinear(
             sizes[-1], width, strict=True, conditioning=conditioning, context=self.context
         )
+        nn.init.zeros_(self.output.bias)  # until it starts from the data
         self.direct = MaskedLinear(width, width, strict=True, bias=False) if config.direct else None
         self.order_agnostic = self._fresh_orderings or config.evidence or len(self.orderings) > 1
+
+    @torch.no_grad()
+    def start_from(self, x: Tensor) -> None:
+        bias = self.output.bias
+        if not bias.any():
+            dims = zip(x.flatten(1).unbind(1), self.symbols.levels, strict=True)
+            bias.copy_(torch.cat([marginal_logits(*dim) for dim in dims]))
 
     def _set_orderings(self, orderings: Orderings) -> None:
         if isinstance(orderings, str) and orderings == "natural":

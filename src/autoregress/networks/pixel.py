@@ -253,7 +253,7 @@ class PixelModel(AutoregressiveModel):
         self._conditional = channels.conditional
         self._raster = [self._member()]
         widest = max(len(c.targets) for c in self.modules() if isinstance(c, CausalConv))
-        self.piece = max(1, PIECE // (self.dims // count * widest))
+        self.chunk_rows = max(1, PIECE // (self.dims // count * widest))
 
     @abstractmethod
     def _network(

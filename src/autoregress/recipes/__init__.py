@@ -1,4 +1,4 @@
-"""Runs by name: what is trained, how, on what data, and what came of it."""
+"""Recipes, runs by name: each a model, its training, its data and its result."""
 
 from autoregress.recipes import (
     made,
@@ -45,7 +45,7 @@ RECIPES: dict[str, Recipe] = {
     **videos_published.RECIPES,
 }
 
-# One recipe of each kind for data of one's own, in the order in which a newcomer may try them.
+# The recipes for users' own data, in the order in which a newcomer may try them.
 GENERAL = (*made.RECIPES, *pixels.RECIPES, *videos.RECIPES)
 
 __all__ = ["GENERAL", "RECIPES", "Recipe"]

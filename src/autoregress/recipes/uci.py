@@ -4,5 +4,5 @@ from autoregress.training.options import Training
 
 # Adadelta, batches of 100, and 30 epochs of patience.
 ADADELTA = Training(
-    optimiser="adadelta", lr=1.0, decay=0.95, eps=1e-7, patience=30, max_epochs=1000
+    start="random", optimiser="adadelta", lr=1.0, decay=0.95, eps=1e-7, patience=30, max_epochs=1000
 )

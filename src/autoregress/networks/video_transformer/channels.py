@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autoregress.conditionals import Bernoulli, Categorical, CoarseToFine, Conditional, Stacked
+from autoregress.symbols import marginal_logits
 from autoregress.traversal import Unrolling
 
 
@@ -41,6 +43,8 @@ class ChannelHead(nn.Module):
         )
         columns = 1 if self.levels == 2 else self.levels
         self.logits = nn.ModuleList(nn.Linear(width, columns) for _ in range(self.count))
+        for layer in self.logits:
+            nn.init.zeros_(cast(nn.Linear, layer).bias)  # until they start from the data
 
     def digits(self, symbols: Tensor) -> Tensor:
         """Symbols (…, C) as digits (…, F), the coarse one of each first."""
@@ -48,6 +52,14 @@ class ChannelHead(nn.Module):
             return symbols.int()
         both = [symbols // self.levels, symbols % self.levels]
         return torch.stack(both, dim=-1).flatten(-2).int()
+
+    @torch.no_grad()
+    def start_from(self, digits: Tensor) -> None:
+        """Sets the biases of new digits' logits by how often they occur in ``digits`` (…, F)."""
+        for k, layer in enumerate(self.logits):
+            bias = cast(nn.Linear, layer).bias
+            if not bias.any():
+                bias.copy_(marginal_logits(digits[..., k], self.levels))
 
     def forward(self, states: Tensor, digits: Tensor, known: Tensor) -> Conditional:
         """The conditionals of the symbols of many pixels, of batch shape (batch, t, C, h, w).

@@ -103,7 +103,7 @@ class VideoTransformer(AutoregressiveModel):
                 f"{config.priming}"
             )
         self.checkpointing = config.checkpointing
-        self.piece = max(1, PIECE // math.prod(self.subscaling.grid))
+        self.chunk_rows = max(1, PIECE // math.prod(self.subscaling.grid))
         self._priming = config.priming
         self._primed = {frames: self._member(frames) for frames in sorted(set(config.priming))}
 
@@ -148,6 +148,9 @@ class VideoTransformer(AutoregressiveModel):
     def large(cls, event_shape: Sequence[int], symbols: int = 256, **options: Any) -> Self:
         """The paper's large model: about 373 million parameters for clips (16, 3, 64, 64)."""
         return cls(event_shape, symbols, **vars(VideoTransformerConfig.large(**options)))
+
+    def start_from(self, x: Tensor) -> None:
+        self.channels.start_from(self.channels.digits(x.movedim(2, -1)))
 
     # Members
 
