@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import MISSING, fields
-from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TypeVar
 
@@ -57,7 +56,6 @@ def find_family(kind: str) -> type[AutoregressiveModel]:
         ValueError: there is no such family; the message lists the known ones and the remedy.
     """
     if kind not in list(FAMILIES):  # a list, as a file may hold an unhashable kind
-        import_module("autoregress.networks")  # registers the package's own families
         for point in entry_points(group=GROUP, name=kind):
             point.load()
     if kind not in list(FAMILIES):

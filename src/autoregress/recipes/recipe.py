@@ -85,6 +85,7 @@ def build(
     Raises:
         ValueError: there is no such family, or its options do not fit the examples.
     """
+    import autoregress.networks  # noqa: F401  # registers the package's own families
     from autoregress.families import find_family
 
     return find_family(kind)(event_shape, levels, **described, **vars(config))
