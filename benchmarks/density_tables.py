@@ -401,7 +401,8 @@ CANDIDATE_RULES = """
 
 Validation nats of one network each, or the mean of several seeds'; the test was not read. A
 candidate differs from the first in what it says. Not each was run on each set: each run had to
-earn the next.
+earn the next. What decided for random orderings is that they mix: of three seeds on jester, the
+equal mixture is at 51.69 in random orderings and at 51.76 in the data's own.
 """
 
 GIVEN = """
