@@ -43,10 +43,10 @@ TRIED = {
     "network of any recipe, the mixture of five, and the best circuit.",
     "plants": "Networks of one layer and of two, with dropout and without, end within 0.04 nats of "
     "one another on validation; what helps is to mix orderings, and that is not enough.",
-    "audio": "Tried on other sets only. A network is at its best after 10 epochs or so, and what "
-    "helps after that is to mix.",
+    "audio": "A network is at its best after 10 epochs or so. No candidate was tried on it.",
     "jester": "Two layers with dropout 0.5, and 8 orderings that share one network, are better on "
-    "validation here (see the candidates); on accidents both are far behind after as many epochs.",
+    "validation here (see the candidates). On accidents a run of each was stopped when it was 0.6 "
+    "nats behind the best recipe's at the same epoch, after 18 epochs and after 58.",
 }
 # What is asked for p(the rest | what is known), and how a picture shows it.
 MODELS = {
@@ -402,7 +402,8 @@ CANDIDATE_RULES = """
 
 Validation nats of one network each, or the mean of several seeds'; the test was not read. A
 candidate differs from the first in what it says. Not each was run on each set: each run had to
-earn the next.
+earn the next. What decided for random orderings is that they mix: of three seeds on jester, the
+equal mixture is at 51.69 in random orderings and at 51.76 in the data's own.
 """
 
 GIVEN = """
