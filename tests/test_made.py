@@ -9,6 +9,7 @@ from conftest import all_states
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
+from torch import nn
 
 import autoregress as ar
 from autoregress.networks import made, masked
