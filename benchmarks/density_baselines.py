@@ -26,16 +26,17 @@ COMPONENTS = (8, 16, 32, 64, 128, 256)
 def mixture_of_bernoullis(
     train: Bits, valid: Bits, test: Bits, *, seed: int = 0, steps: int = 100
 ) -> tuple[Floats, str]:
-    """−log p of each test row; fitted by EM, with the number of components chosen on valid."""
-    best: tuple[float, Floats, str] | None = None
-    for components in COMPONENTS:
-        weights, probabilities = _em(train, components, np.random.default_rng(seed), steps)
-        nats = _mixture_nats(valid, weights, probabilities).mean()
-        if best is None or nats < best[0]:
-            of_test = _mixture_nats(test, weights, probabilities)
-            best = float(nats), of_test, f"{components} components"
-    assert best is not None
-    return best[1:]
+    """−log p of each test row, by EM; the number of components has the best validation nats."""
+    weights, probabilities = best_mixture(train, valid, seed=seed, steps=steps)
+    return mixture_nats(test, weights, probabilities), f"{len(weights)} components"
+
+
+def best_mixture(
+    train: Bits, valid: Bits, *, seed: int = 0, steps: int = 100
+) -> tuple[Floats, Floats]:
+    """Weights (K,) and probabilities of a 1 (K, D), with the K of the best validation nats."""
+    fits = (_em(train, k, np.random.default_rng(seed), steps) for k in COMPONENTS)
+    return min(fits, key=lambda fit: mixture_nats(valid, *fit).mean())
 
 
 def _em(x: Bits, components: int, rng: np.random.Generator, steps: int) -> tuple[Floats, Floats]:
@@ -59,7 +60,8 @@ def _joint(data: Floats, weights: Floats, probabilities: Floats) -> Floats:
     return np.log(weights) + data @ (ones - zeros).T + zeros.sum(1)
 
 
-def _mixture_nats(x: Bits, weights: Floats, probabilities: Floats) -> Floats:
+def mixture_nats(x: Bits, weights: Floats, probabilities: Floats) -> Floats:
+    """−log p of each row of bits (N, D), or of some of their columns with those of p."""
     return -np.asarray(logsumexp(_joint(x.astype(np.float64), weights, probabilities), axis=1))
 
 

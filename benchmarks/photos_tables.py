@@ -58,17 +58,20 @@ def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> I
     training = replace(recipe.training, seed=seed)
     run = runs / name / str(seed)
     epochs, best_epoch, spent, per_epoch = 0, 0, 0.0, 0.0
+    patient = True
     for budget in sorted(seconds):
-        # First one epoch, to time it; then the number that the time allows.
-        while epochs == 0 or spent + per_epoch <= budget:
+        # First one epoch, to time it; then the number that time and patience allow.
+        while patient and (epochs == 0 or spent + per_epoch <= budget):
             further = 1 if epochs == 0 else max(1, int(0.9 * (budget - spent) / per_epoch))
             started = time.process_time()
             fit = ar.fit(
                 model, train, valid=valid, run=run, training=training,
-                max_epochs=epochs + further, patience=0, quiet=True,
+                max_epochs=epochs + further, quiet=True,
             )  # fmt: skip
             taken, best_epoch = time.process_time() - started, fit.best_epoch
-            epochs, spent, per_epoch = epochs + further, spent + taken, taken / further
+            patient = fit.epochs == epochs + further
+            per_epoch = taken / max(1, fit.epochs - epochs)
+            epochs, spent = fit.epochs, spent + taken
         score = ar.evaluate(model, test)
         started = time.process_time()
         content = ar.encode(model, test)
@@ -90,13 +93,13 @@ def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> I
             "file_bytes": len(content),
             "file_bits_per_dim": 8 * len(content) / test.numel(),
             "encoding_seconds": round(encoding, 1),
+            "formats": formats(test),
             "command": f"{COMMAND} --recipes {name} --seeds {seed} --seconds {budget}",
         }
 
 
-def formats() -> dict[str, float]:
+def formats(test: Tensor) -> dict[str, float]:
     """Bits/dim of the test crops in each format."""
-    test = crops(0)[2]
     images = [Image.fromarray(x.permute(1, 2, 0).numpy()) for x in test]
 
     def size(image: Image.Image, **options: Any) -> int:
@@ -147,7 +150,7 @@ program is not.
                 f"{row['interval_95']:.3f} | {row['file_bits_per_dim']:.3f} |",
             )
         )
-    for name, bits in {"JPEG XL, effort 9": JPEG_XL, **formats()}.items():
+    for name, bits in {"JPEG XL, effort 9": JPEG_XL, **rows[0]["formats"]}.items():
         named.append((bits, f"| {name} | – | | {bits:.3f} |"))
     lines += [line for _, line in sorted(named)]
     lines += [

@@ -1,7 +1,7 @@
 """The large Video Transformer on one of 128 devices that share it out, for test_planning.
 
-The other 127 are but said to be there, and all tensors have a shape and no content. Prints bytes of
-the weights, of what the optimiser remembers, and of the most that an update takes beside these.
+The other 127 devices are simulated, and tensors have a shape but no content. Prints the bytes of
+the weights, of the optimiser's state, and of the peak of an update beyond these.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from autoregress.model import Update
-from autoregress.planning import Paper, fused_attention
+from autoregress.planning import CountingMode, fused_attention
 from autoregress.processes import Processes
 from autoregress.recipes import RECIPES
 from autoregress.training.distributed import shard
@@ -25,22 +25,22 @@ DEVICES, PARTS = 128, 2
 def main() -> None:
     distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=DEVICES)
     recipe, update = RECIPES["video-large"], 0
-    with Paper() as paper, fused_attention():
+    with CountingMode() as mode, fused_attention():
         model = recipe.build((16, 3, 64, 64), 256)
         shard(model, torch.device("cpu"), Processes(0, DEVICES))
         assert isinstance(model, FSDPModule)
 
         optimiser = make_optimiser(model.parameters(), recipe.training)
         x = torch.zeros(1, 16, 3, 64, 64, dtype=torch.uint8)
-        for _ in range(2):  # the second time all is there that lasts
-            before, paper.peak = paper.bytes, paper.bytes
+        for _ in range(2):  # by the second time all lasting tensors exist
+            before, mode.peak = mode.bytes, mode.bytes
             for part in range(PARTS):
                 model.set_requires_gradient_sync(part == PARTS - 1)
                 with torch.autocast("cpu", torch.bfloat16):
                     loss = model.objective(x, update=Update(generator=torch.Generator())).sum()
                 loss.backward()
                 del loss
-            update = paper.peak - before
+            update = mode.peak - before
             optimiser.step()
             optimiser.zero_grad()
 

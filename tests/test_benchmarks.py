@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,42 @@ def test_a_recipe_as_the_paper_is_the_winner_of_its_walk(name, tmp_path, monkeyp
     made_grid.main((name,), tuple(made_tables.choices_tried(points)), out=tmp_path)
 
 
+@pytest.mark.parametrize(("name", "recipe"), [("defaults", "made"), ("best", "made-density")])
+def test_a_recipe_of_the_density_tables_is_one_of_the_command_line(name, recipe):
+    import density_tables
+
+    options = density_tables.RECIPES[name]
+    assert RECIPES[recipe].config == ar.MADEConfig(**options.model)
+    training = replace(RECIPES[recipe].training, start="random")
+    assert training == ar.Training(**options.training)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.875])
+def test_conditionals_of_a_mixture_are_normalised(share):
+    import density_tables
+
+    rng = np.random.default_rng(0)
+    weights, probabilities = rng.dirichlet(np.ones(3)), rng.random((3, 8))
+    known = density_tables.known_sets(8, share)[:1].expand(256, 8)
+    assert known[0].sum() == share * 8
+    x = torch.tensor(list(itertools.product([0, 1], repeat=8)))
+    p = density_tables.of_mixture(weights, probabilities, x, known).exp()
+    _, given = (x * known).unique(dim=0, return_inverse=True)
+    mass = torch.zeros(int(given.max()) + 1, dtype=p.dtype).index_add(0, given, p)
+    torch.testing.assert_close(mass, torch.ones_like(mass))
+
+
+def test_orders_agree_where_dimensions_are_independent():
+    import density_tables
+
+    x = torch.randint(2, (density_tables.KNOWN_SETS * density_tables.ROWS, 8))
+    model = ar.MADE(8, hidden=(8,), evidence=True).double()
+    assert density_tables.disagreement(model, x)["mean_absolute"] > 1e-3
+    for parameter in model.output.parameters():
+        torch.nn.init.zeros_(parameter)  # dimensions that are independent
+    assert density_tables.disagreement(model, x)["mean_absolute"] < 1e-12
+
+
 def test_differing_bits_are_counted():
     import made_curves
 
@@ -173,6 +210,7 @@ def test_the_end_of_a_film_is_held_out(tmp_path):
     [
         *("made_tables", "made_curves", "made_speed", "pixels_tables", "pixels_speed"),
         *("photos_tables", "video_tables", "video_speed", "shards_speed", "distributed_speed"),
+        "density_tables",
     ],
 )
 def test_pages_are_made_from_their_figures(name):

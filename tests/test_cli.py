@@ -103,7 +103,7 @@ def test_the_whole_way_with_an_array(folder, capsys):
     assert run("decompress", "run", "a.areg", "--out", "back.npy") == 0
     assert np.array_equal(np.load("back.npy"), drawn)
     assert run("decompress", "run", "a.npy", "--out", "back.npy") == 2
-    assert "a.npy: these are no examples" in capsys.readouterr().err
+    assert "a.npy: these bytes were not encoded" in capsys.readouterr().err
     assert run("decompress", "run", "no.areg", "--out", "back.npy") == 2
     assert "no.areg" in capsys.readouterr().err
 
@@ -165,7 +165,7 @@ def test_the_whole_way_with_clips(folder, capsys, monkeypatch):
     trained("clips", *as_asked, "--cache", "mine")  # the same examples: nothing is left to do
     again = ["train", "made", "--data", "clips", "--run", "run", *QUICK, *as_asked]
     assert run(*again, "--labels-from", "table.csv") == 2
-    assert "clips holds videos, which labels_from is not for" in capsys.readouterr().err
+    assert "clips holds videos, to which labels_from does not apply" in capsys.readouterr().err
     assert run(*again, "--step", 1) == 2  # these are others
 
     capsys.readouterr()

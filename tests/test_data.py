@@ -302,7 +302,7 @@ def test_symbols_without_columns_come_back_as_numbers(tmp_path):
     table(tmp_path / "b.csv", "a,b\n0,1\n0,3\n")
     with pytest.raises(ValueError, match="line 3, column 'b' holds '3'; its symbols are 0 to 2"):
         read(tmp_path / "b.csv", levels=3)
-    with pytest.raises(ValueError, match="has 2 columns, where 3 are expected"):
+    with pytest.raises(ValueError, match="has 2 columns, but 3 are expected"):
         read(tmp_path / "b.csv", levels=(2, 2, 2))
 
 
@@ -397,7 +397,7 @@ def test_labels_from_further_files(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 cells, the first row 2"),
+        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 cells, but the first row has 2"),
         ('a,b\n"1\n2",2\n1\n', "line 4 has 1 cells"),
         ("a,b, a\n1,2,3\n", "two columns are called 'a'"),
         ("", "is empty"),
@@ -563,7 +563,7 @@ def test_what_cannot_be_shown():
             picture(torch.zeros(shape, dtype=torch.uint8), 2)
     with pytest.raises(ValueError, match="no images"):
         picture(torch.zeros(0, 4, dtype=torch.uint8), 2)
-    with pytest.raises(ValueError, match="scale of a picture is at least 1"):
+    with pytest.raises(ValueError, match="scale of a picture must be at least 1"):
         picture(torch.zeros(1, 4, dtype=torch.uint8), 2, scale=0)
     with pytest.raises(ValueError, match="row 0, column 3 holds 2"):
         picture(torch.tensor([[0, 1, 0, 2]]), 2)
@@ -668,7 +668,7 @@ def test_rows_of_an_array_are_images_with_a_size(tmp_path, channels):
         data = read(f"{tmp_path / 'x.npz'}:{name}", size=(4, 6))
         assert np.array_equal(data.x.numpy(), images)
         assert data.event_shape == (channels, 4, 6)
-    with pytest.raises(ValueError, match="no images of 6 by 4"):
+    with pytest.raises(ValueError, match="not images of 6 by 4"):
         read(f"{tmp_path / 'x.npz'}:images", size=(6, 4))
 
 

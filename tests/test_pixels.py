@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import all_states
+from families import IMAGES
 from scipy.stats import chi2
 from torch import nn
 
@@ -17,7 +18,7 @@ from autoregress.networks.raster import Condition
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-FAMILIES = [ar.PixelCNN, ar.GatedPixelCNN, ar.RowLSTM, ar.DiagonalBiLSTM]
+FAMILIES = [getattr(ar, name) for name in IMAGES]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.__name__)
 
 KINDS = {
@@ -440,7 +441,7 @@ def test_a_likelihood_does_not_depend_on_how_many_are_measured_at_once(family):
     model = make(family, event_shape=(1, 4, 4), symbols=2)
     x = torch.randint(2, (7, 1, 4, 4))
     whole = model.log_prob(x)
-    model.piece = 3
+    model.chunk_rows = 3
     torch.testing.assert_close(model.log_prob(x), whole)
 
 

@@ -181,6 +181,13 @@ def test_the_large_transformer_takes_as_much_as_planned_when_it_is_sharded():
     assert update < beside < 1.15 * update
 
 
+def test_a_fresh_process_plans():
+    command = [sys.executable, "-m", "autoregress", "plan", "made-digits"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("parameters")
+
+
 @pytest.mark.slow
 def test_the_page_shows_what_the_command_prints(capsys):
     page = (HERE.parent / "docs" / "scale.md").read_text()

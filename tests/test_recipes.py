@@ -21,6 +21,7 @@ DATA = {
     "video": ((16, 3, 64, 64), 256),
     "made-adult": ((123,), 2),
     "made-connect4": ((126,), 2),
+    "made-density": ((111,), 2),
     "made-dna": ((180,), 2),
     "made-mnist": ((784,), 2),
     "made-mushrooms": ((112,), 2),

@@ -184,7 +184,7 @@ def test_what_cannot_be_written(tmp_path):
     for folder, splits, message in [
         ("full", {"train": data}, "not empty .it holds notes.txt"),
         ("done", {"train": data}, "not empty"),
-        ("new", {"train": data, "valid": examples(4, (2,), 3)}, "valid examples .2,. are of an"),
+        ("new", {"train": data, "valid": examples(4, (2,), 3)}, "valid examples .2,. have ano"),
         ("new", {"train": data, "valid": examples(4, (3,), 4)}, "other levels"),
         ("new", {"../train": data}, "name of a split"),
         ("new", {"train": data, "valid": data.split(0.5, 0)[0], "test": _none()}, "no test exam"),
@@ -292,7 +292,7 @@ def test_who_dies_while_writing_leaves_nothing_that_is_taken_for_whole(
     }
     with pytest.raises(OSError, match="the disk is gone"):
         write_shards(folder, splits, megabytes=TINY / 4)
-    with pytest.raises(ValueError, match="not prepared to the end; the same command"):
+    with pytest.raises(ValueError, match="is unfinished; run the same command"):
         Shards(folder, "train")
     write_shards(folder, {"train": data, "valid": valid}, megabytes=TINY)  # fewer and larger ones
     assert torch.equal(Shards(folder, "train").data().x, data.x)
@@ -316,7 +316,7 @@ def test_damage_is_named(tmp_path):
     reader.verify()
 
     path.write_bytes(whole[:-1])
-    with pytest.raises(ValueError, match=r"train-00001.npy is damaged: it has \d+ bytes and had"):
+    with pytest.raises(ValueError, match=r"train-00001.npy is damaged: it has \d+ bytes instead"):
         Shards(tmp_path)
     with pytest.raises(ValueError, match=r"train-00001.npy is damaged: it is shorter"):
         everything(reader)
@@ -331,7 +331,7 @@ def test_damage_is_named(tmp_path):
     text = index.read_text()
     for wrong, message in [
         (text[:100], "shards.json is damaged"),
-        ("{}", "not the index of shards"),
+        ("{}", "not an index of shards"),
         (text.replace("event_shape", "shape"), "shards.json is damaged.*event_shape"),
         (text.replace("shards 1", "shards 2"), "that this version can read"),
     ]:
@@ -469,7 +469,7 @@ def test_training_on_shards_is_training_on_what_they_were_made_of(folder, capsys
     assert len(Path("scores.csv").read_text().splitlines()) == score.examples + 1
 
     assert run(*prepare) == 0
-    assert "shards is whole" in capsys.readouterr().out
+    assert "shards is complete" in capsys.readouterr().out
 
 
 def test_a_run_goes_on_with_the_same_examples_prepared_anew(folder, capsys):
@@ -505,22 +505,22 @@ def test_prepared_tests_and_what_does_not_fit(folder, capsys):
     flipped[-1] ^= 1
     labels, most = ["--labels-from", "table.csv"], ["--max-categories", 9]
     for arguments, message in [
-        (["evaluate", "run", "--data", "others"], "prepared with levels 7; this model takes 3"),
+        (["evaluate", "run", "--data", "others"], "prepared with 7 levels; this model takes 3"),
         (["evaluate", "run", "--data", "pictures:train"], r"\(1, 6, 6\); this model takes \(6,\)"),
         (["evaluate", "run", "--data", "pictures"], "no test examples; it has train, valid"),
         (["train", "made", "--data", "pictures", "--levels", 2, "--run", "new"], "levels 4, not 2"),
         (["train", "made", "--data", "pictures", "--size", 8, 8, "--run", "new"], r"size \(6, 6\)"),
         (
             ["train", "made", "--data", "pictures", "--stride", 2, "--run", "new"],
-            "shards, which stride is not for",
+            "shards, to which stride does not apply",
         ),
         (
             ["train", "made", "--data", "others:test", *labels, "--run", "new"],
-            "labels_from is not for; it is for a table",
+            "labels_from does not apply; it is for a table",
         ),
         (
             ["train", "made", "--data", "others:test", *most, "--run", "new"],
-            "max_categories is not for",
+            "max_categories does not apply",
         ),
         ([*prepare, "images"], "not empty"),
         ([*prepare, "tests", "--levels", 7], r"levels was None, not 7"),

@@ -278,12 +278,12 @@ def test_folders_are_classes(tmp_path):
     known = read(some, condition="folder", labels=data.labels)
     assert torch.equal(torch.as_tensor(known.context), torch.tensor([[0.0, 0.0, 1.0]]))
     images(some, emu=[6])
-    with pytest.raises(ValueError, match="some: 'emu' is none of the labels ant, cat, dog"):
+    with pytest.raises(ValueError, match="some: 'emu' is not one of the labels ant, cat, dog"):
         read(some, condition="folder", labels=data.labels)
-    with pytest.raises(ValueError, match="conditioned on their folder, not on 'colour'"):
+    with pytest.raises(ValueError, match="conditioned on 'folder', not on 'colour'"):
         read(some, condition="colour")
     Image.new("L", (3, 2)).save(some / "z.png")
-    with pytest.raises(ValueError, match=r"z\.png is in no folder of a class"):
+    with pytest.raises(ValueError, match=r"z\.png is not in a class folder"):
         read(some, condition="folder")
 
 
@@ -299,13 +299,13 @@ def test_a_column_of_a_table_is_conditioned_on(tmp_path):
     known = read(later, condition="kind", like=data.symbols, labels=data.labels)
     assert (known.x.tolist(), torch.as_tensor(known.context).tolist()) == ([[0, 1]], [[1.0, 0.0]])
     later.write_text("kind,b,a\n11,v,x\n")
-    with pytest.raises(ValueError, match=r"b\.csv: '11' is none of the labels 9, 10"):
+    with pytest.raises(ValueError, match=r"b\.csv: '11' is not one of the labels 9, 10"):
         read(later, condition="kind", like=data.symbols, labels=data.labels)
     assert read(path, condition="kind", labels_from=(later,)).labels == ("9", "10", "11")
     for text, message in [
         ("a,b\nx,u\n", "has no column 'kind' to condition on; it has 'a', 'b'"),
-        ("a,kind\nx,?\n", "line 2, column 'kind' is missing; a condition is known"),
-        ("kind\nx\n", "has no column beside 'kind'"),
+        ("a,kind\nx,?\n", "line 2, column 'kind' is missing; conditions must be known"),
+        ("kind\nx\n", "no column other than the condition 'kind'"),
     ]:
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
@@ -333,7 +333,7 @@ def test_an_array_is_conditioned_on_another(tmp_path):
         ({"condition": "colour"}, "has no array 'colour' to condition on; it has train"),
         ({"condition": "wrong"}, r"not an array \(8, 4\) of int64"),
         ({"condition": "context", "split": "test"}, "context has 8 rows for 3 examples"),
-        ({"condition": "kind", "labels": ("0", "1")}, "'2' is none of the labels 0, 1"),
+        ({"condition": "kind", "labels": ("0", "1")}, "'2' is not one of the labels 0, 1"),
     ]:
         with pytest.raises(ValueError, match=rf"a\.npz.*{message}"):
             read(path, **{"split": "train", **options})
@@ -479,9 +479,9 @@ def test_an_option_that_means_nothing_to_a_file_is_refused(tmp_path):
         taken = kinds[ar.data.open.__globals__["format_at"](path).holds_what]
         for name, value in options.items():
             if name not in taken:
-                with pytest.raises(ValueError, match=rf"holds .*, which {name} is not for; it is"):
+                with pytest.raises(ValueError, match=rf"to which {name} does not apply; it is"):
                     read(path, **{name: value})
-    with pytest.raises(ValueError, match="holds images, which cannot say what is known"):
+    with pytest.raises(ValueError, match="holds images, which cannot mark unknown entries"):
         read(tmp_path / "images", partial=True)
     with pytest.raises(TypeError, match="colour"):
         read(tmp_path / "images", colour=True)

@@ -184,8 +184,8 @@ def test_configurations_that_make_no_sense(tmp_path, change, message):
     ("tensors", "message"),
     [
         ({"further": torch.zeros(1)}, "holds further, which the model does not have"),
-        ({"output.bias": torch.zeros(3, dtype=torch.int64)}, "output.bias is of dtype torch.int64"),
-        ({"orderings": torch.zeros(1, 3)}, "orderings is of dtype torch.float32"),
+        ({"output.bias": torch.zeros(3, dtype=torch.int64)}, "output.bias has dtype torch.int64"),
+        ({"orderings": torch.zeros(1, 3)}, "orderings has dtype torch.float32"),
         ({"output.bias": torch.zeros(4)}, "does not fit the model"),
         ({"orderings": torch.zeros(1, 4, dtype=torch.int64)}, "does not fit the model"),
     ],
@@ -205,7 +205,7 @@ def test_weights_of_another_model_or_program(tmp_path):
     with pytest.raises(ValueError, match=r"a/model\.safetensors holds the weights of another mod"):
         load(tmp_path / "a")
     save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match=r"no weights file of this version .* 'not given'"):
+    with pytest.raises(ValueError, match=r"not a weights file of this version .* 'not given'"):
         load(tmp_path / "a")
     path.write_bytes(b"\x80\x04K*.")  # a pickle
     with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
@@ -230,9 +230,9 @@ def test_a_family_of_ones_own_is_refused(tmp_path):
 def test_folders_that_cannot_be_written(tmp_path, monkeypatch):
     model = MADE(3, hidden=(2,))
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="file cannot be made"):
+    with pytest.raises(ValueError, match="file cannot be created"):
         save(model, tmp_path / "file")
-    with pytest.raises(ValueError, match="cannot be made"):
+    with pytest.raises(ValueError, match="cannot be created"):
         save(model, tmp_path / "file" / "folder")
 
     def refuse(*args: object, **kwargs: object) -> None:

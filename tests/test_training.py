@@ -913,9 +913,9 @@ def test_folders_of_something_else(tmp_path):
     with pytest.raises(ValueError, match=r"full is not empty \(it holds notes.txt\) and not a run"):
         train(made(), tmp_path / "full")
     save(made(), tmp_path / "saved")
-    with pytest.raises(ValueError, match=r"saved holds a saved model and no run; give another"):
+    with pytest.raises(ValueError, match=r"saved holds a saved model, not a run; give another"):
         train(made(), tmp_path / "saved")
-    with pytest.raises(ValueError, match=r"notes.txt cannot be made"):
+    with pytest.raises(ValueError, match=r"notes.txt cannot be created"):
         train(made(), tmp_path / "full" / "notes.txt")
     (tmp_path / "killed").mkdir()
     (tmp_path / "killed" / "config.json.tmp").touch()

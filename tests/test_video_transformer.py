@@ -339,7 +339,7 @@ def test_likelihood_slice_by_slice_is_that_of_the_whole_pass(symbols, monkeypatc
         whole = -model.forward(x, member=member).log_prob(x)
         assert torch.allclose(model.member_surprisal(x, None, member), whole, atol=1e-12)
     whole = model.log_prob(x)
-    monkeypatch.setattr(model, "piece", 2)
+    monkeypatch.setattr(model, "chunk_rows", 2)
     assert torch.allclose(model.log_prob(x), whole, atol=1e-12)
     assert torch.allclose(model.surprisal(x).flatten(1).sum(1), -whole)
     small = torch.uint8 if symbols > 2 else torch.bool

@@ -292,7 +292,7 @@ def test_damaged_and_short_files_are_named(tmp_path):
         *("scratched.mkv", "none.avi", "text.mp4"),
     }
     reasons = {path.name: reason for path, reason in clips.skipped}
-    assert reasons["short.mkv"] == "too short: it has 3 frames, a clip takes 4"
+    assert reasons["short.mkv"] == "too short: it has 3 frames, a clip needs 4"
     assert "CRC mismatch" in reasons["scratched.mkv"]
     assert "ended prematurely" in reasons["half.mkv"]
     assert clips.complaint.startswith("8 files skipped: ")
@@ -437,7 +437,7 @@ def test_read_knows_videos_from_images(tmp_path):
     with pytest.raises(ValueError, match=r"both videos \(a\.mkv\) and images \(a\.png\)"):
         read(tmp_path / "clips")
     with pytest.raises(
-        ValueError, match=r"holds images, which frames is not for; .* prepared shards and videos"
+        ValueError, match=r"images, to which frames does not apply; .* shards and videos"
     ):
         read(tmp_path / "clips" / "a.png", frames=2)
     assert read(tmp_path / "clips" / "a.png").x.shape == (1, 1, 4, 4)

@@ -1,4 +1,4 @@
-"""Does a model keep its promises? Checks of any family, and of one that a user wrote."""
+"""Checks that a model keeps its promises, for any family, including one that a user wrote."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from autoregress.conditionals import Conditional
 from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel
 
-# An ensemble may have thousands of members, all of one network: the first few are looked at.
+# An ensemble may have thousands of members, all of one network: only the first few are checked.
 MEMBERS = 8
-# The most states that are enumerated, and the most probabilities that are held at once.
+# The largest numbers of states to enumerate and of probabilities to hold at once.
 STATES = 2**20
 TABLE = 2**22
 
 
 @dataclass(frozen=True)
 class Causality:
-    """What :func:`check_causality` saw.
+    """The result of :func:`check_causality`.
 
     Attributes:
-        pairs: how many pairs (i, j) there are with i before j in an ordering that was looked
-            at; D (D − 1) / 2 if there is one.
-        absent: those of them for which the conditional of j was never seen to depend on i. That
-            is no error, and of a network narrower than D to be expected.
+        pairs: number of pairs (i, j) with i before j in an ordering that was checked;
+            D (D − 1) / 2 for a single ordering.
+        absent: the pairs for which the conditional of j was never seen to depend on i. This is
+            not an error, and expected of a network narrower than D.
     """
 
     pairs: int
@@ -37,15 +37,15 @@ class Causality:
 def check_causality(
     model: AutoregressiveModel, *, trials: int = 4, generator: torch.Generator | None = None
 ) -> Causality:
-    """Changes each symbol in turn and looks whose conditionals change with it.
+    """Changes each symbol in turn and checks which conditionals change with it.
 
-    Those of dimensions that are not visited after it must stay equal to the last bit. The events
-    (and contexts) are random; at most 8 members are looked at. And log p is the same, to the last
-    bit, of symbols in the smallest dtype that holds them, which is what files and images give.
+    Those of dimensions not visited after it must stay equal to the last bit. The events (and
+    contexts) are random; at most 8 members are checked. Also, log p must be the same, to the last
+    bit, for symbols in the smallest dtype that holds them, in which files and images store them.
 
     Args:
-        trials: how many events each symbol is changed in.
-        generator: on the CPU; one with a fixed seed by default.
+        trials: number of events in which each symbol is changed.
+        generator: generator on the CPU; by default one with a fixed seed.
 
     Raises:
         AssertionError: a dimension depends on itself or on one that comes after it, or log p
@@ -61,8 +61,8 @@ def check_causality(
         depends = torch.zeros_like(allowed)
         for changed in torch.arange(dims).split(rows):
             for _ in range(trials):
-                # Row r is compared with row r of a batch of the same shape, in which dimension
-                # changed[r] is different: rounding is then the same.
+                # Row r is compared with row r of a batch of the same shape in which dimension
+                # changed[r] differs, so that rounding is the same.
                 row = torch.arange(len(changed))
                 x = _events(model, len(row), generator)
                 shift = 1 + (torch.rand(len(row), generator=generator) * (levels[changed] - 1))
@@ -90,11 +90,12 @@ def check_causality(
 def check_normalisation(
     model: AutoregressiveModel, *, tolerance: float | None = None, context: Tensor | None = None
 ) -> float:
-    """Σ p(x) over every state that there is.
+    """Checks that Σ p(x) over all states is 1, and returns it.
 
     Args:
-        tolerance: how far from 1 it may be; 1e-10 for a float64 model by default, else 1e-5.
-        context: (context,) the one to condition on; a random one by default.
+        tolerance: largest allowed distance from 1; by default 1e-10 for a float64 model, else
+            1e-5.
+        context: (context,), the context to condition on; by default a random one.
 
     Raises:
         AssertionError: the probabilities do not sum to 1.
@@ -119,8 +120,8 @@ def check_normalisation(
     tolerance = _tolerance(model, 1e-10, 1e-5) if tolerance is None else tolerance
     if not abs(mass - 1) <= tolerance:
         raise AssertionError(
-            f"the probabilities of all {states} states sum to {mass!r}, which is further than "
-            f"{tolerance:g} from 1"
+            f"the probabilities of all {states} states sum to {mass!r}, which differs from 1 by "
+            f"more than {tolerance:g}"
         )
     return mass
 
@@ -133,21 +134,21 @@ def check_faces(
     context: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> float:
-    """The largest difference in log p, in nats, between the model's two faces.
+    """Checks that the model's two faces agree; returns their largest difference in log p, in nats.
 
-    Random events are measured by ``forward`` and, one position at a time, by ``unroll``; by at
-    most 8 members. And log p is the same, to the last bit, of symbols in the smallest dtype that
-    holds them, which is what files and images give.
+    Random events are measured by ``forward`` and, one position at a time, by ``unroll``, for at
+    most 8 members. Also, log p must be the same, to the last bit, for symbols in the smallest
+    dtype that holds them, in which files and images store them.
 
     Args:
-        rows: how many events.
-        tolerance: allowed difference for each nat of −log p, and for the first; 1e-10 for a
-            float64 model by default, else 1e-4.
-        context: (rows, context) to condition on; random ones by default.
-        generator: on the CPU; one with a fixed seed by default.
+        rows: number of events.
+        tolerance: allowed difference, relative to −log p where that exceeds 1 nat; by default
+            1e-10 for a float64 model, else 1e-4.
+        context: (rows, context) to condition on; by default random ones.
+        generator: generator on the CPU; by default one with a fixed seed.
 
     Raises:
-        AssertionError: the two disagree, or log p depends on the dtype of the symbols.
+        AssertionError: the two faces disagree, or log p depends on the dtype of the symbols.
     """
     generator = generator or torch.Generator().manual_seed(0)
     flat = _events(model, rows, generator)
@@ -182,7 +183,7 @@ def check_faces(
 
 
 def _check_dtypes(model: AutoregressiveModel, x: Tensor, context: Tensor | None) -> None:
-    """Raises AssertionError unless log p of x is that of x in the smallest dtype."""
+    """Raises AssertionError unless log p of x is the same for x in the smallest dtype."""
     highest = max(model.symbols.levels) - 1
     dtypes = (torch.uint8, torch.int16, torch.int32)
     small = next((d for d in dtypes if highest <= torch.iinfo(d).max), torch.int64)
@@ -192,9 +193,9 @@ def _check_dtypes(model: AutoregressiveModel, x: Tensor, context: Tensor | None)
     if not same.all():
         row = int((~same).nonzero()[0])
         raise AssertionError(
-            f"log p depends on the dtype of the symbols: it is {float(expected[row])!r} of an "
-            f"event in int64 and {float(got[row])!r} of the same in {small}; convert symbols "
-            "before computing with them"
+            f"log p depends on the dtype of the symbols: it is {float(expected[row])!r} for an "
+            f"event in int64 and {float(got[row])!r} for the same event in {small}; convert "
+            "symbols before computing with them"
         )
 
 
@@ -203,7 +204,7 @@ def _tolerance(model: AutoregressiveModel, double: float, other: float) -> float
 
 
 def _events(model: AutoregressiveModel, rows: int, generator: torch.Generator) -> Tensor:
-    """(rows, D) symbols, every one as likely as any other."""
+    """Symbols (rows, D), drawn uniformly."""
     levels = torch.tensor(model.symbols.levels)
     uniform = torch.rand(rows, model.dims, generator=generator, dtype=torch.float64)
     return (uniform * levels).long()

@@ -1,14 +1,14 @@
-"""Compression without loss: the symbols of examples in as many bits as the model is surprised by.
+"""Lossless compression: the symbols of examples in about −log₂ p(x) bits each.
 
-Both ways go through the incremental face, as whoever decodes knows no more of an example than what
-comes before. The probabilities have to be the same to the last bit, so that the same rows are taken
-side by side, by as many threads.
+Encoding and decoding both use the incremental face, as the decoder knows only the symbols before
+the current one. The probabilities must be the same to the last bit, so the same rows are processed
+side by side, with the same number of threads.
 
-The coder is a stack (asymmetric numeral systems): what was encoded last is decoded first. So which
-of several members an example takes need not cost a bit. It is decoded from what the stack holds
-already, by the members' posterior given the example; and once the example is known again, so are
-these bits ("bits back", Hinton and van Camp, 1993; Townsend et al., 2019). The net cost is that of
-the mixture.
+The coder is a stack (asymmetric numeral systems, arXiv 1311.2540): what was encoded last is decoded
+first. So the choice among several members costs no bits. When encoding, an example's member is
+decoded from the bits already on the stack, by the members' posterior given the example; when
+decoding, the example is recovered first, and these bits are put back ("bits back", Hinton and van
+Camp, 1993; Townsend et al., arXiv 1901.04866). The net cost is that of the mixture.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from autoregress.model import AutoregressiveModel, groups
 from autoregress.storage import digest
 from autoregress.symbols import as_tensor
 
-# What encoded examples begin with: a mark, the version of the format, how many threads computed,
-# how many examples there are and how many were taken side by side at most, the model's digest, and
-# checksums of the symbols and of all else.
+# The header: a mark, the version of the format, the numbers of threads, of examples and of examples
+# side by side at most, the model's digest, and checksums of the symbols and of everything else.
 MAGIC, VERSION = b"\xa4reg", 2
 HEADER = struct.Struct("<4sHHQI16sII")
 
 stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compiled, without types
 
-# Examples side by side: enough for a matrix product to be worth it, but no more than have so many
-# probabilities. The first to be encoded are few, as the stack is empty and no bits come back.
+# The largest number of examples side by side, for efficient matrix products, and of their
+# probabilities, for memory. The first batch to be encoded is small, as an empty stack gives no bits
+# back.
 SIDE_BY_SIDE, PROBABILITIES, FIRST = 256, 2**25, 8
 
 # Digits (batch,), and the probabilities of each (batch, base).
@@ -55,21 +55,21 @@ def encode(
     *,
     context: Any = None,
 ) -> bytes:
-    """Examples in bytes, from which :func:`decode` gives them back, exactly.
+    """Encodes examples as bytes, from which :func:`decode` restores them exactly.
 
-    They take −log₂ p(x) bits each, and some 50 bytes in all; the last few of them as many bits
-    more as it takes to say which member each is of.
+    The cost is −log₂ p(x) bits for each example and some 50 bytes in all; for the last few
+    examples also the bits that name the member of each.
 
     Args:
         data: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
             :func:`autoregress.data.as_source`.
-        context: (examples, context) if the model takes one, by default that of the examples. Of a
-            model with labels they are encoded, too, at log₂(labels) bits each; other contexts are
-            not.
+        context: (examples, context) if the model takes one; by default that of the examples. For
+            a model with labels the labels are encoded too, at log₂(labels) bits each; other
+            contexts are not.
 
     Raises:
-        ValueError: no examples, wrong shapes, dtypes or symbols, or a model that gives no
-            probabilities.
+        ValueError: there are no examples, they have wrong shapes, dtypes or symbols, or the
+            model's probabilities are not finite.
     """
     data = as_source(data, model.symbols, features=model.context)
     if len(data) == 0:
@@ -79,7 +79,7 @@ def encode(
         _require_one_hot(context)
     threads, stack, checksum = torch.get_num_threads(), stream.stack.AnsCoder(), 0
     numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
-    most = max(1, min(SIDE_BY_SIDE, model.piece, PROBABILITIES // numbers))
+    most = max(1, min(SIDE_BY_SIDE, model.chunk_rows, PROBABILITIES // numbers))
     with measuring(model):
         for rows in reversed(_batches(len(data), most)):
             x = data[rows].to(model.device)
@@ -94,19 +94,19 @@ def encode(
 
 
 def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = None) -> Tensor:
-    """The examples that :func:`encode` made bytes of, with the same model.
+    """Restores the examples that :func:`encode` encoded with the same model.
 
     Args:
-        context: as it was given to ``encode``, or one row if all are the same. None for a model
-            with labels: they are encoded.
+        context: the context given to ``encode``, or one row if all are the same. None for a model
+            with labels, which are encoded.
 
     Returns:
         (examples, *event_shape) int64.
 
     Raises:
-        ValueError: no such bytes, damaged ones, or those of another model or context; or the
-            model's probabilities are not the same to the last bit here, which those of another
-            kind of processor or version of torch may not be.
+        ValueError: the bytes were not encoded by autoregress, are damaged, or belong to another
+            model or context; or the model's probabilities are not the same to the last bit here,
+            as can happen with another kind of processor or another version of torch.
     """
     threads, count, most, expected, payload = _opened(model, data)
     if context is not None and model.labels is not None:
@@ -127,9 +127,9 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
         checksum = zlib.crc32(_numbers(part).tobytes(), checksum)
     if checksum != expected:
         raise ValueError(
-            "the examples do not come out as they went in: the context or a setting of the model "
-            "is another one, or the probabilities are not the same to the last bit on this "
-            "machine; decode where it was encoded, with the same version of torch"
+            "the decoded examples differ from the encoded ones: the context or a setting of the "
+            "model is different, or the probabilities are not the same to the last bit on this "
+            "machine; decode where they were encoded, with the same version of torch"
         )
     return torch.cat(parts)
 
@@ -139,7 +139,7 @@ def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | N
     members, back, chosen = model.members, False, np.zeros(len(x), dtype=np.int32)
     if len(members) > 1:
         posterior = _posterior(model, x, context)
-        # As many bits as it may take to say which members they are, and some more.
+        # At least the bits that the choice of the members may take, and some more.
         back = stack.num_valid_bits() > len(x) * math.log2(len(members)) + 64
         if back:
             chosen = stack.decode(_categorical(), posterior)
@@ -166,7 +166,7 @@ def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | N
 
 
 def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | None) -> Tensor:
-    """Decodes so many rows, (count, *event_shape), and leaves the stack as it was before them."""
+    """Decodes ``count`` rows, (count, *event_shape), and restores the stack as it was before."""
     members, back, chosen = model.members, False, np.zeros(count, dtype=np.int32)
     if len(members) > 1:
         back = bool(stack.decode(stream.model.Uniform(2), 1)[0])
@@ -185,7 +185,7 @@ def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | N
 
 
 def _batches(count: int, most: int) -> list[Tensor]:
-    """The rows side by side, in order; towards the end they are fewer and fewer."""
+    """The rows to process side by side, in order; the batches shrink towards the end."""
     sizes = []
     while sum(sizes) < count:
         sizes.append(min(FIRST << len(sizes), most, count - sum(sizes)))
@@ -195,23 +195,23 @@ def _batches(count: int, most: int) -> list[Tensor]:
 def _posterior(
     model: AutoregressiveModel, x: Tensor, context: Tensor | None
 ) -> np.ndarray[Any, Any]:
-    """(batch, members): which member an example is of."""
+    """The posterior over the members of each example, (batch, members)."""
     joint = model.member_log_probs(x, context) + model.log_weights[:, None]
     return _finite(joint.softmax(0).T).contiguous().cpu().numpy()
 
 
 def _weights(model: AutoregressiveModel) -> Any:
-    """Which member an example is of, before it is known."""
+    """The prior over the members, the code for the member of an example."""
     return stream.model.Categorical(model.log_weights.exp().cpu().numpy(), perfect=False)
 
 
 def _probabilities(levels: int, ordered: bool) -> int:
-    """Number of them at a dimension; ordered levels are coded in two digits."""
+    """Number of probabilities at a dimension; ordered levels are coded in two digits."""
     return 2 * (math.isqrt(levels - 1) + 1) if ordered else levels
 
 
 def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded]:
-    """Symbols as one digit or two, each with its probabilities; the first is decoded first."""
+    """Symbols as one or two digits, each with its probabilities; the first is decoded first."""
     if not isinstance(conditional, Logistics):
         return [(_numbers(symbols), _table(conditional.table()[:, :levels]))]
     digits = conditional.digits()
@@ -223,7 +223,7 @@ def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded
 
 
 def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
-    """The symbols (batch,) that were split, from the stack."""
+    """Decodes symbols (batch,) that :func:`_split` split."""
 
     def read(probabilities: Tensor) -> Tensor:
         numbers = torch.from_numpy(stack.decode(_categorical(), _table(probabilities)))
@@ -248,11 +248,11 @@ def _finite(probabilities: Tensor) -> Tensor:
 
 def _require_one_hot(context: Tensor) -> None:
     if not (((context == 0) | (context == 1)).all() and (context.sum(1) == 1).all()):
-        raise ValueError("the context of a model with labels is one-hot, for it is encoded as one")
+        raise ValueError("the context of a model with labels must be one-hot, to be encoded")
 
 
 def _label(model: AutoregressiveModel) -> Any:
-    """A label, each as likely as any other."""
+    """The code for a label: uniform."""
     return stream.model.Uniform(max(2, model.context))
 
 
@@ -276,7 +276,7 @@ def _part(context: Tensor | None, rows: Tensor, count: int) -> Tensor | None:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """In which torch computes by so many, for a sum depends on how it is shared out."""
+    """A context with a given number of torch's threads, on which the rounding of sums depends."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -285,7 +285,7 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-# What goes before
+# Header
 
 
 def _header(
@@ -302,10 +302,10 @@ def _header(
 
 
 def _opened(model: AutoregressiveModel, data: bytes) -> tuple[int, int, int, int, bytes]:
-    """Threads, examples, examples side by side, their checksum, and what is encoded."""
+    """The numbers of threads, examples, and examples side by side; their checksum; the payload."""
     header, payload = data[: HEADER.size], data[HEADER.size :]
     if not header.startswith(MAGIC):
-        raise ValueError("these are no examples that autoregress encoded")
+        raise ValueError("these bytes were not encoded by autoregress")
     if len(header) < HEADER.size:
         raise ValueError("the encoded examples are cut short")
     magic, version, threads, count, batch, of_model, symbols, check = HEADER.unpack(header)
@@ -323,9 +323,10 @@ def _opened(model: AutoregressiveModel, data: bytes) -> tuple[int, int, int, int
 
 
 def _model(model: AutoregressiveModel) -> bytes:
-    """What tells a model from others: its family and its weights.
+    """A hash of a model's family and weights.
 
-    Not its settings, of which later versions may have more; another one of those shows in the end.
+    It leaves out the settings, of which later versions may have more; a difference in those is
+    caught by the checksum of the symbols.
     """
     text = f"{type(model).__name__} {digest(model.state_dict())}"
     return hashlib.sha256(text.encode()).digest()[:16]

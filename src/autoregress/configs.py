@@ -1,5 +1,5 @@
-"""The options of each family, written once: its constructor, a saved model, recipes and the
-command line read them from here.
+"""The options of each family, defined once for constructors, saved models, recipes and the command
+line.
 
 Nothing here needs torch, so that help and mistakes on the command line are answered at once.
 """
@@ -16,7 +16,7 @@ Slices = Literal["one", "all"]
 Permutations = tuple[tuple[int, ...], ...]
 Blocks = tuple[tuple[int, int, int], ...]
 
-# The paper's for slices of 4 × 32 × 32, of 128 pixels each.
+# The paper's blocks for slices of 4 × 32 × 32, of 128 pixels each.
 BLOCKS: Blocks = ((4, 8, 4), (4, 4, 8), (1, 32, 4), (1, 4, 32))
 
 
@@ -27,27 +27,28 @@ class NoOptions:
 
 @dataclass(frozen=True)
 class MADEConfig:
-    """The model, an ``autoregress.MADE`` (arXiv 1502.03509).
+    """The model, a MADE (arXiv 1502.03509).
 
     Args:
         hidden: Width of each hidden layer.
-        orderings: The data's own order of dimensions (natural); a number of random orders, which
-            the updates cycle through; any, a fresh order at each update, for completing from any
-            subset of dimensions (order-agnostic training); or explicit permutations.
-        evidence: Train for completing from any subset too: in half of the updates, drawn at
-            random, some dimensions come first in the ordering, as what is known does in
-            completion. With a single ordering it costs little of the likelihood, where any may
-            cost much.
-        connectivities: Number of draws of the hidden units' degrees, which the updates cycle
-            through; or any, a fresh draw at each update (connectivity-agnostic training).
-        direct: Connect inputs to outputs directly, beside the hidden layers (eq. 11).
-        conditioning: Connectivity-conditioning weights, which tell each unit what it is connected
-            to (eq. 14).
+        orderings: Orderings of the dimensions: natural, the order of the data; a number of random
+            orderings, through which the updates cycle; any, a fresh ordering at each update, for
+            completing from any subset of dimensions (order-agnostic training); or explicit
+            permutations.
+        evidence: Also train for completing from any subset of dimensions: with probability 1/2,
+            an update moves some dimensions to the front of the ordering, like the known ones in
+            completion. With a single ordering this costs little likelihood, whereas orderings any
+            may cost much.
+        connectivities: Number of draws of the hidden units' degrees, through which the updates
+            cycle; or any, a fresh draw at each update (connectivity-agnostic training).
+        direct: Connect inputs to outputs directly, in addition to the hidden layers (eq. 11).
+        conditioning: Use connectivity-conditioning weights, which tell each unit what it is
+            connected to (eq. 14).
         activation: Nonlinearity of the hidden units.
-        residual: Make the first width that of a stream, to which each further width adds a block
-            of two layers.
-        norm: Normalise each hidden layer before its nonlinearity, over what comes earlier in the
-            ordering only.
+        residual: Use the first width for a residual stream, to which each further width adds a
+            block of two layers.
+        norm: Normalise each hidden layer before its nonlinearity, each unit over those of at most
+            its own degree, which keeps to the ordering.
         dropout: Probability of dropping a hidden unit in training.
     """
 
@@ -65,7 +66,7 @@ class MADEConfig:
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((784,), 2)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for options that make no sense."""
+        """Raises ValueError for invalid options."""
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(
                 f"hidden needs at least one layer of at least one unit, got {self.hidden}"
@@ -97,15 +98,16 @@ class PixelConfig:
             PixelCNN and 2h in the others.
         head: Width of the two 1x1 layers before the output; by default 2h (1024 in the paper, 32
             for bits).
-        residual: Connect past each layer.
-        skip: Connect each layer to the output.
+        residual: Add residual connections around each layer.
+        skip: Add skip connections from each layer to the output.
         scales: Strides of coarser grids that are modelled first, coarsest first, each a multiple
             of the next, such as 4 2, for the multi-scale model (arXiv 1601.06759, section 3.6).
-        ordered: Take levels for numbers, modelled by how far they are from a prediction; otherwise
-            for categories, as in the papers. Bits are bits.
-        mixture: Number of logistics in the conditional of an ordered symbol.
+        ordered: Treat levels as numbers, modelled by their distance from a prediction; otherwise
+            as categories, as in the papers. It makes no difference to bits.
+        mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
         predictor: Prediction of an ordered symbol from its neighbours: the median of west, north
-            and west + north - northwest (on its own grid, of several scales), or none.
+            and west + north - northwest (within its own grid if there are several scales), or
+            none.
     """
 
     layers: int = 12
@@ -121,7 +123,7 @@ class PixelConfig:
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((3, 32, 32), 256)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for options that make no sense."""
+        """Raises ValueError for invalid options."""
         widths = (self.features,) if self.head is None else (self.features, self.head)
         if min(self.layers, *widths) < 1:
             raise ValueError(
@@ -140,28 +142,28 @@ class PixelConfig:
 
 @dataclass(frozen=True)
 class VideoTransformerConfig:
-    """The model, an ``autoregress.VideoTransformer`` of clips (arXiv 1906.02634).
+    """The model, a subscale Video Transformer (arXiv 1906.02634).
 
     Args:
-        subscale: Factors, in time, rows and columns, by which a clip is cut into slices; 1 1 1
-            makes one slice of it.
+        subscale: Subscaling factors, in time, rows and columns, that divide a clip into slices;
+            with 1 1 1 the whole clip is one slice.
         width: Width d of the streams and of all hidden layers.
         embedding: Width d_e of a pixel's embedding.
-        heads: Number of attention heads; several numbers are for one layer after another, over
-            and over.
+        heads: Number of attention heads; several numbers apply to successive layers in turn.
         head_width: Width d_a of a head's queries, keys and values.
-        encoder_layers: Number of layers that see what is known of the clip.
-        decoder_layers: Number of layers that see what is known of a slice.
-        blocks: Blocks of attention, in time, rows and columns, for one layer after another, over
-            and over. A block larger than a slice is cut to its size; else it divides the slice.
-        kernel: Size of the encoder's convolution, three odd numbers; by default as many taps as
-            reach half a factor to either side, at most 7: 5 3 3 for factors 4 2 2.
-        priming: Numbers of first frames that the model is trained to be given, 0 among them, as
-            that is what log_prob measures. Each clip of an update draws one of the list: 0 5 5 5
-            is given five frames three times out of four.
-        slices: What an update takes of each clip: one slice at random, or all.
-        checkpointing: Keep only the inputs of each layer for the gradients, and compute the rest
-            again: less memory for a third more time.
+        encoder_layers: Number of layers of the encoder, which sees the known slices of the clip.
+        decoder_layers: Number of layers of the decoder, which sees the known pixels of a slice.
+        blocks: Sizes of attention blocks, in time, rows and columns, that apply to successive
+            layers in turn. A block larger than a slice is cut to its size; otherwise it must
+            divide the slice.
+        kernel: Size of the encoder's convolution, three odd numbers; by default large enough to
+            reach half a factor to either side, at most 7, such as 5 3 3 for factors 4 2 2.
+        priming: Numbers of known first frames to train for, including 0, which log_prob measures.
+            Each clip of an update draws one number from the list; with 0 5 5 5 it is given five
+            frames three times out of four.
+        slices: Slices of each clip in an update: one at random, or all.
+        checkpointing: Store only the inputs of each layer for the gradients, and recompute the
+            rest, which saves memory and takes a third more time.
     """
 
     subscale: tuple[int, int, int] = (4, 2, 2)
@@ -181,14 +183,14 @@ class VideoTransformerConfig:
 
     @classmethod
     def large(cls, **options: Any) -> Self:
-        """The paper's large model; its base model are the defaults.
+        """The paper's large model; the defaults are its base model.
 
-        Which layers have 16 heads and which 8 is not known, only that it is half of them.
+        Half of the layers have 16 heads and half have 8; which ones is not known.
         """
         return cls(**{"width": 2048, "heads": (8,) * 4 + (16,) * 4, **options})
 
     def __post_init__(self) -> None:
-        """Raises ValueError for options that make no sense."""
+        """Raises ValueError for invalid options."""
         heads = (self.heads,) if isinstance(self.heads, int) else self.heads
         sizes = {"width": self.width, "embedding": self.embedding, "head_width": self.head_width}
         for name, size in sizes.items():

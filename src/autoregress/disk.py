@@ -1,4 +1,4 @@
-"""Files as all of the product reads and writes them: JSON, and files written in one stroke."""
+"""Reading and writing of files for the whole package: JSON, and atomic writes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def read_json(path: Path) -> Any:
-    """What a file holds.
+    """The content of a JSON file.
 
     Raises:
-        ValueError: it cannot be read, or is no JSON.
+        ValueError: the file cannot be read, or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -33,15 +33,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it; raises ValueError if that cannot be."""
+    """Creates a folder and its parents; raises ValueError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"{folder} cannot be made: {error.strerror or error}") from error
+        raise ValueError(f"{folder} cannot be created: {error.strerror or error}") from error
 
 
 def write_file(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file in one stroke: a kill at any moment leaves the old one or the new one.
+    """Writes a file atomically: a kill at any moment leaves the old file or the new one.
 
     Raises:
         ValueError: the file cannot be written.
@@ -53,13 +53,13 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        sync_folder(path.parent)  # the new name, too, is to outlast a power cut
+        sync_folder(path.parent)  # the new name, too, must survive a power cut
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def sync_folder(folder: Path) -> None:
-    """Has the names of the files in a folder written to the disk."""
+    """Flushes the names of the files in a folder to disk."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)
@@ -68,14 +68,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def unreadable(path: Path, error: OSError) -> ValueError:
-    """The error of a file that is missing or cannot be read, as a sentence."""
+    """The error for a file that is missing or cannot be read, as a sentence."""
     if isinstance(error, FileNotFoundError):
         return ValueError(f"{path.parent} holds no {path.name}")
     return ValueError(f"{path} cannot be read: {error.strerror or error}")
 
 
 def raw_bytes(tensor: Tensor) -> memoryview:
-    """The content of a tensor of any dtype, to be hashed; no copy if it is on the CPU."""
+    """The bytes of a tensor of any dtype, for hashing; not copied if it is on the CPU."""
     import torch
 
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

@@ -1,4 +1,4 @@
-"""How good a model is on a set of examples: exact sums, so that no batching biases a score."""
+"""Evaluating a model on a set of examples, with exact sums, so that batching biases no score."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from autoregress.processes import Processes
 
 @dataclass(frozen=True)
 class Score:
-    """What a model makes of a set of examples.
+    """The score of a model on a set of examples.
 
     Attributes:
-        nats: mean of −log p of an example.
+        nats: mean of −log p(x) over the examples.
         bits_per_dim: nats / (D ln 2).
         examples: number of examples.
-        standard_error: of nats: the sample's standard deviation / √examples; NaN for a single
-            example, as that says nothing of how examples differ.
+        standard_error: standard error of nats, the sample's standard deviation / √examples; NaN
+            for a single example.
     """
 
     nats: float
@@ -51,17 +51,17 @@ def evaluate(
 ) -> Score:
     """Measures every example once.
 
-    The sums are exact, so that the score depends on ``batch_size``, and on the number of
-    processes, by no more than the network's own rounding does.
+    The sums are exact, so that the score depends on ``batch_size`` and on the number of processes
+    only through the network's own rounding.
 
     Args:
         data: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
             :func:`autoregress.data.as_source`.
         context: (examples, context) if the model takes one; by default that of the examples.
-        batch_size: number of examples measured at once, by all processes together.
-        processes: those that measure together, as :func:`autoregress.join` gives them. All make
-            the same call, each measures a part of every batch, and all are given the same score.
-            By default this process alone measures all.
+        batch_size: number of examples measured at once, over all processes.
+        processes: the processes that measure together, as returned by :func:`autoregress.join`.
+            All make the same call, each measures a part of every batch, and all get the same
+            score. By default this process measures all examples alone.
         on_batch: called after each batch with the number of examples measured so far.
 
     Raises:
@@ -83,7 +83,7 @@ def evaluate(
             own.append(-model.log_prob(data[index], part).cpu())
             if on_batch is not None:
                 on_batch(int(batch[-1]) + 1)
-    # Of each batch the parts of all processes side by side, without what was given again.
+    # The parts of each batch from all processes side by side, without repeated examples.
     parts = processes.gather(torch.cat(own)).split([len(part) for part in own], dim=1)
     nats = [part.flatten()[: len(batch)] for part, batch in zip(parts, batches, strict=True)]
     return _score(torch.cat(nats).tolist(), model.dims)
@@ -100,7 +100,7 @@ def _score(nats: list[float], dims: int) -> Score:
 
 @contextmanager
 def measuring(model: nn.Module) -> Iterator[None]:
-    """No gradients, and every module in eval mode; afterwards each as it was."""
+    """A context without gradients and with every module in eval mode; modes are restored after."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -1,7 +1,7 @@
-"""Which families of models there are: the package's own, and those that users add.
+"""The families of models: the package's own, and those that users add.
 
-A saved model names its family by a plain word, its kind. What class a kind means is decided by
-what has been imported, never by a file. Nothing here needs torch.
+A saved model names its family by a plain word, its kind. The class of a kind is determined by what
+has been imported, never by a file. Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ if TYPE_CHECKING:
 FAMILIES: dict[str, type[AutoregressiveModel]] = {}
 """Every known family by its kind, the name of its class."""
 
-# Installed packages name their families in this group, under their kinds.
+# The entry-point group in which installed packages list their families by kind.
 GROUP = "autoregress.families"
 
 Family = TypeVar("Family", bound="type[AutoregressiveModel]")
 
 
 def family(cls: Family) -> Family:
-    """Makes a class of models known, so that they are saved, loaded and trained by name.
+    """Registers a class of models, so that they can be saved, loaded and trained by name.
 
-    Its options are the fields of its ``Config``, a frozen dataclass: the keywords of the
-    constructor, what a saved model's ``config.json`` holds, and the options of
-    ``autoregress train``. Values that JSON keeps (numbers, texts, tuples of them) are what they
-    may hold.
+    Its options are the fields of its ``Config``, a frozen dataclass. They become the keywords of
+    the constructor, the content of a saved model's ``config.json``, and the options of
+    ``autoregress train``. Their values must survive JSON: numbers, texts, and tuples of them.
 
     Raises:
-        ValueError: another class of that name is known already.
+        ValueError: another class of that name is already registered.
     """
     known = FAMILIES.get(cls.__name__, cls)
     if _place(known) != _place(cls):  # the same place again is a module that was reloaded
@@ -46,7 +45,7 @@ def family(cls: Family) -> Family:
 
 
 def known_families() -> list[str]:
-    """The kinds that have been imported, or are to be had from installed packages."""
+    """The kinds that have been imported, or are available from installed packages."""
     return [*FAMILIES, *(point.name for point in entry_points(group=GROUP))]
 
 
@@ -54,9 +53,9 @@ def find_family(kind: str) -> type[AutoregressiveModel]:
     """The family of that kind.
 
     Raises:
-        ValueError: no such family; it says which there are, and what to do.
+        ValueError: there is no such family; the message lists the known ones and the remedy.
     """
-    if kind not in list(FAMILIES):  # which takes anything that a file may hold
+    if kind not in list(FAMILIES):  # a list, as a file may hold an unhashable kind
         for point in entry_points(group=GROUP, name=kind):
             point.load()
     if kind not in list(FAMILIES):
@@ -72,7 +71,7 @@ def _place(cls: type) -> tuple[str, str]:
 
 
 def _options(config: type) -> list[inspect.Parameter]:
-    """The fields of a dataclass as keywords."""
+    """The fields of a dataclass as keyword parameters."""
     return [
         inspect.Parameter(
             field.name,

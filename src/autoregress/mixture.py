@@ -33,19 +33,19 @@ class MixtureMember(Member):
 class Mixture(AutoregressiveModel):
     """The equal mixture of several models, of any families.
 
-    p(x) is the mean of the models' probabilities, however many members each has: those of a model
-    share its weight. As −log is convex, its nats are at most the mean of theirs, and the less alike
-    their mistakes are the fewer: networks that were trained from different initial weights, in
-    different orderings, are together better than any one of them.
+    p(x) is the mean of the models' probabilities, whatever number of members each has: the members
+    of a model share its weight. As −log is convex, its nats are at most the mean of the models',
+    and fewer the less alike their mistakes are: networks trained from different initial weights,
+    in different orderings, are usually better together than any one of them.
 
-    Trained as it is, the models take the updates in turn, so that each gets what it would get
-    alone from as many fewer updates. It completes what all of its models do.
+    In training, the models take the updates in turn, each learning from its own updates as it
+    would alone. A mixture completes whatever all of its models complete.
 
     Args:
-        models: of the same events, and of the same context if any.
+        models: models of the same events, and of the same context if any.
 
     Raises:
-        ValueError: no models, or models that differ in what they are of.
+        ValueError: there are no models, or they differ in events or context.
     """
 
     def __init__(self, models: Sequence[AutoregressiveModel]) -> None:
@@ -61,7 +61,7 @@ class Mixture(AutoregressiveModel):
             ):
                 if one != another:
                     raise ValueError(
-                        f"the models of a mixture are of the same events, and these differ in "
+                        f"the models of a mixture must be of the same events, but these differ in "
                         f"their {what}: {one} and {another}"
                     )
         super().__init__(
@@ -75,13 +75,13 @@ class Mixture(AutoregressiveModel):
         self.symbols = Symbols(
             first.event_shape, first.symbols.compact, first.symbols.columns, ordered
         )
-        # Not a list, whose modules sharding puts together when they are called: these are not.
+        # Not a list, whose elements sharding gathers when they are called, as these are not.
         self.models = nn.ModuleDict({str(i): model for i, model in enumerate(models)})
-        self.piece = min(model.piece for model in models)
+        self.chunk_rows = min(model.chunk_rows for model in models)
 
     @property
     def options(self) -> dict[str, Any]:
-        """What there is to show: the models' families, and the options that they share."""
+        """The families of the models, and the options that they share."""
         first, *others = [model.options.items() for model in self._models]
         shared = {k: v for k, v in first if all((k, v) in list(other) for other in others)}
         return {**shared, "models": [type(model).__name__ for model in self._models]}
@@ -100,12 +100,12 @@ class Mixture(AutoregressiveModel):
 
     @property
     def log_weights(self) -> Tensor:
-        """Those of each model's members in the model, less log(models)."""
+        """The log weights of each model's members in that model, minus log(number of models)."""
         own = torch.cat([model.log_weights.to(self.device) for model in self._models])
         return own - math.log(len(self.models))
 
     def over_orderings(self, count: int) -> Mixture:
-        """The mixture of its models, each over ``count`` random orderings of its own."""
+        """The mixture of the same models, each over ``count`` random orderings of its own."""
         return Mixture([model.over_orderings(count) for model in self._models])
 
     def members_given(self, known: Tensor) -> list[MixtureMember]:
@@ -143,16 +143,16 @@ class Mixture(AutoregressiveModel):
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
-        """That of the one model whose turn it is."""
+        """The objective of the one model whose turn it is."""
         turn, index = divmod(update.step, len(self.models))
         return self._models[index].objective(x, context, replace(update, step=turn))
 
 
 def several(count: int, build: Callable[[], AutoregressiveModel]) -> AutoregressiveModel:
-    """A model, or the mixture of so many that are made alike and start differently.
+    """A model, or the mixture of ``count`` models built alike with different initial weights.
 
     Raises:
-        ValueError: a count below 1.
+        ValueError: the count is below 1.
     """
     if count < 1:
         raise ValueError(f"models must be at least 1, got {count}")

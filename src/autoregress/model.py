@@ -1,4 +1,4 @@
-"""What every family offers once it has the two faces: measure, sample, complete."""
+"""What every family offers once it implements the two faces: measuring, sampling, completing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Array = Tensor | np.ndarray
 
 @dataclass(frozen=True)
 class Member:
-    """One exact factorisation p(x) = ∏ p(xᵢ | what comes before i in ``ordering``)."""
+    """One exact factorisation p(x) = ∏ p(xᵢ | all that comes before i in ``ordering``)."""
 
     ordering: Ordering
 
@@ -38,9 +38,10 @@ class Update:
 
     Attributes:
         step: its number, from 0.
-        generator: on the CPU; torch's own by default.
-        places: (batch,) of the given examples among all of the update; by default 0, 1, ….
-        total: number of examples of the update; by default there are no others.
+        generator: generator on the CPU; by default torch's own.
+        places: (batch,), places of the given examples among all those of the update; by default
+            0, 1, ….
+        total: number of examples of the update; by default the given ones are all.
     """
 
     step: int = 0
@@ -55,34 +56,35 @@ ONLY_UPDATE = Update()
 class AutoregressiveModel(nn.Module, ABC):
     """A distribution over integer events, the mixture of its members.
 
-    A family implements the two faces, :meth:`forward` and :meth:`unroll`, and says which
-    ``members`` it has: a fixed-order family has one, an ensemble over orderings several.
-    p(x) is the mean of the members' probabilities (never of their logits), all of the same weight
-    unless the family has other ``log_weights``.
+    A family implements the two faces, :meth:`forward` and :meth:`unroll`, and lists its
+    ``members``: a fixed-order family has one, an ensemble over orderings several. p(x) is the
+    mean of the members' probabilities (never of their logits), with equal weights unless the
+    family defines other ``log_weights``.
 
     Args:
         event_shape: shape of one example, or its length D if it is a vector.
         symbols: number of levels K ≥ 2 of every dimension, or one number for each.
         context: number of features of the optional conditioning vector, 0 for none.
-        labels: what the features of the context stand for, if it is a one-hot label.
+        labels: names of the features of the context, if it is a one-hot label.
         columns: names and labels of a table's columns.
-        **options: those of the family, the fields of its ``Config``.
+        **options: the options of the family, the fields of its ``Config``.
 
     Attributes:
         config: the options, an instance of ``Config``.
 
     Raises:
-        ValueError: sizes or options that make no sense; TypeError for an unknown option.
+        ValueError: invalid sizes or options.
+        TypeError: there is no such option.
     """
 
     Config: ClassVar[type[Any]] = NoOptions
     """The frozen dataclass of the family's options."""
 
-    # Whether its members were trained for orderings at large, so that one may be rearranged.
+    # Whether its members were trained over all orderings, so that any ordering may be rearranged.
     order_agnostic: bool = False
-    # Rows that are measured at once.
-    piece: int = 1024
-    # What to do about a set of known dimensions that a fixed order cannot condition on.
+    # Number of rows measured at once.
+    chunk_rows: int = 1024
+    # Advice for a set of known dimensions that a fixed order cannot condition on.
     advice: str = "use a model trained over orderings, which completes from any subset"
 
     def __init__(
@@ -110,14 +112,14 @@ class AutoregressiveModel(nn.Module, ABC):
 
     @property
     def log_weights(self) -> Tensor:
-        """Logarithms of the members' weights in the mixture, (members,) float64; equal ones."""
+        """Logarithms of the members' weights in the mixture, (members,) float64; equal here."""
         count = len(self.members)
         return torch.full((count,), -math.log(count), dtype=torch.float64, device=self.device)
 
     def over_orderings(self, count: int) -> AutoregressiveModel:
-        """This model, by the same weights, as the mean over ``count`` random orderings.
+        """This model, with the same weights, as the mixture over ``count`` random orderings.
 
-        The random choices are torch's.
+        The orderings are drawn by torch's default generator.
 
         Raises:
             ValueError: it was not trained over all orderings.
@@ -131,7 +133,7 @@ class AutoregressiveModel(nn.Module, ABC):
         """The members, in their order, each with the known dimensions (D,) visited first.
 
         Raises:
-            ValueError: a set that this model cannot condition on.
+            ValueError: the model cannot condition on this set.
         """
         known = known.cpu()
         if not self.order_agnostic:
@@ -146,15 +148,15 @@ class AutoregressiveModel(nn.Module, ABC):
     ) -> Conditional:
         """The conditionals of all symbols of x (batch, *event_shape), in one parallel pass.
 
-        Those of a dimension depend on what its member visits before it, and on nothing else.
-        The first member by default. Whatever an array of symbols was made of, x is int64.
+        The conditional of a dimension depends on the dimensions that the member visits before it,
+        and on nothing else. The default is the first member. Callers always pass x as int64.
         """
 
     @abstractmethod
     def unroll(
         self, batch: int, context: Tensor | None = None, member: Member | None = None
     ) -> Unrolling:
-        """The same conditionals, one position at a time, each piece of arithmetic done once."""
+        """The same conditionals, one position at a time, without repeating any arithmetic."""
 
     @torch.no_grad()
     def traverse(
@@ -170,7 +172,7 @@ class AutoregressiveModel(nn.Module, ABC):
         Args:
             choose: given a dimension (its place in the flattened event) and the conditional of
                 the ``batch`` symbols there, returns the symbols, (batch,) integer.
-            member: the member whose ordering is followed; the first by default.
+            member: the member whose ordering is followed; by default the first.
 
         Returns:
             The chosen symbols, (batch, *event_shape) int64.
@@ -182,17 +184,17 @@ class AutoregressiveModel(nn.Module, ABC):
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
-        """What training minimises: nats of each example, (batch,), float64.
+        """The objective that training minimises: nats of each example, (batch,), float64.
 
-        −log p here; a family may return a cheaper or noisier stand-in. What is random in it is
-        drawn for the whole update, by a generator that is as it was at the update's start, and an
-        example takes what falls to its place: so it does not matter in how many parts, or by how
-        many processes, the examples of an update are taken.
+        It is −log p here; a family may return a cheaper or noisier stand-in. Its random numbers
+        are drawn for the whole update, by a generator in its state at the start of the update,
+        and each example uses those of its place. So the result does not depend on the number of
+        parts, or of processes, that share the examples of an update.
 
         Args:
             x: int64 symbols (batch, *event_shape), all or some of the examples of an update.
             context: (batch, context) if the model takes one.
-            update: the update of the weights that this is part of.
+            update: the update that these examples are part of.
         """
         return -self.log_prob(x, context, validate=False)
 
@@ -202,10 +204,11 @@ class AutoregressiveModel(nn.Module, ABC):
         return dict(vars(self.config))
 
     def start_from(self, x: Tensor) -> None:
-        """Sets the output biases of a new model by the marginals of training examples.
+        """Sets the output biases of a new model from the marginals of training examples.
 
-        So the first update is one of a model that knows how often a symbol is what, but nothing
-        of what goes with what. It does nothing to a model that was trained, nor by default.
+        The first update then starts from a model of independent dimensions with the right
+        marginals. A model that has been trained is left unchanged, and so is a family that does
+        not implement this.
 
         Args:
             x: integer symbols (batch, *event_shape), all or some of the examples.
@@ -213,7 +216,7 @@ class AutoregressiveModel(nn.Module, ABC):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the family makes it of; models among them, ``save`` writes too."""
+        """The arguments that the family builds it from; ``save`` writes models among them too."""
         described = {"labels": self.labels, "columns": self.symbols.columns}
         return {
             "event_shape": self.event_shape,
@@ -244,9 +247,9 @@ class AutoregressiveModel(nn.Module, ABC):
         Args:
             x: integer symbols (batch, *event_shape).
             context: (batch, context) if the model takes one.
-            validate: look at the symbols and raise if they make no sense. Looking at them waits
-                for the device, and is not possible in ``torch.compile(fullgraph=True)`` and in
-                ``torch.func.vmap``; without it, what wrong symbols give is undefined.
+            validate: check the symbols, and raise if any are invalid. The check waits for the
+                device, and is not possible in ``torch.compile(fullgraph=True)`` and in
+                ``torch.func.vmap``; without it, the result for invalid symbols is undefined.
 
         Returns:
             (batch,) float64.
@@ -262,10 +265,10 @@ class AutoregressiveModel(nn.Module, ABC):
     ) -> Tensor:
         """Nats of surprise at each dimension, (batch, *event_shape) float64; sums to −log p(x).
 
-        With one member it is −log p(xᵢ | what precedes i). With several it is the mean of
-        theirs, weighted by the members' posterior given x, and the divergence of that from
-        their weights is spread evenly over the dimensions (at most log(members) in all where the
-        weights are equal).
+        With one member it is −log p(xᵢ | all that precedes i). With several it is the mean of the
+        members' surprisals, weighted by their posterior given x, plus the divergence of that
+        posterior from their weights, spread evenly over the dimensions (at most log(members) in
+        all where the weights are equal).
 
         Args:
             validate: as in :meth:`log_prob`.
@@ -276,9 +279,9 @@ class AutoregressiveModel(nn.Module, ABC):
         x, context = self._checked(x, context, validate=validate)
         members, log_weights = self.members, self.log_weights[:, None]
         surprisals = []
-        for piece, own in self._pieces(x, context):
+        for chunk, own in self._chunks(x, context):
             # (members, rows, D)
-            parts = torch.stack([self.member_surprisal(piece, own, m).flatten(1) for m in members])
+            parts = torch.stack([self.member_surprisal(chunk, own, m).flatten(1) for m in members])
             weights = (log_weights - parts.sum(2)).softmax(0)
             # Σ w log(w / prior), where 0 log 0 = 0.
             divergence = -(torch.special.entr(weights) + weights * log_weights).sum(0)
@@ -289,7 +292,7 @@ class AutoregressiveModel(nn.Module, ABC):
     def member_log_probs(
         self, x: Array, context: Tensor | None = None, *, validate: bool = True
     ) -> Tensor:
-        """log p(x) by each member, (members, batch) float64, nats.
+        """log p(x) under each member, (members, batch) float64, nats.
 
         Args:
             validate: as in :meth:`log_prob`.
@@ -301,10 +304,10 @@ class AutoregressiveModel(nn.Module, ABC):
         return self._member_log_probs(x, context, self.members)
 
     def member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
-        """Nats of surprise at each dimension by one member, (batch, *event_shape) float64.
+        """Nats of surprise at each dimension under one member, (batch, *event_shape) float64.
 
         Args:
-            x: int64 symbols (batch, *event_shape), at most ``piece`` rows.
+            x: int64 symbols (batch, *event_shape), at most ``chunk_rows`` rows.
         """
         return -self.forward(x, context, member).log_prob(x).double()
 
@@ -317,25 +320,25 @@ class AutoregressiveModel(nn.Module, ABC):
     ) -> Tensor:
         """(members, batch): log p of the dimensions in ``part`` (D,), by default all of them.
 
-        A few rows at a time, and of each only the sum, so that memory does not grow with the
-        number of rows; sums over dimensions are taken in float64.
+        Rows are measured in chunks, keeping only their sums, so that memory does not grow with
+        the number of rows; sums over dimensions are in float64.
         """
         log_probs = []
-        for piece, own in self._pieces(x, context):
-            nats = (self.member_surprisal(piece, own, m).flatten(1) for m in members)
+        for chunk, own in self._chunks(x, context):
+            nats = (self.member_surprisal(chunk, own, m).flatten(1) for m in members)
             log_probs.append(
                 -torch.stack([(n if part is None else n[:, part]).sum(1) for n in nats])
             )
         return torch.cat(log_probs, dim=1)
 
-    def _pieces(self, x: Tensor, context: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
-        """Rows that are measured at once, as int64."""
-        pieces = x.split(self.piece)
-        contexts = [None] * len(pieces) if context is None else context.split(self.piece)
-        return [(piece.long(), own) for piece, own in zip(pieces, contexts, strict=True)]
+    def _chunks(self, x: Tensor, context: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+        """Chunks of rows that are measured at once, as int64, with their contexts."""
+        chunks = x.split(self.chunk_rows)
+        contexts = [None] * len(chunks) if context is None else context.split(self.chunk_rows)
+        return [(chunk.long(), own) for chunk, own in zip(chunks, contexts, strict=True)]
 
     def _mixed(self, log_probs: Tensor) -> Tensor:
-        """The mixture's, (batch,), from the members' (members, batch)."""
+        """The mixture's log p, (batch,), from the members' (members, batch)."""
         return (log_probs + self.log_weights[:, None]).logsumexp(0)
 
     # Drawing
@@ -349,19 +352,19 @@ class AutoregressiveModel(nn.Module, ABC):
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Draws of the model, (count, *event_shape) int64.
+        """Draws samples from the model, (count, *event_shape) int64.
 
-        Each draw picks one member at random, by their weights, and follows it.
+        Each draw picks one member at random, by the members' weights, and follows it.
 
         Args:
             context: (count, context) if the model takes one.
-            temperature: each symbol is drawn from p^(1 / temperature), normalised: below 1 there
-                are fewer unlikely ones. That is another distribution than the model's, and no
-                likelihood of the model's speaks of it.
-            generator: on the model's device; torch's own by default.
+            temperature: each symbol is drawn from the distribution proportional to
+                p^(1/temperature): below 1, unlikely symbols are rarer. Only 1 draws from the
+                model's own distribution, the one that its likelihoods describe.
+            generator: generator on the model's device; by default torch's own.
 
         Raises:
-            ValueError: a count below 1, or a temperature that is not above 0.
+            ValueError: the count is below 1, or the temperature not above 0.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
@@ -412,23 +415,23 @@ class AutoregressiveModel(nn.Module, ABC):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Draws the unknown symbols from p(unknown | known), exactly.
 
-        Exact because what is known comes first in the ordering. Where it does not, a model
-        that was trained over orderings is asked in its members' orderings with the known
-        dimensions moved to the front; any other model refuses.
+        It is exact because the known dimensions come first in the ordering. Where they do not, a
+        model trained over orderings uses its members' orderings with the known dimensions moved
+        to the front; any other model refuses.
 
         Args:
-            x: integer symbols (batch, *event_shape); those not known may be anything.
+            x: integer symbols (batch, *event_shape); unknown ones may have any value.
             known: bool, (*event_shape) or (batch, *event_shape).
             temperature: as in :meth:`sample`; only with 1 are the draws exact.
-            return_log_prob: also return log p(unknown | known) in nats of what was drawn,
-                (batch,) float64; the model's, whatever the temperature.
+            return_log_prob: also return log p(unknown | known) of the draws in nats, (batch,)
+                float64, under the model itself whatever the temperature.
 
         Returns:
             (batch, *event_shape) int64, equal to x where known.
 
         Raises:
-            ValueError: wrong shape, dtype or symbols, a temperature that is not above 0, or a
-                set that this model cannot condition on.
+            ValueError: wrong shape, dtype or symbols, a temperature not above 0, or a set that
+                this model cannot condition on.
         """
         x, known = self._checked_known(x, known)
         x, context = self._checked(x.where(known, 0), context)
@@ -443,7 +446,7 @@ class AutoregressiveModel(nn.Module, ABC):
         return (out, log_prob) if return_log_prob else out
 
     def conditional_log_prob(self, x: Array, known: Array, context: Tensor | None = None) -> Tensor:
-        """log p(what is not known | what is) of an event, as :meth:`complete` draws it.
+        """log p(unknown | known) of events, the distribution that :meth:`complete` draws from.
 
         Args:
             x: integer symbols (batch, *event_shape).
@@ -468,7 +471,7 @@ class AutoregressiveModel(nn.Module, ABC):
         return torch.cat(parts)[order]
 
     def _by_known(self, known: Tensor) -> list[tuple[Tensor, Tensor, Sequence[Member]]]:
-        """Rows that share a known set, that set (D,), and the members with it first."""
+        """The rows that share each known set, that set (D,), and the members with it first."""
         masks, which = known.flatten(1).unique(dim=0, return_inverse=True)
         return [
             (rows, masks[index], self.members_given(masks[index])) for index, rows in groups(which)
@@ -495,8 +498,8 @@ class AutoregressiveModel(nn.Module, ABC):
         temperature: float,
         generator: torch.Generator | None,
     ) -> Tensor:
-        """Completes rows that share a known set (D,), by log p(known) of each member."""
-        # A member's weight is its posterior: what is known speaks for some more than for others.
+        """Completes rows that share a known set (D,), given each member's log p(known)."""
+        # Members are drawn from their posterior given the known symbols.
         posterior = (given + self.log_weights[:, None]).softmax(0)
         chosen = torch.multinomial(posterior.T, 1, generator=generator).squeeze(1)
         out = torch.empty_like(x)
@@ -536,8 +539,8 @@ class AutoregressiveModel(nn.Module, ABC):
         """The context on the model's device and in its dtype.
 
         Raises:
-            ValueError: there is none though the model takes one, or the other way round, or it
-                is not of shape (batch, context).
+            ValueError: the model takes a context and none is given, or the other way round, or
+                its shape is not (batch, context).
         """
         if (context is None) != (self.context == 0):
             raise ValueError(
@@ -556,14 +559,14 @@ class AutoregressiveModel(nn.Module, ABC):
 
 
 def _frozen(value: Any) -> Any:
-    """A value with tuples in the place of its lists, as JSON gives back lists for tuples."""
+    """A value with tuples instead of lists, as JSON turns tuples into lists."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return tuple(map(_frozen, value))
     return value
 
 
 def groups(index: Tensor) -> list[tuple[int, Tensor]]:
-    """Each value in ``index`` (batch,) with the rows that hold it."""
+    """Each value of ``index`` (batch,) with the rows that hold it."""
     return [(int(value), (index == value).nonzero().flatten()) for value in index.unique()]
 
 

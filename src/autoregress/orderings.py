@@ -1,4 +1,4 @@
-"""In which order the dimensions of an event are visited.
+"""Orders in which the dimensions of an event are visited.
 
 Dimensions are numbered by their place in the flattened event; steps count from 0.
 """
@@ -26,19 +26,19 @@ class Ordering:
     """
 
     def __init__(self, visit: Tensor | Sequence[int]) -> None:
-        # On the CPU whatever torch's default is: it is the host that follows an ordering.
+        # On the CPU whatever torch's default is, as the host follows an ordering.
         self.visit = torch.as_tensor(visit, dtype=torch.int64, device="cpu")
         steps = torch.arange(self.visit.numel(), device="cpu")
         if self.visit.dim() != 1 or not torch.equal(self.visit.sort().values, steps):
             raise ValueError(
-                f"an ordering is a permutation of 0 to D - 1, got {self.visit.tolist()}"
+                f"an ordering must be a permutation of 0 to D - 1, got {self.visit.tolist()}"
             )
         self.rank = torch.empty_like(self.visit)
         self.rank[self.visit] = steps
 
     @classmethod
     def natural(cls, dims: int) -> Ordering:
-        """0, 1, …, D − 1."""
+        """The ordering 0, 1, …, D − 1."""
         return cls(torch.arange(dims, device="cpu"))
 
     @classmethod
@@ -48,9 +48,9 @@ class Ordering:
 
     @classmethod
     def raster(cls, event_shape: Sequence[int]) -> Ordering:
-        """Pixel by pixel in row-major order, and within a pixel channel by channel.
+        """Pixel by pixel in row-major order, and channel by channel within a pixel.
 
-        The event has its channels third from last: images (C, H, W), clips (T, C, H, W).
+        Channels are the third dimension from last: images (C, H, W), clips (T, C, H, W).
         """
         index = torch.arange(torch.Size(event_shape).numel(), device="cpu").view(*event_shape)
         return cls(index.movedim(-3, -1).flatten())
@@ -60,8 +60,8 @@ class Ordering:
         """Slice by slice, each in raster order; clips (T, C, H, W) only.
 
         Slice (a, b, c) holds every st-th frame from a, every sh-th row from b and every sw-th
-        column from c. Slices are taken in row-major order of (a, b, c) ("Scaling
-        Autoregressive Video Models").
+        column from c. Slices come in row-major order of (a, b, c) (Scaling Autoregressive Video
+        Models, arXiv 1906.02634).
 
         Args:
             factors: (st, sh, sw).
@@ -88,15 +88,15 @@ class Ordering:
         return f"Ordering({self.visit.tolist()})"
 
     def precedes(self) -> Tensor:
-        """(D, D) bool: entry [i, j] says whether i is visited before j."""
+        """Matrix (D, D) bool whose entry [i, j] says whether i is visited before j."""
         return self.rank[:, None] < self.rank[None, :]
 
     def is_prefix(self, known: Tensor) -> bool:
-        """Whether the set ``known`` (D,) bool is exactly what is visited first."""
+        """Whether the dimensions in ``known`` (D,) bool are exactly those visited first."""
         return bool(known[self.visit[: int(known.sum())]].all())
 
     def promote(self, known: Tensor) -> Ordering:
-        """The known dimensions first, the others after them, each part in this order."""
+        """The ordering with the known dimensions first, each part otherwise in this order."""
         visited = known[self.visit]
         return Ordering(torch.cat([self.visit[visited], self.visit[~visited]]))
 
@@ -105,7 +105,7 @@ def slice_shape(event_shape: Sequence[int], factors: Sequence[int]) -> tuple[int
     """The (frames, rows, columns) of one slice of a clip (T, C, H, W).
 
     Raises:
-        ValueError: no clip, or factors (st, sh, sw) that do not divide it.
+        ValueError: the event is not a clip, or the factors (st, sh, sw) do not divide it.
     """
     if len(event_shape) != 4 or len(factors) != 3:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""What training takes on given devices, worked out on paper: nothing of any size is ever made.
+"""Estimates of the memory and time of training, without allocating the model.
 
-The model is built and one update of it is run on tensors that have a shape and no content. On the
-way operations are counted and memory is followed.
+The model is built, and one of its updates run, with tensors that have a shape but no content, while
+operations are counted and memory is tracked.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ from autoregress.training import Training
 from autoregress.training.optimisation import make_optimiser
 from autoregress.training.options import Precision
 
-# Floating-point operations a second of an H100: of its matrix units, and of the others.
+# Floating-point operations a second of an H100, with and without its matrix units.
 PEAK: dict[Precision, float] = {"bfloat16": 989e12, "float32": 67e12}
 
-# Numbers of a batch that is run as it is; larger ones are extrapolated from its like.
+# Largest number of symbols of a batch that is run; larger batches are extrapolated from such.
 MOST_NUMBERS = 2**20
 
-# What torch's table of formulas lacks.
+# Operations that torch's table of formulas lacks, each with one whose formula is the same.
 ALSO = {torch.ops.aten.addmm_: torch.ops.aten.addmm}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an update takes of each device. Memory is in bytes.
+    """The cost of an update on each device. Memory is in bytes.
 
     Attributes:
-        parameters: of the model.
-        devices: how many there are.
-        batch: examples of an update.
-        examples: those of them that a device takes.
-        part: those that it takes at once.
-        weights: the device's.
-        gradients: of these, with what it takes to add them up.
-        optimiser: what it remembers of the weights.
-        average: their moving average.
-        gathered: of weights that the devices share out, what is put together at a time.
-        activations: the most that an update takes beside all this.
-        flop: floating-point operations of a device: those of matrix products and convolutions,
-            forwards and backwards, with what checkpointing computes again.
-        seconds: that these take.
+        parameters: number of parameters of the model.
+        devices: number of devices.
+        batch: number of examples of an update.
+        examples: number of these examples on each device.
+        part: number of examples that a device processes at once.
+        weights: memory of a device's weights.
+        gradients: memory of their gradients, including accumulation.
+        optimiser: memory of the optimiser's state.
+        average: memory of the moving average of the weights.
+        gathered: peak memory of sharded weights while they are gathered.
+        activations: peak memory of an update beyond all of the above.
+        flop: floating-point operations of a device in matrix products and convolutions, forward
+            and backward, including recomputation by checkpointing.
+        seconds: time that these operations take.
     """
 
     parameters: int
@@ -73,14 +73,14 @@ class Plan:
 
     @property
     def memory(self) -> int:
-        """Bytes in all."""
+        """Total memory in bytes."""
         return sum(getattr(self, name) for name in MEMORY)
 
     def __str__(self) -> str:
         unit, size = ("GiB", 2**30) if self.memory >= 2**30 else ("MiB", 2**20)
         share = f"{self.examples:,} a device, {self.part:,} of them at a time"
         if idle := self.devices - math.ceil(self.batch / self.examples):
-            share += f"; {idle} devices have none of their own"
+            share += f"; {idle} devices are idle"
         lines = {
             "parameters": f"{self.parameters:,}",
             "an update": f"{self.batch:,} examples, {share}",
@@ -89,7 +89,7 @@ class Plan:
                 for name in (*MEMORY, "memory")
                 if getattr(self, name)
             },
-            "operations": f"{self.flop:.2e} an update, of a device",
+            "operations": f"{self.flop:.2e} an update, on each device",
             "time": f"{self.seconds:.3g} s an update, at {self.flop / self.seconds:.2e} a second",
         }
         return "\n".join(f"{name:12} {value}" for name, value in lines.items())
@@ -106,26 +106,26 @@ def plan(
     peak: float | None = None,
     share: float = 0.4,
 ) -> Plan:
-    """Works out what training a model takes of each of several devices.
+    """Estimates the memory and time that training a model takes on each of several devices.
 
     ``ar.plan(lambda: ar.VideoTransformer.large((16, 3, 64, 64)), training, devices=128)``
 
-    Memory is that of tensors; what libraries take, and what lies idle between tensors, comes on
-    top. So do, in time, the exchange of gradients and the reading of data, unless they happen
-    meanwhile, and all arithmetic that is not a product.
+    Memory is that of tensors, without the memory of libraries and fragmentation. Time is that of
+    matrix products and convolutions, without other arithmetic, and without the exchange of
+    gradients and the reading of data, unless these overlap with computation.
 
     Args:
-        build: makes the model; it is called so that the model, too, is on paper.
-        training: the options. Batches, precision, optimiser, average and sharding count, and the
-            device: on all but "cpu" attention is one fused operation, which keeps no table of
-            weights.
-        devices: they take equal parts of each batch.
-        peak: floating-point operations a second of a device at best; by default those of an H100,
+        build: function that builds the model, called here so that its tensors have no content.
+        training: the options. Those that matter are batches, precision, optimiser, average,
+            sharding and the device: except on "cpu", attention is one fused operation, which
+            stores no attention weights.
+        devices: number of devices, which take equal parts of each batch.
+        peak: peak floating-point operations a second of a device; by default those of an H100,
             989e12 in bfloat16 and 67e12 in float32.
-        share: of that peak, what is reached.
+        share: fraction of that peak that is reached.
 
     Raises:
-        ValueError: numbers that make no sense.
+        ValueError: invalid numbers.
     """
     training = training or Training()
     peak = PEAK[training.precision] if peak is None else peak
@@ -138,21 +138,21 @@ def plan(
     examples = math.ceil(training.batch_size / devices)
     part = math.ceil(examples / training.accumulate)
 
-    paper = Paper()
-    with torch.random.fork_rng(devices=[]), paper:
+    mode = CountingMode()
+    with torch.random.fork_rng(devices=[]), mode:
         model = build().train()
         moments = _moments(next(model.parameters()), training)
     parameters = list(model.parameters())
     sharded = training.sharding == "full" and devices > 1
     whole = sum(p.nbytes for p in parameters)
-    weights = sum(_piece(p, devices) for p in parameters) if sharded else whole
-    # Gradients of weights that are shared out are whole, too, until the last part is done.
+    weights = sum(_shard_bytes(p, devices) for p in parameters) if sharded else whole
+    # Gradients of sharded weights, too, are whole until the last part is done.
     gradients = weights if part == examples else whole
     most = max(2, MOST_NUMBERS // model.dims)
     if part <= most:
-        activations, flop = _update(paper, model, training, part)
+        activations, flop = _update(mode, model, training, part)
     else:
-        less, more = (_update(paper, model, training, n) for n in (most // 2, most))
+        less, more = (_update(mode, model, training, n) for n in (most // 2, most))
         further = (part - most) / (most - most // 2)
         activations, flop = (b + further * (b - a) for a, b in zip(less, more, strict=True))
     flop = flop / part * examples
@@ -174,7 +174,7 @@ def plan(
 
 
 def _moments(parameter: nn.Parameter, training: Training) -> int:
-    """How many tensors of its own size the optimiser keeps of a parameter."""
+    """Number of tensors of its own size that the optimiser keeps for a parameter."""
     optimiser = make_optimiser([parameter], training)
     parameter.grad = torch.zeros_like(parameter)
     optimiser.step()
@@ -182,33 +182,33 @@ def _moments(parameter: nn.Parameter, training: Training) -> int:
 
 
 def _update(
-    paper: Paper, model: AutoregressiveModel, training: Training, part: int
+    mode: CountingMode, model: AutoregressiveModel, training: Training, part: int
 ) -> tuple[float, float]:
-    """What some examples take: bytes beside the weights and their gradients, and operations."""
-    with paper, fused_attention() if training.device != "cpu" else nullcontext():
+    """The cost of ``part`` examples: bytes beside weights and gradients, and operations."""
+    with mode, fused_attention() if training.device != "cpu" else nullcontext():
         x = torch.zeros(part, *model.event_shape, dtype=torch.uint8)
         context = torch.zeros(part, model.context) if model.context else None
         for p in model.parameters():
             p.grad = torch.empty_like(p)
-        start, paper.peak, paper.flop = paper.bytes, paper.bytes, 0
+        start, mode.peak, mode.flop = mode.bytes, mode.bytes, 0
         generator = torch.Generator().manual_seed(training.seed)
         with torch.autocast("cpu", torch.bfloat16, enabled=training.precision == "bfloat16"):
             loss = model.objective(x, context, Update(generator=generator)).sum()
         loss.backward()
-    return paper.peak - start, paper.flop
+    return mode.peak - start, mode.flop
 
 
-def _piece(parameter: Tensor, pieces: int) -> int:
-    """Bytes of the largest of the pieces into which the rows are shared out."""
+def _shard_bytes(parameter: Tensor, devices: int) -> int:
+    """Bytes of the largest shard of a parameter, whose rows are divided among devices."""
     rows = len(parameter)
-    return math.ceil(rows / pieces) * parameter.nbytes // rows
+    return math.ceil(rows / devices) * parameter.nbytes // rows
 
 
 def _gathered(model: nn.Module) -> int:
-    """Bytes of shared-out weights that are whole at a time.
+    """Bytes of sharded weights that are gathered at a time.
 
-    A unit that is put together is a part of the model that there are several of. While one
-    computes the next is on its way; and what is in none of them is there throughout.
+    The units that are gathered are the elements of module lists. While one computes, the next is
+    being gathered; weights outside all units are gathered throughout.
     """
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     units = [unit for units in lists for unit in units if any(unit.children())]
@@ -217,15 +217,15 @@ def _gathered(model: nn.Module) -> int:
     return sum(p.nbytes for p in model.parameters()) - sum(sizes[:-2])
 
 
-class Paper(TorchDispatchMode):
-    """In which floating-point tensors have a shape and no content, and are kept account of.
+class CountingMode(TorchDispatchMode):
+    """A mode with floating-point tensors without content, which counts operations and memory.
 
-    Integers are real, and so is what is drawn by a generator that is given: models look at them.
+    Integers are real, as are numbers drawn with an explicit generator, because models read them.
 
     Attributes:
-        flop: operations of matrix products and convolutions.
-        bytes: of all tensors that there are.
-        peak: the most that there were.
+        flop: number of operations in matrix products and convolutions.
+        bytes: memory of all tensors that exist.
+        peak: largest value of ``bytes`` so far.
     """
 
     def __init__(self) -> None:
@@ -274,10 +274,10 @@ class Paper(TorchDispatchMode):
 
 @contextmanager
 def fused_attention() -> Iterator[None]:
-    """In which attention is the one operation that a GPU has for it when there is a learned bias.
+    """A context in which attention is the fused GPU operation for attention with a learned bias.
 
-    A mode for torch's functions would not do, as torch leaves those during a backward pass, in
-    which checkpointing computes the attention again.
+    A mode for torch's functions would not suffice, as it is inactive during the backward pass, in
+    which checkpointing recomputes the attention.
     """
     plain = F.scaled_dot_product_attention
 

@@ -1,7 +1,7 @@
-"""The processes of a run: who they are, and what they tell each other.
+"""The processes of a run, and the communication between them.
 
-A call that several processes make together is told so by its ``processes`` argument; without it
-every process is alone.
+A call that several processes make together takes them as its ``processes`` argument; without it
+each process works alone.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from torch.distributed.rendezvous import rendezvous
 
 Result = TypeVar("Result")
 
-# What the first process may take for something that the others wait for.
+# The longest that the others wait for the first process.
 LONG = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of its run; ``Processes()`` is one that is alone.
+    """This process among those of its run; ``Processes()`` is a single process.
 
     Attributes:
         rank: number of this process, from 0.
         size: number of processes.
-        store: what torchrun lets them share, while any of them is there.
-        group: process group through which they talk; None for torch's default one.
+        store: torchrun's store, shared by the processes as long as any of them is running.
+        group: process group through which they communicate; None for torch's default one.
     """
 
     rank: int = 0
@@ -42,15 +42,15 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether it is the one that speaks and writes for all."""
+        """Whether this process reports and writes for all."""
         return self.rank == 0
 
     def share(self, count: int) -> tuple[Tensor, int]:
-        """This process's part of ``count`` examples: their places, and how many of them count.
+        """This process's share of ``count`` examples: their places, and how many of them count.
 
-        All processes are given equally many, so that all do the same work and meet in the same
-        collectives. Where the parts do not divide, the last example is given again and again to
-        the last processes, for which it does not count.
+        All shares have the same size, so that all processes do the same work and enter the same
+        collectives. If ``count`` does not divide, the last shares are filled by repeating the last
+        example, which does not count there.
         """
         each = -(-count // self.size)
         start = self.rank * each
@@ -66,7 +66,7 @@ class Processes:
         return total.tolist()
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """Those of all processes, which have the same shape: (size, *shape)."""
+        """The tensors of all processes, of the same shape each, as (size, *shape)."""
         if self.size == 1:
             return tensor.unsqueeze(0)
         tensors = [torch.empty_like(tensor) for _ in range(self.size)]
@@ -74,7 +74,7 @@ class Processes:
         return torch.stack(tensors)
 
     def from_all(self, own: Result) -> list[Result]:
-        """What each process gives, a small object, in the order of their ranks."""
+        """The small objects that the processes give, in the order of their ranks."""
         if self.size == 1:
             return [own]
         every: list[Result] = [own] * self.size
@@ -82,10 +82,10 @@ class Processes:
         return every
 
     def from_first(self, make: Callable[[], Result]) -> Result:
-        """What the first process makes, for all of them, once it is done.
+        """The result of a call in the first process, sent to all of them.
 
         Raises:
-            ValueError: it could not be made; everywhere.
+            ValueError: the call raised it; raised in all processes.
         """
         if self.size == 1:
             return make()
@@ -101,9 +101,9 @@ class Processes:
         return made[0]  # type: ignore[return-value]  # an error was raised
 
     def after_first(self, make: Callable[[], Result]) -> Result:
-        """What each process makes, the first one before the others: it may leave them a cache.
+        """The result of a call in each process, first in the first one, which may fill a cache.
 
-        It may take longer than torch waits in a collective. To be called once.
+        The call may take longer than torch waits in a collective. Use this method once per run.
         """
         done = "autoregress/first"
         if self.store is not None and not self.first:
@@ -115,18 +115,18 @@ class Processes:
                 self.store.set(done, "")
 
     def aside(self) -> Processes:
-        """The same processes, who talk meanwhile in another thread of each."""
+        """The same processes with a group of their own, for another thread of each."""
         if self.size == 1:
             return self
         return replace(self, group=dist.new_group(backend="gloo"))
 
     def leave(self) -> None:
-        """Takes leave of the others, once there is nothing left to say to them."""
+        """Ends the communication with the other processes."""
         if self.size > 1:
             dist.destroy_process_group()
 
     def may_speak(self) -> bool:
-        """Whether this process is to say why the run ends: only the first to ask is."""
+        """Whether this process is to report why the run ends: true for the first to ask."""
         if self.store is None:
             return os.environ.get("RANK", "0") == "0"
         try:
@@ -136,9 +136,9 @@ class Processes:
 
 
 def join() -> Processes:
-    """The processes that torchrun started, which wait for each other here; else this one alone.
+    """The processes that torchrun started, which wait for each other here, or this one alone.
 
-    ``ar.fit(model, train, processes=ar.join())`` is one run of all of them.
+    ``ar.fit(model, train, processes=ar.join())`` trains one model in all of them.
     """
     several = dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) > 1
     return _joined() if several else Processes()
@@ -150,7 +150,7 @@ def _joined() -> Processes:
         return Processes(dist.get_rank(), dist.get_world_size())
     backend = "gloo"
     if torch.cuda.is_available():
-        # From here on "cuda" is a device of this process's own.
+        # From here on, "cuda" means this process's own device.
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
         backend = "cpu:gloo,cuda:nccl"
     store, rank, size = next(rendezvous("env://"))
@@ -159,5 +159,5 @@ def _joined() -> Processes:
 
 
 def is_lost(error: Exception) -> bool:
-    """Whether it is torch's word for another process that does not answer any more."""
+    """Whether it is torch's error for another process that no longer responds."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)

@@ -1,7 +1,7 @@
-"""A model in a folder: ``config.json`` says what it is, ``model.safetensors`` holds its weights.
+"""A model in a folder: ``config.json`` describes it, ``model.safetensors`` holds its weights.
 
-Nothing is ever unpickled, and no file names a class to import: it names the kind of model, and what
-class that is, :mod:`autoregress.families` knows.
+Nothing is ever unpickled, and no file names a class to import: it names the kind of model, whose
+class :mod:`autoregress.families` looks up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 import autoregress.mixture
-import autoregress.networks  # noqa: F401  # so that the package's own families are known
+import autoregress.networks  # noqa: F401  # registers the package's own families
 from autoregress.disk import (
     make_folder,
     raw_bytes,
@@ -34,18 +34,18 @@ from autoregress.version import __version__
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-# Of the weights file; another number is refused.
+# The format of the weights file; any other is refused.
 FORMAT = "1"
 
 
 def save(model: AutoregressiveModel, folder: str | Path) -> None:
-    """Writes the model into a folder, which is made if need be; see :func:`load`.
+    """Writes the model into a folder, which is created if need be; see :func:`load`.
 
-    Either file is there in full or not at all, and weights know the model that they are of, so
-    that a folder in which only one of the two was replaced is refused.
+    Each file is written completely or not at all, and the weights record their model, so that a
+    folder in which only one of the two was replaced is refused.
 
     Raises:
-        ValueError: the folder cannot be written, or the model is of no known family.
+        ValueError: the folder cannot be written, or the model's family is not known.
     """
     config = model_config(model)
     folder = Path(folder)
@@ -55,16 +55,16 @@ def save(model: AutoregressiveModel, folder: str | Path) -> None:
 
 
 def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> AutoregressiveModel:
-    """The model of a folder that :func:`save` or a training run wrote; of a run the best one.
+    """Loads a model from a folder written by :func:`save` or a training run (its best model).
 
     Args:
-        map_location: the device that it comes to be on, wherever it was when it was saved.
+        map_location: the device to load it to, wherever it was when it was saved.
 
     Returns:
         The model in eval mode, in the precision in which it was saved.
 
     Raises:
-        ValueError: what is missing, damaged or does not belong together, and in which file.
+        ValueError: a file is missing, damaged or belongs to another model; the message names it.
     """
     folder = Path(folder)
     config = read_config(folder).get("model")
@@ -74,19 +74,19 @@ def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> Aut
     return model.to(map_location).eval()
 
 
-# What a model is
+# Configuration
 
 
 def model_config(model: AutoregressiveModel) -> dict[str, Any]:
-    """The kind and all settings of a model, as JSON gives them back.
+    """The kind and all settings of a model, as they come back from JSON.
 
     Raises:
-        ValueError: the model is of no known family.
+        ValueError: the model's family is not known.
     """
     if FAMILIES.get(type(model).__name__) is not type(model):
         raise ValueError(
-            f"a {type(model).__name__} cannot be written to a folder before its class is made "
-            "known by @ar.family"
+            f"a {type(model).__name__} cannot be written to a folder before its class is "
+            "registered with @ar.family"
         )
 
     def plain(argument: object) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
 
 def _build(config: Any, path: Path) -> AutoregressiveModel:
     try:
-        # The random choices of a new model are about to be overwritten: they cost no one theirs.
+        # The random weights of a new model, to be overwritten, must not advance the generator.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             return _model(config)
     except (KeyError, TypeError, ValueError) as error:
@@ -122,7 +122,7 @@ def _model(config: Any) -> AutoregressiveModel:
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    """Writes a state dict as safetensors, with its digest and the model that it is of.
+    """Writes a state dict as safetensors, with its digest and the configuration of its model.
 
     Raises:
         ValueError: the file cannot be written.
@@ -133,15 +133,16 @@ def write_weights(path: Path, state: Mapping[str, Tensor], config: Mapping[str, 
 
 
 def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
-    """What :func:`write_weights` wrote, once the digest and the model are found to be right.
+    """Reads what :func:`write_weights` wrote, and checks the digest and the model.
 
     Raises:
-        ValueError: missing, damaged, of another format or of another model than ``config``.
+        ValueError: the file is missing, damaged, of another format or of another model than
+            ``config``.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            # Cloned, for they are a view of the file, which someone may write to.
+            # Cloned, as they are views of the file, which may change.
             state = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise unreadable(path, error) from error
@@ -149,7 +150,7 @@ def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
         raise ValueError(f"{path} is damaged: {error}") from error
     if metadata.get("format") != FORMAT:
         raise ValueError(
-            f"{path} is no weights file of this version of autoregress: its format is "
+            f"{path} is not a weights file of this version of autoregress: its format is "
             f"{metadata.get('format', 'not given')!r}, not {FORMAT!r}"
         )
     if metadata.get("sha256") != digest(state):
@@ -160,10 +161,10 @@ def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
 
 
 def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: Path) -> None:
-    """Puts a state dict that was read from ``path`` in the place of the model's own.
+    """Replaces the model's state by a state dict that was read from ``path``.
 
     Raises:
-        ValueError: names, shapes or dtypes are not those of the model.
+        ValueError: names, shapes or dtypes differ from the model's.
     """
     own = model.state_dict()
     if missing := sorted(own.keys() - state.keys()):
@@ -174,17 +175,17 @@ def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: P
         both_float = tensor.is_floating_point() and own[name].is_floating_point()
         if not both_float and tensor.dtype != own[name].dtype:
             raise ValueError(
-                f"{path}: {name} is of dtype {tensor.dtype}, the model's of {own[name].dtype}"
+                f"{path}: {name} has dtype {tensor.dtype}, but {own[name].dtype} in the model"
             )
     try:
         model.load_state_dict(state, assign=True)
-    except RuntimeError as error:  # torch's word for shapes that differ, one a line
+    except RuntimeError as error:  # torch lists the shapes that differ, one a line
         first = str(error).splitlines()[1].strip()
         raise ValueError(f"{path} does not fit the model: {first}") from error
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
-    """What tells the content of a state dict from any other."""
+    """A hash of the content of a state dict."""
     sums = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         sums.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
@@ -193,10 +194,10 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What ``config.json`` holds.
+    """The content of ``config.json`` in a folder.
 
     Raises:
-        ValueError: no such folder, or none in it that can be read.
+        ValueError: there is no such folder, or the file is missing or cannot be read.
     """
     path = folder / CONFIG
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""The one sequential loop: draw, clamp, look up, encode and decode differ in ``choose`` only."""
+"""The one sequential loop: drawing, clamping, measuring and coding differ only in ``choose``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from autoregress.conditionals import Conditional
 from autoregress.orderings import Ordering
 
-# What a network's ``unroll`` is: it yields the conditional of the next position, of batch shape
-# (batch,), and is sent the symbols chosen there, (batch,) int64. After the last it ends.
+# The type of a network's ``unroll``: it yields the conditional of the next position, of batch shape
+# (batch,), and is sent the symbols chosen there, (batch,) int64. It ends after the last position.
 Unrolling = Generator[Conditional, Tensor, None]
 Choose = Callable[[int, Conditional], Tensor]
 
@@ -20,7 +20,7 @@ def traverse(steps: Unrolling, ordering: Ordering, choose: Choose) -> Tensor:
     """Visits every dimension in order and lets ``choose`` say which symbols go there.
 
     Args:
-        steps: the incremental face of a network, at its start.
+        steps: the incremental face of a network, not yet started.
         ordering: the order in which it visits the dimensions.
         choose: given the dimension (its place in the flattened event) and the conditional of
             the symbols there, returns the symbols, (batch,) integer.

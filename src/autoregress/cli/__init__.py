@@ -1,4 +1,4 @@
-"""The command line: verbs over the library, each of which says what went wrong in a sentence."""
+"""The command line: verbs over the library, each of which reports an error in one sentence."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs a verb. Exit status 2 for a user's mistake, 1 for a failed run, 130 for Ctrl-C.
+    """Runs a verb. The exit status is 2 for a user's mistake, 1 for a failed run, 130 for Ctrl-C.
 
-    Nothing is imported before it, so that Ctrl-C is heard from the start.
+    Imports happen inside, so that Ctrl-C is handled from the start.
     """
     try:
         from autoregress.cli.program import run

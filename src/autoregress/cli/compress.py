@@ -1,12 +1,13 @@
-"""Examples in a file as small as the model can make it, and back."""
+"""Lossless compression of examples with a model, and decompression."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.draw import named
 from autoregress.cli.examples import open_like
@@ -16,20 +17,20 @@ from autoregress.disk import unreadable, write_file
 
 @dataclass(frozen=True)
 class Compress:
-    """Write examples without loss, in as many bits as the model is surprised by.
+    """Compress examples without loss, to about -log2 p(x) bits each.
 
     autoregress compress runs/mine rows.npy --out rows.areg
 
     Args:
-        run: A run folder, or one that ar.save wrote. It takes the same one to decompress.
+        run: A run folder, or one that ar.save wrote; decompression requires the same one.
         data: The examples.
         out: The file to write.
-        stride: Number of frames of a video from one frame of a clip to the next.
-        device: Where to compute; decompress on the same kind.
+        stride: Number of video frames from one frame of a clip to the next.
+        device: Device to compute on; decompression requires the same kind.
     """
 
-    run: Positional[Path]
-    data: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     stride: int = 1
@@ -54,23 +55,23 @@ class Compress:
 
 @dataclass(frozen=True)
 class Decompress:
-    """Give back the examples of a compressed file, exactly.
+    """Restore the examples of a compressed file, exactly.
 
     autoregress decompress runs/mine rows.areg --out rows.npy
 
     Args:
-        run: The model that they were compressed with.
+        run: The model with which the examples were compressed.
         compressed: The file that compress wrote.
-        out: An .npy, .npz or .csv file, or a .png to look at; for clips also .mkv, which loses
-            nothing, .gif or .mp4.
-        given: The numbers that all examples are conditioned on, as they were given to compress;
-            labels are in the file.
-        rate: Number of frames a second, of clips.
-        device: Where to compute, as when they were compressed.
+        out: An .npy, .npz or .csv file, or a .png to view; for clips also .mkv (lossless), .gif
+            or .mp4.
+        given: The numbers that all examples are conditioned on, as given to compress; labels are
+            in the file.
+        rate: Number of frames a second (clips).
+        device: Device to compute on, the same kind as for compression.
     """
 
-    run: Positional[Path]
-    compressed: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    compressed: Annotated[Positional[Path], arg(metavar="COMPRESSED")]
     out: Path
     given: tuple[str, ...] = ()
     rate: int = 10

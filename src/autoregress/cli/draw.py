@@ -1,13 +1,13 @@
-"""Examples drawn: whole ones, and the rest of partial ones."""
+"""Drawing examples, and completing partial ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.examples import open_examples, open_like
 from autoregress.cli.models import Conditions, given_context, load_model
@@ -23,25 +23,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw from a model.
+    """Draw samples from a model.
 
     autoregress sample runs/mine --count 64 --out samples.png
 
     Args:
         run: A run folder, or one that ar.save wrote.
-        out: A .png (images, or vectors of square length), .npy, .npz or .csv file; for clips a
-            .gif or .mp4 to look at, or .mkv, which loses nothing and is a file for each.
+        out: A .png (images, or vectors of square length), .npy, .npz or .csv file; for clips
+            also .gif or .mp4 to view, or .mkv (lossless, one file per clip).
         count: Number of samples.
-        given: What they are conditioned on, for models that are: a label by its name, or the
+        given: Condition of the samples, for a conditional model: the name of a label, or the
             numbers of the context.
-        temperature: Below 1 for fewer unlikely symbols; other than 1 it is not the model's own
-            distribution that is drawn from.
-        rate: Number of frames a second, of clips.
-        seed: The same seed draws the same.
-        device: Where to compute, such as cpu or cuda; by default the accelerator if there is one.
+        temperature: Temperature of each symbol's distribution: below 1 draws fewer unlikely
+            symbols; only 1 draws from the model's own distribution.
+        rate: Number of frames a second (clips).
+        seed: Seed of the draws.
+        device: Device to compute on, such as cpu or cuda; by default the accelerator if there is
+            one.
     """
 
-    run: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
     out: Path
     count: int = 16
     given: tuple[str, ...] = ()
@@ -69,31 +70,34 @@ class Sample:
 
 @dataclass(frozen=True)
 class Complete:
-    """Fill in what is unknown, drawn exactly from p(unknown | known).
+    """Fill in unknown entries, drawn exactly from p(unknown | known).
 
     autoregress complete runs/mine partial.npz --out completed.npz
+
     autoregress complete runs/clips clip.mp4 --known-frames 5 --out continued.gif
 
-    Unknown are: in an .npz with arrays x and known (bool), where known is false; in a .csv,
-    empty cells and "?"; of clips and images, what comes after the known frames or rows.
+    Unknown entries are, in an .npz with arrays x and known (bool), those where known is false; in
+    a .csv, empty cells and "?"; in clips and images, everything after the known frames or rows.
 
     Args:
         run: A run folder, or one that ar.save wrote.
-        partial: The examples to complete; of each video its beginning.
+        partial: The examples to complete; of each video the beginning is used.
         out: An .npz, .npy, .csv or .png file; for clips also .gif, .mp4 or .mkv.
         known_frames: Number of frames known at the start of each clip.
         known_rows: Number of rows known at the top of each image.
-        temperature: Below 1 for fewer unlikely symbols; only with 1 are the draws exact.
-        stride: Number of frames of a video from one frame of a clip to the next.
-        log_prob: Also write log p(unknown | known) of each completion, in nats (.npz and .csv);
-            the model's own, whatever the temperature.
-        rate: Number of frames a second, of clips.
-        seed: The same seed draws the same.
-        device: Where to compute, such as cpu or cuda; by default the accelerator if there is one.
+        temperature: Temperature of each symbol's distribution: below 1 draws fewer unlikely
+            symbols; only with 1 are the draws exact.
+        stride: Number of video frames from one frame of a clip to the next.
+        log_prob: Also write log p(unknown | known) of each completion, in nats (.npz and .csv),
+            under the model itself whatever the temperature.
+        rate: Number of frames a second (clips).
+        seed: Seed of the draws.
+        device: Device to compute on, such as cpu or cuda; by default the accelerator if there is
+            one.
     """
 
-    run: Positional[Path]
-    partial: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    partial: Annotated[Positional[Path], arg(metavar="PARTIAL")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     known_frames: int | None = None
@@ -133,7 +137,7 @@ class Complete:
         print(f"{len(x)} completed examples in {named(files)}")
 
     def _partial(self, model: AutoregressiveModel) -> tuple[Source, Tensor, Tensor]:
-        """The examples, their symbols (N, *event_shape), and what is known of them, bool."""
+        """The examples, their symbols (N, *event_shape), and the bool mask of known ones."""
         import torch
 
         shape, known = model.event_shape, torch.zeros(model.event_shape, dtype=torch.bool)
@@ -150,8 +154,8 @@ class Complete:
             case _:
                 raise ValueError(
                     "--known-frames is for models of clips (T, C, H, W), from 0 to T, and "
-                    f"--known-rows for models of images (C, H, W), from 0 to H; {self.run} is one "
-                    f"of {shape}"
+                    f"--known-rows for models of images (C, H, W), from 0 to H; {self.run} is a "
+                    f"model of {shape}"
                 )
         return examples, x, known.expand(x.shape)
 
@@ -160,7 +164,7 @@ class Complete:
         return open_like(model, self.partial, stride=self.stride, condition=condition)
 
     def _beginnings(self, model: AutoregressiveModel, frames: int) -> tuple[Source, Tensor]:
-        """The first clip of each video, which need not go on for longer than it is known."""
+        """The first clip of each video, which needs no frames beyond the known ones."""
         import torch
 
         from autoregress.data.formats.videos import FORMAT as VIDEOS
@@ -178,7 +182,7 @@ class Complete:
         return clips, x
 
     def _with_gaps(self, model: AutoregressiveModel) -> tuple[Source, Tensor, Tensor]:
-        """Examples of a file that says itself what is known of them."""
+        """Examples of a file that itself marks the known entries."""
         from autoregress.data import Data
         from autoregress.data.open import format_at
 
@@ -191,8 +195,8 @@ class Complete:
                 return examples, examples.x, examples.known
         raise ValueError(
             f"{self.partial} does not say what is known: an .npz needs a bool array named known "
-            "beside x, and a .csv has empty cells where it is to be completed; for clips there is "
-            "--known-frames, for images --known-rows"
+            "beside x, a .csv needs empty cells where it is to be completed, clips need "
+            "--known-frames, and images --known-rows"
         )
 
 

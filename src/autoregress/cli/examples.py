@@ -1,4 +1,4 @@
-"""The options that say which examples there are, and how they are read."""
+"""The options that name examples and say how they are read."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Examples:
-    """What to train on.
+    """The training and validation examples.
 
     Args:
-        data: A .npy, .npz (file.npz:name is one of its arrays) or .csv file, a folder of images
-            or of videos, MNIST's or CIFAR-10's own files, or a folder of shards (folder:name is
-            one split of them).
-        valid: Validation examples, for early stopping. By default the array "valid" of the
-            .npz or the shards of that name, or else rows, or whole videos, held out of the data.
-        holdout: Fraction of rows, or of videos, held out for validation if there are no others.
+        data: An .npy, .npz (file.npz:name for one of its arrays) or .csv file, a folder of images
+            or of videos, a folder with the published files of MNIST or CIFAR-10, or a folder of
+            shards (folder:name for one split of them).
+        valid: Validation examples, for early stopping; by default the array "valid" of the .npz
+            or the split "valid" of the shards, otherwise rows, or whole videos, held out of the
+            data.
+        holdout: Fraction of rows, or of videos, held out if there are no validation examples.
     """
 
     data: Path
@@ -35,14 +36,14 @@ class Examples:
     holdout: float = 0.1
 
     def read(self, seed: int, **options: Any) -> tuple[Source, Source]:
-        """The training and the validation examples; the options are those of :meth:`of`."""
+        """The training and the validation examples, with the options of :meth:`of`."""
         from autoregress.data.open import format_at, splits
 
         train = self.of("train", **options)
         valid = self.valid or (self.data if "valid" in splits(self.data) else None)
         if valid is None:
             return train.split(self.holdout, seed)
-        # All else is as in the training examples.
+        # Everything else follows the training examples.
         shared = {"stride", "cache", "condition"}
         takes = format_at(valid, clips=len(train.event_shape) == 4).takes
         reading = Reading(**{name: getattr(self.reading, name) for name in shared & takes})
@@ -53,7 +54,7 @@ class Examples:
         """The examples of a split, or all if the data has no splits.
 
         Args:
-            in_memory: read them at once, unless they are videos or shards.
+            in_memory: read them into memory, unless they are videos or shards.
             workers: number of processes that decode videos.
         """
         from autoregress.data.open import format_at
@@ -69,11 +70,11 @@ class Examples:
 def open_examples(
     path: Path, reading: Reading, *, in_memory: bool = False, **options: Any
 ) -> Source:
-    """Opens examples, and says on standard error which files are left out.
+    """Opens examples, and reports on standard error which files are left out.
 
     Args:
-        in_memory: read them at once, unless they are meant to be read as they are needed.
-        **options: as :func:`autoregress.data.open` has them.
+        in_memory: read them into memory, unless they are meant to be read on demand.
+        **options: options of :func:`autoregress.data.open`.
     """
     from autoregress.data.open import open
 
@@ -89,7 +90,7 @@ def open_like(
     """Opens examples of the kind that a model takes.
 
     Args:
-        **options: those of :class:`Reading`, by name.
+        **options: options of :class:`Reading`, by name.
     """
     kind = {"like": model.symbols, "labels": model.labels}
     return open_examples(path, Reading(**options), split=split, **kind)

@@ -1,4 +1,4 @@
-"""What is known of a run."""
+"""A summary of a run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 
 @dataclass(frozen=True)
 class Info:
-    """What a run folder or a saved model holds.
+    """Show what a run folder or a saved model holds.
 
     autoregress info runs/mine
 
@@ -21,7 +21,7 @@ class Info:
         run: A run folder, or one that ar.save wrote.
     """
 
-    run: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
 
     def __call__(self) -> None:
         from autoregress.storage import load
@@ -57,7 +57,7 @@ class Info:
 
 
 def shortened(value: Any, most: int = 12) -> str:
-    """A value for a line: of many numbers the first, and the number of them."""
+    """A value for one line: of many numbers the first few, and their number."""
     if isinstance(value, list) and value and isinstance(value[0], list):
         return f"{len(value)} given"
     if not isinstance(value, list) or len(value) <= most:

@@ -1,4 +1,4 @@
-"""Likelihood measured: of all examples, and of each."""
+"""Measuring likelihood, over all examples and of each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.examples import open_like
 from autoregress.cli.models import Conditions, load_model
@@ -28,17 +28,18 @@ class Evaluate:
 
     Args:
         run: A run folder, or one that ar.save wrote.
-        data: Examples of the kind it was trained on; of an .npz the array "test", of shards those
-            of that name (folder:name is another split).
-        stride: Number of frames of a video from one frame of a clip to the next.
-        orderings: Number of random orderings of a model trained over all of them, or of each
-            model of a mixture; the probability is the mean over these, by default 8. More are
-            better and take longer.
-        batch_size: Number of examples at once; the result does not depend on it.
-        device: Where to compute, such as cpu or cuda; by default the accelerator if there is one.
+        data: Examples of the kind it was trained on; of an .npz the array "test", of shards the
+            split "test" (folder:name for another split).
+        stride: Number of video frames from one frame of a clip to the next.
+        orderings: Number of random orderings for a model trained over all of them, or for each
+            model of a mixture; the probability is the mean over these, by default 8. More give
+            better likelihoods and take longer.
+        batch_size: Number of examples measured at once; the result does not depend on it.
+        device: Device to compute on, such as cpu or cuda; by default the accelerator if there is
+            one.
     """
 
-    run: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
     data: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     stride: int = 1
@@ -81,7 +82,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Score:
-    """Write log p of each example, and the dimensions that surprised most.
+    """Write log p of each example, and its most surprising dimensions.
 
     autoregress score runs/mine rows.npz --out scores.csv
 
@@ -89,13 +90,14 @@ class Score:
         run: A run folder, or one that ar.save wrote.
         data: The examples to score.
         out: A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions.
-        stride: Number of frames of a video from one frame of a clip to the next.
-        top: Number of the most surprising dimensions to name.
-        device: Where to compute, such as cpu or cuda; by default the accelerator if there is one.
+        stride: Number of video frames from one frame of a clip to the next.
+        top: Number of most surprising dimensions to name.
+        device: Device to compute on, such as cpu or cuda; by default the accelerator if there is
+            one.
     """
 
-    run: Positional[Path]
-    data: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     stride: int = 1
@@ -111,7 +113,7 @@ class Score:
         if self.out.suffix.lower() != ".csv":
             raise ValueError(f"{self.out}: scores are written as .csv")
         if self.top < 0:
-            raise ValueError(f"--top is at least 0, got {self.top}")
+            raise ValueError(f"--top must be at least 0, got {self.top}")
         model = load_model(self.run, self.device)
         examples = open_like(
             model, self.data, stride=self.stride, condition=self.conditions.condition

@@ -11,15 +11,15 @@ from tyro.conf import Positional, arg
 
 @dataclass(frozen=True)
 class Mix:
-    """Mix the models of several runs equally, such as of one recipe with several seeds.
+    """Mix the models of several runs equally, such as one recipe's with several seeds.
 
     autoregress mix runs/a runs/b --out runs/both
 
-    The mixture's nats are at most the mean of theirs, and mostly less than those of the best.
+    The mixture's nats are at most the mean of its models', and usually below the best model's.
 
     Args:
-        runs: Run folders, or ones that ar.save wrote: models of the same events.
-        out: The folder to write, which all other verbs take.
+        runs: Run folders, or ones that ar.save wrote, with models of the same events.
+        out: The folder to write, which all other verbs take as a run.
     """
 
     runs: Annotated[

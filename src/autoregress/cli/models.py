@@ -1,4 +1,4 @@
-"""What verbs do with a trained model: put it on a device, and say what it is conditioned on."""
+"""What verbs share for trained models: loading them to a device, and their conditions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the examples are conditioned on, for models that are.
+    """The conditions of examples, for a conditional model.
 
     Args:
-        given: What all examples are conditioned on: a label by its name, or the numbers of the
-            context.
-        condition: Where to find what each is conditioned on, as in train: the name of a column of
-            a table or of an array, folder, or labels.
+        given: Condition of all examples: the name of a label, or the numbers of the context.
+        condition: Source of each example's condition, as in train: the name of a column of a
+            table or of an array, "folder", or "labels".
     """
 
     given: tuple[str, ...] = ()
@@ -31,7 +30,7 @@ class Conditions:
         """The context of the examples; None for a model that is not conditioned on anything.
 
         Raises:
-            ValueError: both, or neither, or not what the model takes.
+            ValueError: both are given, or neither, or not what the model takes.
         """
         if self.given and self.condition:
             raise ValueError("--given is for all examples and --condition for each; give one")
@@ -39,8 +38,8 @@ class Conditions:
             return given_context(model, self.given, len(examples))
         if examples.context is None:
             raise ValueError(
-                f"{_taken(model)}: say with --condition where to find it, or with --given what "
-                "it is for all examples"
+                f"{_taken(model)}: name its source with --condition, or give it for all examples "
+                "with --given"
             )
         return examples.context
 
@@ -54,7 +53,7 @@ def load_model(run: Path, device: str) -> AutoregressiveModel:
 
 
 def given_context(model: AutoregressiveModel, given: tuple[str, ...], count: int) -> Tensor | None:
-    """(count, context) of what all of ``count`` examples are conditioned on.
+    """The same condition for ``count`` examples, (count, context).
 
     Raises:
         ValueError: it is not what the model takes.

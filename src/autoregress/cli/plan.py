@@ -1,4 +1,4 @@
-"""Training planned on paper."""
+"""Planning the memory and time of training."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True)
 class Plan(Generic[Config]):
-    """Work out what training takes of memory and time, without data and without a GPU.
+    """Estimate the memory and time of training, without data and without a GPU.
 
     autoregress plan video-large --devices 128 --batch 64
 
-    Memory is that of tensors, and time that of matrix products and convolutions; see docs/scale.md.
+    Memory is that of tensors, time that of matrix products and convolutions; see docs/scale.md.
 
     Args:
-        shape: Shape of an example; by default as the recipe's data, or the family's paper, has it.
-        levels: Number of levels of its dimensions.
+        shape: Shape of an example; by default that of the recipe's data, or of the family's paper.
+        levels: Number of levels of each dimension.
         models: Number of independent models of this kind, mixed equally.
-        devices: Number of devices that take equal parts of an update.
+        devices: Number of devices that share each update equally.
         batch: The same as --batch-size.
-        peak: Operations a second of a device at best; by default those of an H100, 989e12 in
-            bfloat16 and 67e12 in float32.
-        share: Share of that peak that is reached.
-        steps: Number of updates to give the time of; by default that of the paper's run, where it
-            is known from memory.
+        peak: Peak floating-point operations a second of a device; by default those of an H100:
+            bfloat16 989e12, float32 67e12.
+        share: Fraction of the peak that is reached.
+        steps: Number of updates to estimate the time of; by default that of the paper's run, where
+            it is recalled.
     """
 
     model: OmitArgPrefixes[Config]
@@ -73,7 +73,7 @@ class Plan(Generic[Config]):
         print(planned)
         steps = self.recalled if self.steps is None else self.steps
         if steps is not None:
-            whose = " (the paper's, from memory and not certain)" if self.steps is None else ""
+            whose = " (the paper's, recalled and not certain)" if self.steps is None else ""
             print(f"{'':12} {_duration(steps * planned.seconds)}, {steps:,} updates{whose}")
 
 

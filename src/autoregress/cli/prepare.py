@@ -1,4 +1,4 @@
-"""Examples prepared for training, as shards."""
+"""Preparing examples for training, as shards."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Decode, scale and cut examples once, into shards of which training reads what it needs.
+    """Decode, scale and cut examples once, into shards that training reads on demand.
 
     autoregress prepare --data clips --out shards --frames 16 --size 64 64
 
-    Shards are .npy files with an index. The same command again checks that they are whole. No
-    more than a few examples at a time are in memory, except those of .npz and .csv files and of
-    MNIST's and CIFAR-10's own.
+    Shards are .npy files with an index. The same command again checks that they are complete.
+    Only a few examples at a time are in memory, except for .npz and .csv files and the published
+    files of MNIST and CIFAR-10, which are read whole.
 
     Args:
-        out: The folder of shards: of examples to train on and of those to validate on.
-        split: Write all examples as this one split instead, and hold none out.
-        workers: Number of processes, or threads, that decode videos or images.
-        megabytes: Size of a shard, about.
-        seed: Seed of which examples are held out; training has the same default.
+        out: The folder for the shards of training and of validation examples.
+        split: Write all examples as this one split instead, holding none out.
+        workers: Number of processes that decode videos, or of threads that decode images.
+        megabytes: Approximate size of a shard.
+        seed: Seed of the choice of held-out examples; the default is the same as for training.
     """
 
     examples: OmitArgPrefixes[Examples]
@@ -52,7 +52,7 @@ class Prepare:
         made_of = self._made_of()
         if (self.out / INDEX).exists():
             counts = check_prepared(self.out, made_of)
-            print(f"{self.out} is whole: {_counted(counts)}")
+            print(f"{self.out} is complete: {_counted(counts)}")
             return
         check_free(self.out)
         splits = self._splits()
@@ -79,7 +79,7 @@ class Prepare:
         return {"train": train, "valid": valid}
 
     def _made_of(self) -> dict[str, Any]:
-        """All that the shards depend on, as JSON gives it back."""
+        """Everything that the shards depend on, as it comes back from JSON."""
         options = asdict(self.examples)
         options |= options.pop("reading")
         options |= {

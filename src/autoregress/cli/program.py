@@ -1,6 +1,6 @@
-"""The verbs together, and what comes of them: an exit status, and a sentence if they fail.
+"""The verbs together, and how they end: with an exit status, and a sentence if they fail.
 
-Of several processes that torchrun started one speaks for all; the others are silent. Nothing here
+Of several processes started by torchrun one reports for all; the others are silent. Nothing here
 needs torch, so that help and mistakes are answered at once; verbs import it when they are run.
 """
 
@@ -56,12 +56,12 @@ Exact-likelihood autoregressive models of bits, categories, images and video. Ve
 
 autoregress VERB --help shows the options of a verb.
 autoregress --plugin MODULE VERB … first imports a module of yours, such as one with a family."""
-# Verbs that several processes do together; all others are done by the first.
+# Verbs that several processes run together; all others are run by the first alone.
 TOGETHER = (Train, Evaluate)
 
 
 def run(argv: Sequence[str]) -> None:
-    """Runs a verb, and ends the process unless all went well."""
+    """Runs a verb; if it fails, ends the process."""
     first = os.environ.get("RANK", "0") == "0"
     verb: Callable[[], None] | None = None
     processes: Processes | None = None
@@ -70,14 +70,14 @@ def run(argv: Sequence[str]) -> None:
             verb = _parse(_plug_in(argv))
         processes = _processes()
         if processes is not None:
-            # Sent by torchrun when one of them has ended, or by a cluster when the time is up.
+            # Sent by torchrun when one process has ended, or by a cluster when time is up.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         with _silent(unless=first):
             if first or isinstance(verb, TOGETHER):
                 verb()
     except KeyboardInterrupt:
         status, message = 130, f"interrupted{_again(verb)}"
-    except BrokenPipeError:  # whoever was reading, such as head, has had enough
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except FloatingPointError as error:
@@ -96,7 +96,7 @@ def run(argv: Sequence[str]) -> None:
             processes.leave()
         return
     if processes is not None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is on its way out
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # already exiting
     if first if processes is None else processes.may_speak():
         print(f"autoregress: {message}", file=sys.stderr)
     sys.exit(status)
@@ -106,8 +106,8 @@ def _plug_in(argv: Sequence[str]) -> Sequence[str]:
     """Imports the modules that ``--plugin`` names; returns the other arguments."""
     while argv[:1] == ["--plugin"]:
         if len(argv) < 2:
-            raise ValueError("--plugin takes the name of a module to import")
-        sys.path.insert(0, "")  # it may lie in the folder where the command is given
+            raise ValueError("--plugin requires the name of a module to import")
+        sys.path.insert(0, "")  # the module may be in the current folder
         try:
             importlib.import_module(argv[1])
         finally:
@@ -117,9 +117,9 @@ def _plug_in(argv: Sequence[str]) -> Sequence[str]:
 
 
 def _parse(argv: Sequence[str]) -> Callable[[], None]:
-    """The verb that the arguments ask for, with its options.
+    """The verb that the arguments name, with its options.
 
-    Only the options of that verb, and of the recipe that train and plan take, are worked out.
+    Only the options of that verb, and of the recipe that train and plan take, are parsed.
     """
     match argv:
         case [("train" | "plan") as verb, name, *rest] if not name.startswith("-"):
@@ -148,8 +148,8 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
             _show(f"autoregress {__version__}")
     near = get_close_matches(argv[0], VERBS, n=1)
     raise ValueError(
-        f"there is no verb {argv[0]!r}; {f'is {near[0]} meant? ' if near else ''}"
-        f"They are {', '.join(VERBS)}"
+        f"there is no verb {argv[0]!r}; {f'did you mean {near[0]}? ' if near else ''}"
+        f"The verbs are {', '.join(VERBS)}"
     )
 
 
@@ -164,7 +164,7 @@ def _help() -> str:
 
 
 def _processes() -> Processes | None:
-    """Those that torchrun started, if there are several."""
+    """The processes that torchrun started, if there are several."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return None
     from autoregress.processes import join
@@ -173,7 +173,7 @@ def _processes() -> Processes | None:
 
 
 def _again(verb: object) -> str:
-    """What the same command does after it was broken off."""
+    """What the same command does after an interruption."""
     match verb:
         case Train():
             return "; the same command resumes the training run"
@@ -183,16 +183,16 @@ def _again(verb: object) -> str:
 
 
 def _less(verb: object) -> str:
-    """What takes less memory."""
+    """How to use less memory."""
     match verb:
         case Train():
             return (
-                "a larger --accumulate takes less of it, and so does a smaller --batch-size in "
-                "another run folder; autoregress plan says how much a run takes"
+                "use a larger --accumulate, or a smaller --batch-size in another run folder; "
+                "autoregress plan estimates how much a run needs"
             )
         case Evaluate():
-            return "a smaller --batch-size takes less of it"
-    return "fewer examples at once take less of it"
+            return "use a smaller --batch-size"
+    return "use fewer examples at once"
 
 
 def _is_lost(error: Exception) -> bool:
@@ -202,14 +202,14 @@ def _is_lost(error: Exception) -> bool:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether it is torch's word, or Python's, for a lack of memory, be it of a GPU."""
+    """Whether it is torch's or Python's error for a lack of memory, of a GPU or the CPU."""
     words = ("out of memory", "DefaultCPUAllocator")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 @contextmanager
 def _silent(*, unless: bool) -> Iterator[None]:
-    """A context in which nothing that Python prints is to be seen."""
+    """A context that silences Python's output."""
     if unless:
         yield
         return

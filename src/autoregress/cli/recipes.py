@@ -1,4 +1,4 @@
-"""Runs by name."""
+"""Recipes: runs by name."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Recipes for data of your own:
 
 The first options of train:
 
-  --data PATH       an .npy, .npz or .csv file, a folder of images or of videos
+  --data PATH       an .npy, .npz or .csv file, or a folder of images or of videos
   --run PATH        the folder for the model, its log and its checkpoints; the same command resumes
-  --max-epochs N    passes over the data, unless it gets no better before
+  --max-epochs N    largest number of passes over the data; training may stop early
 
 autoregress {verb} made --help shows all options of a recipe.
-autoregress recipes lists further ones, of the papers' experiments."""
+autoregress recipes lists further recipes, for the papers' experiments."""
 
 
 @dataclass(frozen=True)
 class Recipes:
-    """List the runs that ``train`` and ``plan`` know by name: their data, time and figures.
+    """List the recipes for train and plan, with their data, time and figures.
 
     autoregress recipes mnist
 
     Args:
-        word: Show only recipes with this word in their name, in full.
+        word: Show recipes with this word in their name, in full.
     """
 
     word: Positional[str] = ""
@@ -44,7 +44,8 @@ class Recipes:
     def __call__(self) -> None:
         chosen = {name: recipe for name, recipe in RECIPES.items() if self.word in name}
         if not chosen:
-            raise ValueError(f"no recipe has {self.word!r} in its name; they are {_names(RECIPES)}")
+            names = ", ".join(RECIPES)
+            raise ValueError(f"no recipe has {self.word!r} in its name; the recipes are {names}")
         if self.word:
             print("\n\n".join(f"{name}\n{recipe.description}" for name, recipe in chosen.items()))
             return
@@ -54,14 +55,14 @@ class Recipes:
         _print(
             "Not run yet, so without a figure:", {n: r for n, r in others.items() if not r.measured}
         )
-        print("autoregress recipes WORD shows those with a word in their name in full.")
+        print("autoregress recipes WORD shows the recipes with WORD in their name in full.")
 
 
 def find_recipe(name: str) -> Recipe:
     """A recipe by its name, or by that of a family from ``--plugin`` or an installed package.
 
     Raises:
-        ValueError: there is none; it says which are near.
+        ValueError: there is none; the message suggests a similar name.
     """
     if name in RECIPES:
         return RECIPES[name]
@@ -72,13 +73,13 @@ def find_recipe(name: str) -> Recipe:
             return Recipe(about, kind, family.Config(), Training())
     near = get_close_matches(name, RECIPES, n=1)
     raise ValueError(
-        f"there is no recipe {name!r}; {f'is {near[0]} meant? ' if near else ''}"
+        f"there is no recipe {name!r}; {f'did you mean {near[0]}? ' if near else ''}"
         f"{', '.join(GENERAL)} are for data of your own, and autoregress recipes lists all"
     )
 
 
 def recipe_help(verb: str) -> str:
-    """What a newcomer needs first of a verb that takes a recipe."""
+    """The first help on a verb that takes a recipe."""
     lines = [f"  {name:16} {RECIPES[name].title}" for name in GENERAL]
     return HELP.format(verb=verb, recipes="\n".join(lines))
 
@@ -94,7 +95,3 @@ def _print(title: str, recipes: dict[str, Recipe]) -> None:
     for name, recipe in recipes.items():
         print(f"  {name:{width}}  {recipe.measured or recipe.title}")
     print()
-
-
-def _names(recipes: dict[str, Recipe]) -> str:
-    return ", ".join(recipes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import tyro
 from tyro.conf import OmitArgPrefixes
@@ -14,6 +14,9 @@ from autoregress.cli.examples import Examples
 from autoregress.data.reading import Reading
 from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
+
+if TYPE_CHECKING:
+    from autoregress.data import Source
 
 Config = TypeVar("Config")
 
@@ -25,11 +28,11 @@ class Train(Generic[Config]):
     autoregress train made --data data.npz --run runs/mine
 
     Args:
-        run: The run folder: configuration, log, best and last checkpoint. The same command
-            resumes.
+        run: The run folder, for configuration, log, best weights and last checkpoint. The same
+            command resumes.
         models: Number of independent models of this kind, mixed equally. They take the updates in
-            turn, so that n of them need n times the epochs, and patience.
-        tensorboard: Write curves for TensorBoard, too, into the run folder.
+            turn, so that n of them need n times the epochs and patience.
+        tensorboard: Also write curves for TensorBoard into the run folder.
     """
 
     examples: OmitArgPrefixes[Examples]
@@ -42,7 +45,7 @@ class Train(Generic[Config]):
 
     @classmethod
     def of(cls, recipe: Recipe) -> Train[Any]:
-        """The run of a recipe; what the user has to say is missing."""
+        """The run of a recipe, without the options that the user must give."""
         examples = Examples(tyro.MISSING, Reading(**recipe.reading))
         return cls(examples, tyro.MISSING, recipe.config, recipe.training, recipe.kind)
 
@@ -56,7 +59,7 @@ class Train(Generic[Config]):
         from autoregress.training.tensorboard import TensorBoard
 
         processes = join()
-        # The first of several processes decodes videos, and the others find them in the cache.
+        # The first of several processes decodes videos; the others find them in the cache.
         train, valid = processes.after_first(lambda: self.examples.read(self.training.seed))
         torch.manual_seed(self.training.seed)
         model = several(
@@ -88,4 +91,21 @@ class Train(Generic[Config]):
                 training=self.training,
             )
         print(f"best after epoch {result.best_epoch}: {result.valid} on the validation examples")
+        if processes.first and result.valid is not None:
+            print(_beside(train, valid, result.valid.bits_per_dim))
         print(f"next: autoregress evaluate {self.run} --data TEST")
+
+
+def _beside(train: Source, valid: Source, bits: float) -> str:
+    """What the validation examples take without a model, so that one sees what it is worth."""
+    from autoregress.baselines import baselines
+
+    found, count = baselines(train, valid)
+    of = "" if count == len(valid) else f" ({count:,} of them)"
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+    line = f"without a model, in bits/dim of the validation examples{of}: {figures}"
+    better = [name for name, value in found.items() if value < bits]
+    if better:
+        line += f"\nthe model is no better than {' and '.join(better)} yet: train it for longer, "
+        line += "or on more examples"
+    return line

@@ -1,7 +1,7 @@
-"""Files, bundled sets and what else people hold as integer symbols, and back.
+"""Examples as integer symbols, from files, bundled sets and objects in memory, and back to files.
 
-Names are imported when they are first used, so that ``autoregress.data.reading`` alone takes no
-time; ``__init__.pyi`` lists them.
+Names are imported on first use, so that ``autoregress.data.reading`` alone imports quickly;
+``__init__.pyi`` lists them.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Labels as what examples are conditioned on: one feature for each label."""
+"""Labels as one-hot contexts: one feature for each label."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ def from_labels(
 
     Args:
         texts: N labels.
-        labels: those of a trained model; by default the distinct ones, whole numbers in order and
-            all else by alphabet.
-        where: the file, to be named.
+        labels: the labels of a trained model; by default the distinct texts, sorted as numbers
+            if all are whole numbers, else alphabetically.
+        where: the name of the file, for the error message.
 
     Raises:
-        ValueError: a label is not among those of the model.
+        ValueError: a text is not one of the labels.
     """
     known = in_order(set(texts)) if labels is None else tuple(labels)
     place = {label: n for n, label in enumerate(known)}
     for text in texts:
         if text not in place:
-            raise ValueError(f"{where}: {text!r} is none of the labels {', '.join(known)}")
+            raise ValueError(f"{where}: {text!r} is not one of the labels {', '.join(known)}")
     index = torch.tensor([place[text] for text in texts], dtype=torch.int64)
     return F.one_hot(index, len(known)).float(), known
 
 
 def from_numbers(numbers: Tensor, features: int | None) -> Tensor:
-    """Labels (N,) from 0 to C − 1 as a context (N, C); C is by default the largest and one.
+    """Labels (N,) from 0 to C − 1 as a context (N, C); C is by default the largest label plus one.
 
     Raises:
-        ValueError: a number is not from 0 to C − 1.
+        ValueError: a label is outside 0 to C − 1.
     """
     numbers = numbers.long()
     count = features or int(numbers.max()) + 1
@@ -50,7 +50,7 @@ def from_numbers(numbers: Tensor, features: int | None) -> Tensor:
 
 
 def in_order(labels: set[str]) -> tuple[str, ...]:
-    """Whole numbers in their order, and all else by alphabet."""
+    """Labels sorted as numbers if all are whole numbers, else alphabetically."""
     try:
         return tuple(sorted(labels, key=int))
     except ValueError:

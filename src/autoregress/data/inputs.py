@@ -1,4 +1,4 @@
-"""What people hold, as examples: one way in for all that trains, measures and encodes."""
+"""Users' data as examples: the one entry point for all that trains, measures and encodes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from autoregress.symbols import Symbols, as_tensor
 
 
 def as_source(data: Any, like: Symbols | None = None, *, features: int | None = None) -> Source:
-    """Examples of any kind that people hold, as a source.
+    """Converts data of any supported kind to a source of examples.
 
     Args:
         data: a source; a tensor; an array of any integer dtype, byte order and strides, read-only
-            or mapped into memory (as which it stays on disk); nested lists; a table of whole
+            ones and memory maps (which stay on disk) included; nested lists; a table of whole
             numbers (a DataFrame); or a torch ``Dataset`` with a length, whose items are x, or
-            tuples of x and what it is conditioned on: a vector, or a label from 0 to C − 1. Of a
-            ``Dataset`` more than a few examples at a time are never in memory; without ``like``,
-            and for labels and the digest, it is read once more.
-        like: the kind of examples that a model takes; by default levels are as many as the
-            largest symbol needs.
-        features: number of features C that a model is conditioned on, 0 for none; by default as
-            many as the largest label needs.
+            tuples of x and its condition: a vector, or a label from 0 to C − 1. Only a few
+            examples of a ``Dataset`` are in memory at a time; without ``like``, and for labels
+            and the digest, it is read an additional time.
+        like: ``model.symbols`` of the model that takes the examples; by default the number of
+            levels is the largest symbol plus one, at least 2.
+        features: number of features C that the model is conditioned on, 0 for none; by default
+            the largest label plus one.
 
     Raises:
-        ValueError: what cannot be examples, or not those of the model; in memory, the row and the
-            dimension are named.
+        ValueError: the data cannot be examples, or not those of the model; for data in memory
+            the message names the row and the dimension.
     """
     source = _as_source(data, like, features)
     if like is not None:
@@ -46,7 +46,7 @@ def as_source(data: Any, like: Symbols | None = None, *, features: int | None = 
 
 
 def context_of(source: Source, context: Any, features: int) -> Tensor | None:
-    """What a model conditioned on ``features`` numbers is given: ``context``, or the source's own.
+    """The context for a model that takes ``features`` of them: ``context``, else the source's own.
 
     Raises:
         ValueError: the context does not have a row for each example.
@@ -60,12 +60,12 @@ def context_of(source: Source, context: Any, features: int) -> Tensor | None:
 
 
 class Items(Source):
-    """A torch ``Dataset``, whose items are x, or tuples of x and what it is conditioned on.
+    """A torch ``Dataset`` whose items are x, or tuples of x and its condition.
 
     Args:
-        dataset: with a length.
-        like: the kind of examples that its items are.
-        features: number of features that labels become, 0 for none.
+        dataset: a map-style dataset with a length.
+        like: the symbols of its items; by default found by reading all of them.
+        features: number of features of the context that labels become, 0 for none.
     """
 
     def __init__(self, dataset: Dataset[Any], like: Symbols | None, features: int | None) -> None:
@@ -91,7 +91,7 @@ class Items(Source):
 
     @property
     def context(self) -> Tensor | None:
-        """(N, C), what each example is conditioned on; None if nothing."""
+        """(N, C), the conditioning vector of each example; None if there is none."""
         return None if self._features == 0 else self._contexts
 
     @cached_property
@@ -123,21 +123,20 @@ def _as_source(data: Any, like: Symbols | None, features: int | None) -> Source:
             return _as_source(data.dataset, like, features).subset(data.indices)
         case IterableDataset():
             raise ValueError(
-                "an IterableDataset cannot be read in an order of its own; give a Dataset with a "
-                "length, or the examples as an array"
+                "an IterableDataset cannot be read in random order; give a Dataset with a length, "
+                "or the examples as an array"
             )
         case Dataset():
             return Items(data, like, features)
         case DataLoader():
             raise ValueError(
-                "a DataLoader is not needed: batches and their order are made here; give its "
-                "dataset"
+                "a DataLoader is not needed, as batches are formed here; give its dataset instead"
             )
         case str() | bytes() | PathLike():
             raise ValueError(f"{data!r} is a path; open it with autoregress.data.read")
         case np.memmap():
             return _mapped(data, like)
-    if hasattr(data, "to_numpy"):  # a DataFrame, of whichever library
+    if hasattr(data, "to_numpy"):  # a DataFrame of any library
         data = data.to_numpy()
     return _in_memory(as_tensor(data), like)
 
@@ -151,7 +150,7 @@ def _in_memory(x: Tensor, like: Symbols | None, context: Tensor | None = None) -
             f"examples are an array (examples, *event_shape), got one of shape {tuple(x.shape)}"
         )
     if x.numel() == 0 or x.is_floating_point():
-        return Data(x, 2, context=context)  # which says what is wrong with it, if anything is
+        return Data(x, 2, context=context)  # whose check names what is wrong, if anything
     return Data(x, max(2, int(x.max()) + 1), context=context)
 
 
@@ -165,7 +164,7 @@ def _mapped(array: np.ndarray[Any, Any], like: Symbols | None) -> MappedArray:
 
 
 def _as_context(given: Tensor, features: int | None) -> Tensor | None:
-    """Labels (N,), or vectors (N, C), as what examples are conditioned on."""
+    """A context (N, C) from labels (N,) or from vectors (N, C)."""
     if features == 0:
         return None
     return from_numbers(given, features) if given.dim() == 1 else given
@@ -175,4 +174,4 @@ def _length(dataset: Any) -> int:
     try:
         return len(dataset)
     except TypeError as error:
-        raise ValueError("a dataset needs a length, by which its examples are drawn") from error
+        raise ValueError("a dataset needs a length, so that its order can be drawn") from error

@@ -1,4 +1,4 @@
-"""What is at a path, opened as examples or written as a file: each kind of file is listed here."""
+"""Opens paths as examples and writes examples to files, in any of the formats listed here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from autoregress.data.sets import published
 from autoregress.data.source import Data, Source
 from autoregress.symbols import Columns, Symbols
 
-# The first that holds what is at a path opens it: folders are of images if of nothing else.
+# The first format that recognises a path opens it; images come last, as they take any folder.
 FORMATS: tuple[Format, ...] = (
     shards.FORMAT,
     arrays.FORMAT,
@@ -42,26 +42,26 @@ def open(
 ) -> Source:
     """Opens a file or a folder of examples, which stay on disk until they are needed.
 
-    What can be read are .npy, .npz (``file.npz:name`` is one of its arrays) and .csv files; an
-    image or a folder of images; a video or a folder of videos; a folder with the files that MNIST
-    or the binary version of CIFAR-10 is published in; and prepared shards, ``folder:name`` being
-    one split of them. An .npz, a .csv and a published set come into memory.
+    It reads .npy, .npz (``file.npz:name`` for one of its arrays) and .csv files; an image or a
+    folder of images; a video or a folder of videos; a folder with the published files of MNIST or
+    of the binary version of CIFAR-10; and prepared shards (``folder:name`` for one split of
+    them). An .npz, a .csv and a published set are read into memory at once.
 
     Args:
         reading: the options; its defaults if not given.
-        split: "train", "valid" or "test": which array of an .npz, or which part of a published
-            set or of shards.
-        like: the kind of examples that a trained model takes, ``model.symbols``: levels, columns
-            and the size of images and clips are as it has them.
-        labels: those that a trained model is conditioned on, with ``Reading.condition``.
-        partial: the examples are to be completed: what is missing is unknown instead of refused.
+        split: "train", "valid" or "test": the array of an .npz, or the part of a published set or
+            of shards, to open.
+        like: ``model.symbols`` of a trained model, which sets levels, columns, and the size of
+            images and clips.
+        labels: ``model.labels`` of a trained model, for ``Reading.condition``.
+        partial: accept missing values, as unknowns to be completed, instead of refusing them.
         workers: number of processes that decode videos.
         quiet: show no progress on standard error.
 
     Raises:
-        ValueError: one sentence that names the file and what is wrong with it, such as an option
-            that means nothing to its kind.
-        ImportError: what reads such files is not installed.
+        ValueError: the content is unsuitable or damaged, or an option does not apply to it; one
+            sentence names the file and the fault.
+        ImportError: the package that reads such files is not installed.
     """
     path, reading = Path(path), reading or Reading()
     labels = None if labels is None else tuple(labels)
@@ -95,7 +95,7 @@ def read(
     """Reads a file or a folder of examples into memory, see :func:`open`.
 
     Args:
-        **options: those of :class:`Reading`, by name.
+        **options: options of :class:`Reading`, by name.
 
     Raises:
         TypeError: there is no such option.
@@ -107,13 +107,13 @@ def read(
 
 
 def format_at(path: str | Path, *, clips: bool = False) -> Format:
-    """The kind of file that is at a path.
+    """The format of the file or folder at a path.
 
     Args:
-        clips: clips are asked for, so that a .gif is one.
+        clips: take a .gif for a clip instead of an image.
 
     Raises:
-        ValueError: there is nothing, or nothing that can be read.
+        ValueError: the path does not exist, or its format is not known.
     """
     path = Path(path)
     for format in FORMATS:
@@ -121,11 +121,11 @@ def format_at(path: str | Path, *, clips: bool = False) -> Format:
             return format
     if not path.exists():
         raise ValueError(f"no such file or folder: {path}")
-    raise ValueError(f"{path}: what can be read are {READS}")
+    raise ValueError(f"{path}: this format is not known; supported are {READS}")
 
 
 def splits(path: str | Path) -> Sequence[str]:
-    """The names of the splits at a path, such as train and valid; none where it has no several."""
+    """The names of the splits at a path, such as train and valid; empty if it has no splits."""
     return format_at(path).splits(Path(path))
 
 
@@ -139,25 +139,25 @@ def write(
     extra: Extra | None = None,
     rate: int = 10,
 ) -> list[Path]:
-    """Writes x (N, *event_shape) as the kind of file that its name says.
+    """Writes x (N, *event_shape) in the format given by the suffix of the path.
 
-    .npy, .npz and .csv hold any examples; a .png shows images in a grid, and clips with a row
-    each. Clips also go into .mkv without loss, each to a file of its own: several to name-000.mkv,
-    name-001.mkv, …. To be looked at, .gif and .mp4 show them side by side and enlarged.
+    .npy, .npz and .csv hold any examples; a .png shows images in a grid, and clips in a row of
+    frames each. An .mkv holds a clip without loss; several clips go to name-000.mkv,
+    name-001.mkv, …. For viewing, .gif and .mp4 show clips side by side, enlarged.
 
     Args:
         levels: number of levels of every dimension, or one number for each.
         columns: the names and labels of a table.
-        known: bool, the entries that were given; kept in .npz alone.
-        extra: N further values each, by name, beside the examples in .npz and .csv alone.
-        rate: number of frames a second, of clips.
+        known: bool, the entries that were given; written to .npz only.
+        extra: further values by name, N each; written to .npz and .csv only.
+        rate: number of frames a second (clips).
 
     Returns:
-        the files written: ``path``, unless it is several .mkv.
+        The files written: ``path``, or several .mkv files.
 
     Raises:
-        ValueError: the place or the kind of file cannot be written, x is not symbols within
-            their levels, or cannot be shown as images.
+        ValueError: the path cannot be written, a symbol is outside its levels, or x cannot be
+            shown as images.
     """
     path = Path(path)
     check_writable(path)
@@ -168,20 +168,20 @@ def write(
 
 
 def check_writable(path: str | Path) -> None:
-    """Raises ValueError, before the long work, if :func:`write` could not write there.
+    """Raises ValueError, before any long computation, if :func:`write` cannot write there.
 
-    What is not installed raises ImportError.
+    Raises ImportError if a package that writes such files is not installed.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in WRITES:
-        raise ValueError(f"{path}: the files that can be written are {', '.join(WRITES)}")
+        raise ValueError(f"{path}: this format cannot be written; use one of {', '.join(WRITES)}")
     if not path.parent.is_dir():
         raise ValueError(f"{path}: there is no folder {path.parent}")
     if path.is_dir():
         raise ValueError(f"{path} is a folder, not a file")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ValueError(f"{path} may not be written: no permission")
+        raise ValueError(f"{path} cannot be written: no permission")
     WRITES[suffix].check_installed(suffix)
 
 
@@ -190,13 +190,13 @@ def _asks_for_clips(reading: Reading, like: Symbols | None) -> bool:
 
 
 def _refuse_options(path: Path, format: Format, request: Request) -> None:
-    """Raises ValueError for what means nothing to a kind of file."""
+    """Raises ValueError for options that do not apply to a format."""
     if request.partial and not format.says_what_is_known:
-        raise ValueError(f"{path} holds {format.holds_what}, which cannot say what is known")
+        raise ValueError(f"{path} holds {format.holds_what}, which cannot mark unknown entries")
     for option in request.reading.given:
         if option not in format.takes:
             others = [other.holds_what for other in FORMATS if option in other.takes]
             raise ValueError(
-                f"{path} holds {format.holds_what}, which {option} is not for; it is for "
+                f"{path} holds {format.holds_what}, to which {option} does not apply; it is for "
                 f"{' and '.join(others)}"
             )

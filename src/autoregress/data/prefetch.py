@@ -1,4 +1,4 @@
-"""Reading ahead: the next blocks are read while something is done with those that are there."""
+"""Reading ahead: threads read the next blocks while earlier ones are used."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ U = TypeVar("U")
 
 
 def read_ahead(read: Callable[[T], U], indices: Iterable[T], *, workers: int = 1) -> Generator[U]:
-    """``read(index)`` of each index, in order; meanwhile ``workers`` threads read the next ones.
+    """``read(index)`` of each index, in order, while ``workers`` threads read the next ones.
 
-    Whatever ``read`` raises is raised where its result would have been. A consumer that stops
-    early should close the iterator (:func:`contextlib.closing`), which waits for no more than
-    what is being read right then.
+    An exception in ``read`` is raised where its result would have come. A consumer that stops
+    early should close the iterator (:func:`contextlib.closing`), which waits only for reads that
+    have begun.
     """
     pending: deque[Future[U]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="read-ahead") as pool:

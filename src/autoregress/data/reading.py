@@ -1,4 +1,4 @@
-"""How files are read as examples; nothing here takes time to import."""
+"""The options for reading files as examples; this module imports quickly."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ class Reading:
     """How files are read as examples.
 
     Args:
-        levels: Number of levels, of all dimensions or of each: those to which the 256 of an image
-            or a video are reduced (2 makes it black and white), or those of an array, by default
-            one more than its largest number. With it the cells of a table are such numbers.
-        size: Height and width to which images or videos are cropped and scaled; by default those
-            they have, of videos 64 by 64 at most. With it the rows of an array are images too.
-        grey: Read images or videos as grey, or in colour; by default as they are.
-        frames: Number of frames of a clip; by default 16. With it a .gif is a video too.
-        stride: Number of frames of a video from one frame of a clip to the next.
-        step: Number of frames of a video from one clip to the next; by default clips do not
-            overlap.
-        cache: Folder that keeps videos decoded; by default one below ~/.cache.
-        labels_from: Further tables whose labels count too, such as the test table; their rows
+        levels: Number of levels, one for all dimensions or one for each. The 256 values of an
+            image or a video are reduced to it (2 makes black and white); the default for an array
+            is its largest number plus one. If given, the cells of a table are read as symbols,
+            not as labels.
+        size: Height and width to which images or videos are cropped and scaled; by default their
+            own, but videos that differ in size or exceed 64 by 64 become 64 by 64. If given, the
+            rows of an array are read as images.
+        grey: Read images or videos in grey or in colour; by default as they are.
+        frames: Number of frames of a clip; by default 16. If given, a .gif is read as a video.
+        stride: Number of video frames from one frame of a clip to the next.
+        step: Number of video frames from the start of one clip to that of the next; by default
+            clips do not overlap.
+        cache: Folder for decoded videos; by default one in ~/.cache.
+        labels_from: Further tables, such as the test table, whose labels are added; their rows
             are not used.
-        max_categories: Largest number of distinct values that a column of a table may have.
-        condition: What the model is conditioned on: the name of a column of a table or of an
-            array in the .npz (the array "train" has "train_NAME" before NAME), "folder" for
-            images in a folder for each class, "labels" for those of MNIST and CIFAR-10.
+        max_categories: Largest number of distinct values in a column of a table.
+        condition: Condition of the model: the name of a column of a table or of an array in an
+            npz file (with the array "train", train_NAME is tried before NAME), "folder" for
+            images in one folder per class, or "labels" for the labels of MNIST and CIFAR-10.
     """
 
     levels: int | tuple[int, ...] | None = None
@@ -46,5 +48,5 @@ class Reading:
 
     @property
     def given(self) -> list[str]:
-        """The options that were given, in order."""
+        """The names of the options that differ from their defaults, in order."""
         return [f.name for f in fields(self) if getattr(self, f.name) != f.default]

@@ -15,36 +15,36 @@ from torch import Tensor
 
 from autoregress.symbols import Columns, Symbols
 
-BLOCK = 2**23  # bytes of symbols that are read, and hashed, at once
+BLOCK = 2**23  # bytes of symbols that are read, and hashed, at a time
 
 Index = int | slice | Tensor | np.ndarray[Any, Any] | Sequence[int]
 
 
 class Source(ABC):
-    """N examples: in memory, on disk, or made as they are asked for.
+    """N examples: in memory, on disk, or generated on demand.
 
-    A kind of source says how many examples it has and, in :meth:`_rows`, gives those of an index.
-    ``source[3]`` is one example, ``source[2:9]`` and ``source[index]`` are several.
+    A subclass defines their number, ``__len__``, and reads those of an index, :meth:`_rows`.
+    ``source[3]`` is one example; ``source[2:9]`` and ``source[index]`` are several.
 
     Args:
         event_shape: the shape of one example.
         levels: number of levels of every dimension, or one number for each.
         columns: names and labels, when an example is a row of a table.
-        context: (N, C), what each example is conditioned on.
-        labels: what the C features of ``context`` stand for, if they are one-hot.
+        context: (N, C), the conditioning vector of each example.
+        labels: names of the C features of ``context``, if it is one-hot.
 
     Attributes:
         symbols: event shape, levels and columns together, as a model has them.
-        skipped: the files that were left out, and why.
+        skipped: the files that were left out, each with the reason.
 
     Raises:
-        ValueError: the levels do not fit the shape, or the context the examples.
+        ValueError: the levels do not fit the shape.
     """
 
     streamed: bool = False
-    """Whether examples are meant to be read, or made, each time that they are needed.
+    """Whether examples are meant to be read, or generated, anew at each use.
 
-    Whoever needs the others more than once had better take :meth:`data`.
+    If not, call :meth:`data` first to use them more than once.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Source(ABC):
 
     @abstractmethod
     def _rows(self, index: Tensor) -> Tensor:
-        """The examples of an index (batch,) int64, each from 0 to N − 1: (batch, *event_shape)."""
+        """The examples (batch, *event_shape) at an index (batch,) int64, from 0 to N − 1."""
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -84,17 +84,17 @@ class Source(ABC):
 
     @property
     def context(self) -> Tensor | None:
-        """(N, C), what each example is conditioned on; None if nothing."""
+        """(N, C), the conditioning vector of each example; None if there is none."""
         return self._context
 
     @property
     def features(self) -> int:
-        """C, the number of features that each example is conditioned on; 0 if there are none."""
+        """C, the number of features of the context; 0 if there is none."""
         return 0 if self.context is None else self.context.shape[1]
 
     @property
     def complaint(self) -> str:
-        """What was left out, in words; empty if nothing was."""
+        """A message about the files that were left out; empty if there are none."""
         if not self.skipped:
             return ""
         shown = "; ".join(f"{path.name} ({reason})" for path, reason in self.skipped[:8])
@@ -104,32 +104,32 @@ class Source(ABC):
 
     @property
     def digest(self) -> str:
-        """Tells these symbols, in this order, from others: a hash of all of them."""
+        """A hash of all symbols, in order, which identifies the content."""
         content = begin_hash(self.symbols)
         for rows in self._blocks():
             content.update(stored(self._rows(rows), self.symbols).data)
         return content.hexdigest()
 
     def __getitem__(self, index: Index) -> Tensor:
-        """An example (*event_shape) by its number, or those of a slice or an index (batch,).
+        """One example (*event_shape) by number, or several (batch, *event_shape) by index.
 
         Raises:
-            IndexError: an index is not from −N to N − 1.
+            IndexError: an index is outside −N to N − 1.
         """
         if isinstance(index, int):
             return self._rows(self._index([index]))[0]
         return self._rows(self._index(index))
 
     def data(self) -> Data:
-        """All examples, in memory."""
+        """All examples, read into memory."""
         x = self._rows(torch.arange(len(self)))
         return Data(x, self.levels, self.columns, context=self.context, labels=self.labels)
 
     def split(self, fraction: float, seed: int) -> tuple[Source, Source]:
-        """The examples in two parts: those kept, and a random ``fraction`` of them held out.
+        """Splits the examples in two: those kept, and a random ``fraction`` of them held out.
 
-        Which ones are held out is a function of the seed, the fraction and N alone. Either part
-        keeps their order.
+        The choice is a function of the seed, the fraction and N alone. Each part keeps the
+        original order.
 
         Raises:
             ValueError: one of the parts would be empty.
@@ -138,7 +138,7 @@ class Source(ABC):
         return self.subset(kept), self.subset(held)
 
     def subset(self, index: Index) -> Source:
-        """Some of the examples, read from here when they are asked for."""
+        """Some of the examples, read from this source on demand."""
         return Subset(self, self._index(index))
 
     def _index(self, index: Index) -> Tensor:
@@ -155,18 +155,18 @@ class Source(ABC):
         return rows.where(rows >= 0, rows + count)
 
     def _blocks(self) -> Iterator[Tensor]:
-        """Every row once, in order, as indices of some megabytes of symbols."""
+        """Every row once, in order, as indices of a few megabytes of symbols each."""
         row = stored_as(self.symbols).itemsize * self.symbols.dims
         yield from torch.arange(len(self)).split(max(1, BLOCK // row))
 
     def _parts(self, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-        """Which examples a split keeps, and which it holds out."""
+        """Indices of the examples that a split keeps, and of those that it holds out."""
         count = len(self)
         held = round(fraction * count) if 0 < fraction < 1 else 0
         if not 0 < held < count:
             raise ValueError(
                 f"holding out a fraction of {fraction} of {count} rows leaves one part empty; "
-                "either part needs a row"
+                "each part needs at least one row"
             )
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
         return order[held:].sort().values, order[:held].sort().values
@@ -180,11 +180,11 @@ class Data(Source):
         levels: number of levels of every dimension, or one number for each.
         columns: names and labels, when an example is a row of a table.
         known: (N, *event_shape) bool, for partial data: False where x is yet to be filled in.
-        context: (N, C), what each example is conditioned on.
-        labels: what the C features of ``context`` stand for, if they are one-hot.
+        context: (N, C), the conditioning vector of each example.
+        labels: names of the C features of ``context``, if it is one-hot.
 
     Raises:
-        ValueError: x is not integers within their levels, or known or context has another shape.
+        ValueError: x is not integers within its levels, or known or context has the wrong shape.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class Data(Source):
         return self
 
     def split(self, fraction: float, seed: int) -> tuple[Data, Data]:
-        """Two parts, as :meth:`Source.split` says, each in memory."""
+        """Two parts as in :meth:`Source.split`, each in memory."""
         kept, held = self._parts(fraction, seed)
         return self.subset(kept), self.subset(held)
 
@@ -231,11 +231,11 @@ class Data(Source):
 
 
 class Subset(Source):
-    """Some of a source's examples, read from there when they are asked for.
+    """Some of a source's examples, read on demand.
 
     Args:
-        source: all of them.
-        index: (N,) int64, which ones.
+        source: the source of all examples.
+        index: (N,) int64, the places of the chosen examples in it.
     """
 
     def __init__(self, source: Source, index: Tensor) -> None:
@@ -245,13 +245,13 @@ class Subset(Source):
 
     @property
     def context(self) -> Tensor | None:
-        """(N, C), what each example is conditioned on; None if nothing."""
+        """(N, C), the conditioning vector of each example; None if there is none."""
         context = self._source.context
         return None if context is None else context[self._chosen]
 
     @property
     def digest(self) -> str:
-        """Tells these symbols, in this order, from others, as the whole source's digest does."""
+        """A hash of the whole source's digest and of the chosen places."""
         content = hashlib.sha256(self._source.digest.encode())
         content.update(self._chosen.numpy().data)
         return content.hexdigest()
@@ -264,30 +264,30 @@ class Subset(Source):
 
 
 def stored_as(symbols: Symbols) -> np.dtype[Any]:
-    """The smallest unsigned integers that hold the symbols."""
+    """The smallest unsigned integer dtype that holds the symbols."""
     most = max(symbols.levels)
     return np.dtype("|u1" if most <= 2**8 else "<u2" if most <= 2**16 else "<u4")
 
 
 def stored(x: Tensor, symbols: Symbols) -> np.ndarray[Any, Any]:
-    """Symbols as they are written, and hashed."""
+    """Symbols in the form in which they are written and hashed."""
     return np.ascontiguousarray(x.cpu().numpy(), stored_as(symbols))
 
 
 def description(symbols: Symbols) -> dict[str, Any]:
-    """What kind of examples they are, as JSON gives it back."""
+    """The kind of examples, in the form in which it comes back from JSON."""
     columns = None if symbols.columns is None else vars(symbols.columns)
     kind = {"event_shape": symbols.event_shape, "symbols": symbols.compact, "columns": columns}
     return json.loads(json.dumps(kind))
 
 
 def begin_hash(symbols: Symbols) -> Any:
-    """The hash of a source's content, to be updated by its symbols as they are stored."""
+    """A new hash of a source's content, to be updated with its symbols as they are stored."""
     return hashlib.sha256(json.dumps(description(symbols)).encode())
 
 
 def hash_files(paths: Sequence[Path], *settings: object) -> str:
-    """A hash of the bytes of files, in their order, and of all else that decides what they give."""
+    """A hash of the content of files, in order, and of the settings with which they are read."""
     content = hashlib.sha256(repr(settings).encode())
     for path in paths:
         with path.open("rb") as file:

@@ -1,9 +1,10 @@
-"""Runs by name: what is trained, how, on what data, and what came of it."""
+"""Recipes, runs by name: each a model, its training, its data and its result."""
 
 from autoregress.recipes import (
     made,
     made_adult,
     made_connect4,
+    made_density,
     made_digits,
     made_dna,
     made_mnist,
@@ -25,6 +26,7 @@ from autoregress.recipes.recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
     **made.RECIPES,
+    **made_density.RECIPES,
     **made_digits.RECIPES,
     **made_adult.RECIPES,
     **made_connect4.RECIPES,
@@ -45,7 +47,7 @@ RECIPES: dict[str, Recipe] = {
     **videos_published.RECIPES,
 }
 
-# One recipe of each kind for data of one's own, in the order in which a newcomer may try them.
+# The recipes for users' own data, in the order in which a newcomer may try them.
 GENERAL = (*made.RECIPES, *pixels.RECIPES, *videos.RECIPES)
 
 __all__ = ["GENERAL", "RECIPES", "Recipe"]

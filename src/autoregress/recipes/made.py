@@ -11,7 +11,8 @@ RECIPES = {
     "made": Recipe(
         """MADE on data of your own: a table of bits or categories, or small images.
 
-        It is measured in the data's own order of dimensions, and completes from any subset of them.
+        It is evaluated in the data's own order of dimensions, and completes from any subset of
+        them.
         """,
         "MADE",
         MADEConfig(hidden=(512, 512), evidence=True, direct=True),

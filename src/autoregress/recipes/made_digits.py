@@ -2,7 +2,7 @@
 
     autoregress train made-digits --data digits.npz --run runs/digits
 
-One core is faster than two (OMP_NUM_THREADS=1): the matrices are too small to share out.
+One core is faster than two (OMP_NUM_THREADS=1), as the matrices are small.
 """
 
 from autoregress.configs import MADEConfig

@@ -3,7 +3,7 @@
     autoregress train made-dna --data dna.npz --run runs/dna
     autoregress train made-dna-best --data dna.npz --run runs/dna-best
 
-Both are measured with a thousand orderings: autoregress evaluate --orderings 1000.
+Both are evaluated with a thousand orderings: autoregress evaluate --orderings 1000.
 """
 
 from autoregress.configs import MADEConfig

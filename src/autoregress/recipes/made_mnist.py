@@ -18,8 +18,8 @@ RECIPES = {
         """Binarised MNIST as in the MADE paper, for a GPU.
 
         Two layers of 8000 units and 32 masks are the paper's best by validation; learning rate and
-        direct connections are those of its authors' own command. The model has 77 million weights:
-        an update takes 12 s on one core, and so an epoch takes 1 h 40 min.
+        direct connections are from its authors' own command. The model has 77 million weights: on
+        one core an update takes 12 s, and so an epoch 1 h 40 min.
         """,
         "MADE",
         MADEConfig(hidden=(8000, 8000), orderings=32, connectivities=32, direct=True),
@@ -47,8 +47,8 @@ RECIPES = {
             precision="bfloat16",
         ),
         DATA,
-        "88.38 ± 0.45 test nats on average over seeds 0 to 11, 9 min each on one core that had "
-        "other work beside it; the twelve mixed (autoregress mix): 86.35 ± 0.43",
+        "88.38 ± 0.45 test nats on average over seeds 0 to 11, 9 min each on one shared core; "
+        "the twelve mixed (autoregress mix): 86.35 ± 0.43",
         shape=(784,),
     ),
 }

@@ -1,4 +1,4 @@
-"""RCV1 as in the MADE paper, whose training rows could not be had.
+"""RCV1 as in the MADE paper; its training rows were not available.
 
 autoregress train made-rcv1 --data rcv1.npz --run runs/rcv1
 """
@@ -11,7 +11,7 @@ RECIPES = {
     "made-rcv1": Recipe(
         """RCV1 as in the MADE paper.
 
-        Its training rows could not be had. The paper's figure is 46.74 ± 0.11 test nats.
+        Its training rows were not available. The paper's figure is 46.74 ± 0.11 test nats.
         """,
         "MADE",
         MADEConfig(hidden=(500,), orderings=32, connectivities=32),

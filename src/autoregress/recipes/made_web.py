@@ -10,8 +10,8 @@ from autoregress.recipes.uci import ADADELTA
 from autoregress.training.options import Training
 
 DATA = (
-    "web.npz: the paper's test rows, and a reconstruction of its cut into train and validation, as "
-    "arrays train, valid and test"
+    "web.npz: the paper's test rows, and a reconstruction of its split into training and "
+    "validation rows, as arrays train, valid and test"
 )
 
 RECIPES = {

@@ -1,4 +1,4 @@
-"""What a recipe is: a model, how it is trained, and what came of it."""
+"""Recipes: a model, how it is trained, and the result."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model and how it is trained; the data is the user's.
+    """A model and how it is trained; the user provides the data.
 
     Attributes:
-        about: what it is for, in a line, and then in more.
+        about: its purpose, in a line and then in detail.
         kind: the family of the model.
         config: the options of that family.
         training: the options of training.
-        data: what the figure was measured on, and where that is from.
+        data: the data on which the figure was measured, and its origin.
         measured: figure, seed and time; None for a recipe that has not been run.
-        reading: how the data is read, where that differs from the command line's defaults.
-        shape, levels: of an example of that data; the family's usual ones by default.
-        steps: the number of updates of a paper's run, which is recalled and not certain.
+        reading: options for reading the data that differ from the command line's defaults.
+        shape, levels: shape and number of levels of an example of that data; by default the
+            family's usual ones.
+        steps: the number of updates of a paper's run, as recalled; not certain.
     """
 
     about: str
@@ -48,12 +49,12 @@ class Recipe:
 
     @property
     def title(self) -> str:
-        """The first line of what it is for."""
+        """The first line of ``about``."""
         return self.about.strip().partition("\n")[0]
 
     @property
     def description(self) -> str:
-        """What it is for, on what data it was measured, and what came of it."""
+        """Its purpose, the data it was measured on, and the result."""
         measured = f"Measured: {self.measured}." if self.measured else "Not run yet: no figure."
         data = f"Data: {self.data}.\n{measured}" if self.data else ""
         return f"{inspect.cleandoc(self.about)}\n\n{data}".strip()
@@ -61,7 +62,7 @@ class Recipe:
     def build(
         self, event_shape: Sequence[int], levels: int | Sequence[int], **described: Any
     ) -> AutoregressiveModel:
-        """A new model of such events, as :func:`build` makes it."""
+        """A new model for events of this shape, see :func:`build`."""
         return build(self.kind, self.config, event_shape, levels, **described)
 
 
@@ -75,16 +76,16 @@ def build(
     """A new model of a family.
 
     Args:
-        kind: the family.
+        kind: the name of the family.
         config: its options.
         event_shape: shape of one example.
         levels: number of levels of every dimension, or one number for each.
         **described: the context, labels and columns of the examples.
 
     Raises:
-        ValueError: no such family, or options that do not fit the examples.
+        ValueError: there is no such family, or its options do not fit the examples.
     """
-    import autoregress.networks  # noqa: F401  # so that the package's own families are known
+    import autoregress.networks  # noqa: F401  # registers the package's own families
     from autoregress.families import find_family
 
     return find_family(kind)(event_shape, levels, **described, **vars(config))

@@ -3,13 +3,13 @@
     autoregress train video-small --data clips/ --run runs/clips
     autoregress complete runs/clips clip.mp4 --known-frames 5 --out continued.gif
 
-Worked out by ``autoregress plan`` for clips of 16 × 3 × 64 × 64: weights, gradients, two moments of
-the optimiser and the average take 20 bytes a parameter, 0.9 GB for the paper's base model and 7.5
-GB for the large one. A clip's slice takes 1.0 GiB more in training base in bfloat16 and 2.8 GiB for
-large, in float32 without fused attention about twice as much; --accumulate takes the clips of an
-update in parts, and --checkpointing keeps of each layer only what enters it. An update is 8e13
-operations for base and 6e14 for large; at 4e14 a second, a fifth of a second and one and a half.
-See docs/scale.md.
+Estimates by ``autoregress plan`` for clips of 16 × 3 × 64 × 64: weights, gradients, the two moments
+of the optimiser and the average take 20 bytes a parameter, 0.9 GB for the paper's base model and
+7.5 GB for the large one. In training, a slice of a clip takes a further 1.0 GiB for base and 2.8
+GiB for large in bfloat16, and about twice that in float32 without fused attention. --accumulate
+processes the clips of an update in parts, and --checkpointing stores only the inputs of each layer.
+An update takes 8e13 operations for base and 6e14 for large; at 4e14 a second, 0.2 s and 1.5 s. See
+docs/scale.md.
 """
 
 from autoregress.configs import VideoTransformerConfig
@@ -18,17 +18,17 @@ from autoregress.training.options import Training
 
 SMALL = """A small Video Transformer on clips of your own.
 
-The data is a folder of videos: mp4, mkv, avi, webm, mov. Clips are of 16 frames, by default of at
+The data is a folder of videos: mp4, mkv, avi, webm or mov. Clips have 16 frames, by default of at
 most 64 × 64 pixels. The model has 1.5 million parameters, for a CPU: one core takes about a quarter
-of a second for each clip of an update. Its updates are small, of two clips: at the same cost, many
-small updates teach more than few large ones. It learns to be given 0, 1, 5 or 8 first frames. A
-model of this size is measured on real clips in docs/results/video.md.
+of a second for each clip of an update. Updates have only two clips, as many small updates teach
+more than a few large ones at the same cost. It is trained to continue clips of which 0, 1, 5 or 8
+frames are known. A model of this size is measured on real clips in docs/results/video.md.
 """
 PAPERS = """The paper's {} Video Transformer on clips of your own, for GPUs.
 
-It has {} million parameters, and its paper's optimiser: RMSProp at a constant rate of 2e-5 with
-decay 0.95 and momentum 0.9, 64 clips an update and of each a slice. Averaged weights and bfloat16
-are ours. Memory and time: autoregress plan.
+It has {} million parameters. The optimiser is the paper's: RMSProp at a constant rate of 2e-5 with
+decay 0.95 and momentum 0.9, on one slice of each of 64 clips an update. Averaged weights and
+bfloat16 are ours. For memory and time, see autoregress plan.
 """
 
 PAPER = Training(

@@ -11,10 +11,10 @@ RECIPES = {
     "video-bouncing": Recipe(
         """Video Transformer on bouncing digits.
 
-        Single-frame subscaling: a slice is a frame, given all those before it. Blocks are whole
-        frames, as all of a digit says how it moves; with blocks of 8 × 8 it was 0.045 bits/dim. On
-        these clips xz needs 0.166 (a file for each; 0.053 if all are one file) and FFV1 0.383
-        (0.224).
+        Single-frame subscaling: a slice is a frame, given all earlier ones. Blocks are whole
+        frames, as a digit's motion shows in all of it; with blocks of 8 × 8 the result was 0.045
+        bits/dim. On these clips xz needs 0.166 bits/dim with a file for each (0.053 with all in
+        one file) and FFV1 0.383 (0.224).
         """,
         "VideoTransformer",
         VideoTransformerConfig(

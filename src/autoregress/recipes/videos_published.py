@@ -5,10 +5,10 @@
     autoregress train video-kinetics600 --data kinetics/train --valid kinetics/valid --run runs/k600
     autoregress train video-moving-mnist --data moving.npz --run runs/moving
 
-The paper's optimiser and sizes, and what they take of memory and time, are those of video-base and
-video-large (:mod:`autoregress.recipes.videos`). The mixture of numbers of known frames is ours: one
-time in four none, so that the clip as a whole is learned too. The data could not be had here; the
-recipes have been tried on generated clips of these shapes only.
+The paper's optimiser and sizes, and their memory and time, are those of video-base and video-large
+(:mod:`autoregress.recipes.videos`). The mixture of numbers of known frames is ours: none in one
+case out of four, so that whole clips are learned too. The data was not available here; the recipes
+have been tried only on generated clips of these shapes.
 """
 
 from autoregress.configs import VideoTransformerConfig
@@ -16,14 +16,14 @@ from autoregress.recipes.recipe import Recipe
 from autoregress.recipes.videos import BASE_STEPS, LARGE_STEPS, PAPER
 
 CLIPS = {"frames": 16, "size": (64, 64)}
-BAIR = "a folder of BAIR's films: clips of 16 frames of 64 × 64 pixels, one of them known"
+BAIR = "a folder of BAIR's videos: clips of 16 frames of 64 × 64 pixels, with one frame known"
 KINETICS = (
-    "a folder of Kinetics-600's videos, of which the centre is cropped and scaled to 64 × 64 "
-    "pixels: clips of 16 frames, five of them known"
+    "a folder of Kinetics-600's videos, whose centres are cropped and scaled to 64 × 64 pixels: "
+    "clips of 16 frames, with five known"
 )
 MOVING = (
     "an array train (N, 20, 1, 64, 64) such as ar.data.moving_mnist(10_000, images=…).data().x, "
-    "ten frames of each known. Published figures are of clips that are made as they are needed: "
+    "with ten frames of each clip known. Published figures are for clips generated on demand: "
     "ar.fit(model, ar.data.moving_mnist(10**7, images=…), …)"
 )
 

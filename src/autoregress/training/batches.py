@@ -1,4 +1,4 @@
-"""What each update learns from: which examples, in what order, and this process's share of them."""
+"""The examples of each update: which ones, in what order, and this process's share of them."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ SYMBOLS = 2**22
 
 @dataclass(frozen=True)
 class Split:
-    """Examples that a model can take, and their contexts (N, context) if it takes them."""
+    """Examples checked for a model, with their contexts (N, context) if it takes them."""
 
     examples: Source
     context: Tensor | None
 
     @classmethod
     def checked(cls, model: AutoregressiveModel, data: Any, context: Any, name: str) -> Split:
-        """The examples and their context, of the model's device and dtype.
+        """The examples, and their context on the model's device and in its dtype.
 
         Args:
-            data: what :func:`~autoregress.data.as_source` takes.
+            data: anything that :func:`~autoregress.data.as_source` takes.
             context: (examples, context) if the model takes one; by default that of the examples.
 
         Raises:
-            ValueError: no examples, unknown entries, wrong shapes, dtypes or symbols.
+            ValueError: there are no examples, or unknown entries, wrong shapes, dtypes or symbols.
         """
         try:
             source = as_source(data, model.symbols, features=model.context)
@@ -49,7 +49,7 @@ class Split:
             raise ValueError(f"there are no {name} examples")
         if isinstance(source, Data) and source.known is not None and not source.known.all():
             raise ValueError(
-                f"the {name} examples have unknown entries; a model learns from whole ones"
+                f"the {name} examples have unknown entries; a model learns from complete ones"
             )
         try:
             context = context_of(source, context, model.context)
@@ -70,7 +70,7 @@ class Split:
         return x
 
     def fingerprint(self) -> dict[str, Any]:
-        """What tells these examples from others: their content, and that of their context."""
+        """What identifies these examples: their number, and a hash of them and their context."""
         digest = hashlib.sha256(self.examples.digest.encode())
         if self.context is not None:
             digest.update(f"{self.context.dtype} {tuple(self.context.shape)}".encode())
@@ -80,14 +80,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Batch:
-    """One process's share of the examples of an update, or a part of that.
+    """One process's share of the examples of an update, or a part of that share.
 
     Attributes:
         x: (share, *event_shape) integer symbols, in the dtype in which they were read.
         context: (share, context) if the model takes one.
-        places: (share,) int64, the examples' places among all of the update.
-        weight: (share,) float64, what each example counts in the mean over the update's.
-        total: number of examples of the update, of all processes together.
+        places: (share,) int64, the examples' places among all those of the update.
+        weight: (share,) float64, the weight of each example in the mean over the update.
+        total: number of examples of the update, over all processes.
     """
 
     x: Tensor
@@ -97,22 +97,22 @@ class Batch:
     total: int
 
     def parts(self, count: int) -> list[Batch]:
-        """The share in at most ``count`` parts."""
+        """Splits the share into at most ``count`` parts."""
         x = self.x.chunk(count)
         context = [None] * len(x) if self.context is None else self.context.chunk(count)
-        pieces = zip(x, context, self.places.chunk(count), self.weight.chunk(count), strict=True)
-        return [Batch(*piece, self.total) for piece in pieces]
+        parts = zip(x, context, self.places.chunk(count), self.weight.chunk(count), strict=True)
+        return [Batch(*part, self.total) for part in parts]
 
 
 class Batches:
     """The batches of each epoch, in an order that is a function of the seed and the epoch alone.
 
-    What is not in memory is read by a thread, one batch ahead of the update.
+    Examples that are not in memory are read by a thread, one batch ahead of the update.
 
     Args:
-        symbols: what examples that are read as they are needed are held against.
-        size: number of examples of an update, of all processes together.
-        device: where they are going.
+        symbols: the model's symbols, against which examples that are read on demand are checked.
+        size: number of examples of an update, over all processes.
+        device: the device that the batches are for.
     """
 
     def __init__(
@@ -133,13 +133,13 @@ class Batches:
         self._in_memory = isinstance(split.examples, Data)
 
     def __len__(self) -> int:
-        """Number of updates of an epoch; the last batch may be smaller."""
+        """The number of updates of an epoch; the last batch may be smaller."""
         return -(-len(self.examples) // self._size)
 
     def epoch(self, number: int, *, start: int = 0) -> Generator[Batch]:
         """The batches of epoch ``number``, from 0, beginning with the batch ``start``.
 
-        Whoever stops early should close the iterator, and with it the thread that reads.
+        A consumer that stops early should close the iterator, and with it the reading thread.
         """
         generator = torch.Generator().manual_seed(self._seeds.order(number))
         order = torch.randperm(len(self.examples), generator=generator)
@@ -153,7 +153,7 @@ class Batches:
         if not self._in_memory:
             self._symbols.check(x)
         if self._device.type == "cuda":
-            with torch.cuda.device(self._device):  # a thread starts out on the first one
+            with torch.cuda.device(self._device):  # a new thread starts on the first device
                 x = x.pin_memory()
         context = None if self._context is None else self._context[own]
         weight = (torch.arange(len(x)) < counted).double() / len(index)

@@ -1,10 +1,10 @@
-"""Where a run stands, and the checkpoint that lets it go on from there to the same last bit.
+"""The state of a run, and the checkpoint from which it resumes bit for bit.
 
-``last.json`` says how far the run is, in which folder beside it the tensors are, and what their
-files' checksums are. The folder is written first, each process its part of it by
-``torch.distributed.checkpoint``, and ``last.json`` in one stroke once all of it is on the disk.
-The tensors are whole for whoever reads them: another number of processes, or another sharding,
-takes other parts. The files are safetensors; nothing is ever unpickled.
+``last.json`` records the position of the run, the folder of its tensors beside it, and the
+checksums of their files. The folder is written first, each process writing its part with
+``torch.distributed.checkpoint``, and ``last.json`` atomically once all of it is on disk. Readers
+see whole tensors: a different number of processes, or another sharding, reads other parts. The
+files are safetensors; nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from autoregress.processes import Processes
 from autoregress.training.distributed import is_shared, own_part, whole
 
 LAST = "last.json"
-# The folders of the tensors, which checkpoints take turns in.
+# The folders of the tensors, which checkpoints use in turn.
 FOLDERS = ("last-0", "last-1")
 
 
 @dataclass
 class Position:
-    """What a run has done so far, beside the weights.
+    """The progress of a run, apart from its weights.
 
     Attributes:
         step: number of updates.
-        epoch: number of whole epochs.
-        batch: number of updates of the epoch under way.
-        nats: sum of the objective over the examples of that epoch.
+        epoch: number of complete epochs.
+        batch: number of updates of the current epoch.
+        nats: sum of the objective over the examples of that epoch so far.
         seconds: training time of that epoch.
         best_epoch: the epoch with the best weights, counted from 1; 0 before there is one.
-        best: their score on the validation examples, if there are any.
-        history: the lines of the log, one an epoch.
+        best: the score of these weights on the validation examples, if there are any.
+        history: the lines of the log, one per epoch.
     """
 
     step: int = 0
@@ -64,14 +64,14 @@ class Position:
         return self.batch == 0 and self.best_epoch == self.epoch > 0
 
     def end_update(self, nats: float, examples: int, seconds: float) -> None:
-        """Counts an update, of a number of examples with these mean nats, as done."""
+        """Records an update by the mean nats and the number of its examples and its time."""
         self.step += 1
         self.batch += 1
         self.nats += nats * examples
         self.seconds += seconds
 
     def end_epoch(self, record: dict[str, Any], score: Score | None) -> None:
-        """Counts the epoch under way as done; without a score it is the best so far."""
+        """Ends the current epoch; without a score it is the best so far."""
         self.epoch += 1
         self.batch, self.nats, self.seconds = 0, 0.0, 0.0
         self.history.append(record)
@@ -81,12 +81,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a checkpoint is written from, and the weights to be kept if they are the best.
+    """The content of a checkpoint, with the weights to keep if they are the best.
 
     Attributes:
-        tensors: all that a run depends on, by name.
-        position: where the run stands.
-        best: the weights that were measured, if they are those of the best epoch.
+        tensors: all tensors that the run depends on, by name.
+        position: the position of the run.
+        best: the measured weights, if they are those of the best epoch.
     """
 
     tensors: dict[str, Tensor]
@@ -94,7 +94,7 @@ class Snapshot:
     best: dict[str, Tensor] | None
 
     def write(self, run: Path, processes: Processes) -> None:
-        """Writes a checkpoint into a run folder; each process what it has of it.
+        """Writes a checkpoint into a run folder, each process its own part.
 
         Raises:
             ValueError: it cannot be written.
@@ -114,7 +114,7 @@ class Snapshot:
                 )
         except OSError as error:
             raise ValueError(f"{folder} cannot be written: {error.strerror or error}") from error
-        # Its own files: those of another computer it may not see at once.
+        # Only its own files: those written by another computer may not be visible at once.
         own = folder.glob(f"shard-{processes.rank + 1:05}-*")
         digests = processes.from_all({path.name: _file_digest(path) for path in own})
         content = {
@@ -127,7 +127,7 @@ class Snapshot:
 
 @dataclass
 class State:
-    """Everything that the rest of a run depends on, other than its data and options."""
+    """Everything that the rest of a run depends on, apart from its data and options."""
 
     model: AutoregressiveModel
     average: AveragedModel | None
@@ -143,12 +143,12 @@ class State:
         return measured
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy, on the CPU, of the weights that are measured and kept; whole in any case."""
+        """A copy, on the CPU, of the weights that are measured and kept, whole even if sharded."""
         state = self.measured.state_dict()
         return {name: whole(tensor.detach()).to("cpu", copy=True) for name, tensor in state.items()}
 
     def require_finite(self) -> None:
-        """Raises FloatingPointError, everywhere, if a weight is not a finite number."""
+        """Raises FloatingPointError, in all processes, if a weight is not finite."""
         weights = dict(self.model.named_parameters())
         wrong = [float(not own_part(weight).isfinite().all()) for weight in weights.values()]
         for name, count in zip(weights, self.processes.sums(*wrong), strict=True):
@@ -156,7 +156,7 @@ class State:
                 raise FloatingPointError(f"{name} is not finite after step {self.position.step}")
 
     def snapshot(self, *, copied: bool) -> Snapshot:
-        """What a checkpoint of now is written from; a copy, or with the tensors themselves."""
+        """The content of a checkpoint of the current state, its tensors copied or not."""
         from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
         tensors = self._tensors()
@@ -172,7 +172,7 @@ class State:
         return Snapshot(tensors, asdict(self.position), best)
 
     def read(self, run: Path) -> None:
-        """Takes over what a snapshot wrote, if as another number of processes.
+        """Restores the state from a checkpoint, of any number of processes.
 
         Raises:
             ValueError: the checkpoint is damaged.
@@ -197,7 +197,7 @@ class State:
             self.position.best = Score(**content["position"]["best"])
 
     def _tensors(self) -> dict[str, Tensor]:
-        """All tensors that a run depends on, by name; those of the optimiser by their weight's."""
+        """All tensors that a run depends on, by name; the optimiser's by the name of the weight."""
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{name}": t for name, t in self.average.state_dict().items()}
@@ -208,9 +208,9 @@ class State:
         return tensors
 
     def _room(self, saved: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Room for saved tensors, or for this process's parts of them."""
+        """Empty tensors for saved ones, or for this process's parts of them."""
         layouts = self._tensors()
-        # Before its first update an optimiser has not laid out its state, which is as the weights.
+        # Before its first update an optimiser has no state; its layout follows the weights.
         weights = {f"optimiser.{name}": weight for name, weight in self.model.named_parameters()}
         room = {}
         for name, kind in saved.items():
@@ -230,13 +230,13 @@ class State:
         for path, tensor in _below("optimiser", tensors).items():
             name, _, key = path.rpartition(".")
             state.setdefault(numbers[name], {})[key] = tensor
-        # Groups hold options alone, and a learning rate that each update sets.
+        # Groups hold only options, and a learning rate that each update sets.
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those whose names begin so, without the prefix."""
+    """The tensors whose names begin with a prefix, by the rest of the name."""
     return {
         name.removeprefix(f"{prefix}."): tensor
         for name, tensor in tensors.items()
@@ -246,8 +246,8 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @contextmanager
 def _plain(processes: Processes) -> Iterator[None]:
-    """Without torch's warning that a process that is alone is taken to be meant so, and with what
-    went wrong, Ctrl-C included, in the place of torch's wrapping of it.
+    """Silences torch's warning about a single process, and raises the original error, Ctrl-C
+    included, instead of torch's wrapper.
     """
     from torch.distributed.checkpoint.api import CheckpointException
 
@@ -265,7 +265,7 @@ def _plain(processes: Processes) -> Iterator[None]:
 
 
 def _next_folder(run: Path) -> Path:
-    """An empty folder other than the one that ``last.json`` speaks of, if there is one."""
+    """An empty folder, other than the one that ``last.json`` names."""
     taken = _read_last(run)["folder"] if (run / LAST).exists() else None
     folder = run / next(name for name in FOLDERS if name != taken)
     if folder.exists():
@@ -275,7 +275,7 @@ def _next_folder(run: Path) -> Path:
 
 
 def _write_last(run: Path, content: dict[str, Any]) -> None:
-    """Makes a checkpoint the last one, and removes the one before it."""
+    """Makes a checkpoint the last one, and removes its predecessor."""
     sync_folder(run / content["folder"])
     write_file(run / LAST, _signed(content).encode())
     for name in FOLDERS:
@@ -300,7 +300,7 @@ def _read_last(run: Path) -> dict[str, Any]:
 
 def _damaged(path: Path) -> ValueError:
     return ValueError(
-        f"{path} is damaged, so that this run cannot go on; its best weights, if any, are "
+        f"{path} is damaged, so this run cannot be resumed; its best weights, if any, are "
         f"still in model.safetensors. Delete {LAST} to train anew"
     )
 
@@ -311,7 +311,7 @@ def _signed(content: dict[str, Any]) -> str:
 
 
 def _file_digest(path: Path) -> str | None:
-    """None if it cannot be read."""
+    """The hash of a file, None if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

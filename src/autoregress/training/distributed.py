@@ -1,8 +1,8 @@
-"""How several processes train one model: each takes a part of every update, and all do the update.
+"""Training one model in several processes: each takes a part of every update's examples.
 
-A model knows nothing of it. Without sharding each process has all of the weights, and gradients
-are averaged by torch's ``DistributedDataParallel``. With it each has a part of every weight, of
-its gradient and of the optimiser's state, and the weights of a block are put together when the
+Models need no code for it. Without sharding each process holds all weights, and gradients are
+averaged by torch's ``DistributedDataParallel``. With sharding each holds a part of every weight,
+of its gradient and of the optimiser's state, and the weights of a block are gathered when the
 block is due (``fully_shard``, that is FSDP2).
 """
 
@@ -23,49 +23,49 @@ from autoregress.processes import Processes
 
 
 class Objective(nn.Module):
-    """A module whose forward is a model's objective, for that is where DDP looks.
+    """A module whose forward is a model's objective, as DDP requires.
 
     Attributes:
-        sharded: whether each process has a part of every weight.
+        sharded: whether each process holds a part of every weight.
     """
 
     def __init__(self, model: AutoregressiveModel, *, sharded: bool) -> None:
         super().__init__()
         self.model = model
         self.sharded = sharded
-        # DDP looks for weights that have no part in an update, and complains if it finds none.
+        # DDP looks for weights without a part in an update, and warns if it finds none.
         self.unused = nn.Parameter(torch.zeros((), device=model.device))
 
     def forward(self, *args: Any, **options: Any) -> Tensor:
         return self.model.objective(*args, **options)
 
 
-# What gives the nats of each example of an update, and exchanges gradients if need be.
+# Computes the nats of each example of an update, and exchanges gradients if need be.
 ParallelObjective = Objective | DistributedDataParallel
 
 
 def parallel_objective(
     model: AutoregressiveModel, processes: Processes, *, sharded: bool
 ) -> ParallelObjective:
-    """The objective of a model, such that the processes come to the mean of their gradients."""
+    """The objective of a model, whose gradients are averaged over the processes."""
     objective = Objective(model, sharded=sharded)
     if processes.size == 1 or sharded:
         return objective
-    # A weight may have no part in an update. As it looks for those, DDP also keeps to its first
-    # buckets, so that a resumed run adds up gradients in the same order as one that was not.
+    # A weight may have no part in an update. As it looks for such weights, DDP also keeps its
+    # first buckets, so that a resumed run sums gradients in the same order as an uninterrupted one.
     with _quiet():
         return DistributedDataParallel(
             objective,
             init_sync=False,
             broadcast_buffers=False,
             find_unused_parameters=True,
-            gradient_as_bucket_view=True,  # or they are there twice
+            gradient_as_bucket_view=True,  # otherwise gradients are held twice
         )
 
 
 @contextmanager
 def exchanging(objective: ParallelObjective, now: bool) -> Iterator[None]:
-    """In which gradients are averaged over the processes as they arise, or only added up here."""
+    """A context in which gradients are averaged over the processes, or only accumulated here."""
     if isinstance(objective, DistributedDataParallel):
         here_only = nullcontext() if now else objective.no_sync()
     else:
@@ -78,8 +78,8 @@ def exchanging(objective: ParallelObjective, now: bool) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's warnings that it would be wrong to change in place what a sharded block
-    returns, which no model does, and that an option of DDP's will have another name.
+    """Silences two torch warnings: not to change the outputs of a sharded block in place, which no
+    model does, and that an option of DDP will be renamed.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "FSDP2-wrapped module")
@@ -88,31 +88,31 @@ def _quiet() -> Iterator[None]:
 
 
 def start_alike(model: nn.Module, processes: Processes) -> None:
-    """Gives the model of every process the weights and buffers of the first one's."""
+    """Copies the first process's weights and buffers to the models of all others."""
     if processes.size > 1:
         state = model.state_dict()
         for tensor in state.values():
             dist.broadcast(tensor.detach(), src=0)
-        # A model may keep more of its buffers than their tensors, which it reads when it is loaded.
+        # Loading also updates whatever a model derives from its buffers.
         model.load_state_dict(state)
 
 
 def shard(model: nn.Module, device: torch.device, processes: Processes) -> None:
     """Leaves each process, on the device, its part of every weight.
 
-    Units that are put together are the model's larger parts that there are several of: those of
-    each ``ModuleList`` that have modules of their own; and the model, with all the rest.
+    The units that are gathered together are the elements of each ``ModuleList`` that have modules
+    of their own; and the model, with all remaining weights.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
     settings = {
         "mesh": init_device_mesh(device.type, (processes.size,)),
-        # The model itself too: then between updates there is nothing but the parts.
+        # The model itself too, so that only the parts remain between updates.
         "reshard_after_forward": True,
     }
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-    # From the inside out, as a unit is of what its own units leave over.
+    # From the inside out, as a unit has the weights that its inner units leave over.
     for block in reversed([block for blocks in lists for block in blocks]):
         if list(block.children()) and list(block.parameters()):
             fully_shard(block, **settings)
@@ -122,22 +122,22 @@ def shard(model: nn.Module, device: torch.device, processes: Processes) -> None:
 
 
 def is_shared(tensor: Tensor) -> bool:
-    """Whether each process has a part of it: it is a DTensor, whose module takes long to import."""
+    """Whether each process holds a part of it, a DTensor (whose module is slow to import)."""
     return hasattr(tensor, "full_tensor")
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A tensor that the processes may have in parts, put together."""
+    """The whole of a tensor of which each process may hold a part."""
     return tensor.full_tensor() if is_shared(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def own_part(tensor: Tensor) -> Tensor:
-    """What this process has of a tensor."""
+    """This process's part of a tensor."""
     return tensor.to_local() if is_shared(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def clip_gradient(parameters: Iterable[nn.Parameter], limit: float) -> float:
-    """Scales the gradient down to a norm of ``limit``, if it is longer; returns the norm it had."""
+    """Scales the gradient down to a norm of at most ``limit``; returns its norm before that."""
     parameters = list(parameters)
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = whole(nn.utils.get_total_norm(gradients))

@@ -1,8 +1,8 @@
-"""The folder of a run: what it was asked for, and what it has come to.
+"""The folder of a run: its configuration, its best weights and its state.
 
 ``config.json`` and ``model.safetensors`` (the best weights) are those of a saved model;
-``last.json`` and a folder beside it are where the run stands, ``log.jsonl`` how it got there. Of
-several processes each but the first notes when it began, and what went wrong, in
+``last.json`` and a folder beside it are the last checkpoint, ``log.jsonl`` the record of each
+epoch. Of several processes, each but the first logs its start and any error in
 ``logs/rank-1.log`` and so on. ``.lock`` is locked while a process trains.
 """
 
@@ -38,8 +38,8 @@ from autoregress.version import __version__
 
 LOG = "log.jsonl"
 LOCK = ".lock"
-# Options that a resumed run may change: they say how far it goes, where, or in how many pieces, but
-# not along which path.
+# Options that a resumed run may change: they set how far it runs, where, or in how many parts, but
+# do not affect its course.
 MAY_CHANGE = (
     "max_epochs",
     "patience",
@@ -52,10 +52,10 @@ MAY_CHANGE = (
 
 
 class RunFolder:
-    """A folder that holds a run, or is to hold one; to all of its processes alike.
+    """A folder that holds a run, or is to hold one, as all processes of the run see it.
 
     Attributes:
-        step: the update that the last checkpoint was written after.
+        step: the number of updates before the last checkpoint.
     """
 
     def __init__(
@@ -83,16 +83,16 @@ class RunFolder:
         data: Mapping[str, Mapping[str, Any] | None],
         processes: Processes,
     ) -> Iterator[RunFolder]:
-        """The folder of a run, in which no other process trains meanwhile.
+        """A context with the folder of a run, in which no other run trains meanwhile.
 
-        When the context is left, the last checkpoint is on the disk.
+        When the context is left, the last checkpoint is on disk.
 
         Args:
             data: fingerprints of the examples, by name.
 
         Raises:
-            ValueError: the folder holds something else, a run that differs in more than how far
-                it goes, or one that another process is training.
+            ValueError: the folder holds something else, a run that differs in more than the
+                options that may change, or one that another process is training.
         """
         config = {
             "autoregress": __version__,
@@ -119,7 +119,7 @@ class RunFolder:
             state.read(self.path)
             self.step = state.position.step
             if state.position.at_best:
-                # The run may have been killed before it could write them.
+                # The run may have been killed before writing them.
                 best = state.weights()
                 self._write_weights(best)
             elif state.position.best_epoch:
@@ -131,9 +131,9 @@ class RunFolder:
         return best
 
     def checkpoint(self, state: State) -> None:
-        """Writes where the run stands, and the best weights if it has just come to them.
+        """Writes a checkpoint, and the best weights if they are the current ones.
 
-        The checkpoint comes first, for the best weights can be made from it.
+        The checkpoint comes first, as the best weights can be restored from it.
 
         Raises:
             FloatingPointError: the weights are no longer finite; nothing is written.
@@ -157,13 +157,13 @@ class RunFolder:
         self._writers.from_first(lambda: write_weights(path, weights, self._model))
 
     def _wait(self) -> None:
-        """Until the last checkpoint is on the disk; what went wrong with it is raised here."""
+        """Waits until the last checkpoint is on disk; an error in writing it is raised here."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()
 
     def _note(self, text: str) -> None:
-        """Adds to the log of a process other than the first."""
+        """Adds a line to the log of a process other than the first."""
         if not self._processes.first:
             path = self.path / "logs" / f"rank-{self._processes.rank}.log"
             make_folder(path.parent)
@@ -171,15 +171,15 @@ class RunFolder:
                 file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
 
     def log(self, record: dict[str, Any]) -> None:
-        """Adds a line to the log."""
+        """Adds a line to the log of the run."""
         if self._processes.first:
             self._log.append(record)
 
 
 def _set_up(path: Path, config: dict[str, Any], stack: ExitStack) -> None:
-    """Takes the folder for a run, and says in it what the run is."""
+    """Locks the folder for a run, and writes the configuration of the run into it."""
     make_folder(path)
-    # A write of the configuration that was cut short leaves a file of a similar name.
+    # An interrupted write of the configuration leaves a file of a similar name.
     names = sorted(i.name for i in path.iterdir() if CONFIG not in i.name and i.name != LOCK)
     if (path / CONFIG).exists():
         _check_same_run(path, config)
@@ -193,7 +193,7 @@ def _set_up(path: Path, config: dict[str, Any], stack: ExitStack) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """In which no other process trains in the folder. The system unlocks it if this one dies."""
+    """A context with a lock on the folder, which the system releases if this process dies."""
     try:
         file = (path / LOCK).open("ab")
     except OSError as error:
@@ -203,7 +203,7 @@ def _locked(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"another process is training in {path}") from None
-        except OSError:  # of a file system that has no locks
+        except OSError:  # the file system has no locks
             pass
         yield
 
@@ -211,7 +211,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _check_same_run(path: Path, config: Mapping[str, Any]) -> None:
     before = read_config(path)
     if "training" not in before:
-        raise ValueError(f"{path} holds a saved model and no run; give another run folder")
+        raise ValueError(f"{path} holds a saved model, not a run; give another run folder")
     if differences := _differences(before, config):
         raise ValueError(
             f"{path} holds another run: {'; '.join(differences)}. Give another run folder, or the "
@@ -220,7 +220,7 @@ def _check_same_run(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """In what a run is not the one of before, in words."""
+    """The differences between two configurations of a run, in words."""
     found = []
     for one, other in zip(_settings(before), _settings(now), strict=True):
         for key in dict.fromkeys([*one, *other]):
@@ -236,7 +236,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 def _settings(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Those of the model and of its training that make it another run."""
+    """The settings of the model, and those of its training that identify the run."""
     training = {key: value for key, value in config["training"].items() if key not in MAY_CHANGE}
     return {**config.get("model", {}), "dtype": config.get("dtype")}, training
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, noted when it comes and acted on where a run can be left."""
+"""Ctrl-C, recorded when it comes and acted on where a run can safely stop."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from types import FrameType
 
 
 class Interrupts:
-    """A context in which Ctrl-C raises nothing by itself, but is ``pending``.
+    """A context in which Ctrl-C raises nothing, but sets ``pending``.
 
-    So no update, and no file, is ever left half done. Whoever is in a place that can be left
-    raises the KeyboardInterrupt; if nobody did, leaving the context does.
+    So no update, and no file, is ever left half done. Code that can safely stop raises the
+    KeyboardInterrupt; otherwise leaving the context does.
 
-    SIGTERM is treated likewise where it is handled as Ctrl-C. Only Python's own handling is
+    SIGTERM is treated likewise if its handler is that of Ctrl-C. Only Python's own handlers are
     replaced, and only in the main thread, as signals reach no other.
 
     Attributes:
-        pending: whether there was an interruption.
+        pending: whether an interrupt has come.
     """
 
     def __init__(self) -> None:

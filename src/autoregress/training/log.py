@@ -11,9 +11,9 @@ from autoregress.disk import write_file
 
 
 class Log:
-    """The log of a run, which starts with the epochs that a checkpoint remembers.
+    """The log of a run, which starts with the epochs recorded in a checkpoint.
 
-    Lines of epochs that came after the checkpoint, and half a line, are so left behind.
+    Lines of later epochs, and partial lines, are thus dropped.
     """
 
     def __init__(self, path: Path, history: Sequence[dict[str, Any]]) -> None:

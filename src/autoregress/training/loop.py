@@ -40,15 +40,15 @@ Hook = Callable[[dict[str, Any]], object]
 
 @dataclass(frozen=True)
 class Fit:
-    """What came of a run, with all that was done before it was resumed.
+    """The result of a run, including what was done before it was resumed.
 
     Attributes:
         epochs: number of epochs trained.
         steps: number of updates.
         best_epoch: the epoch, counted from 1, whose weights the model now has.
-        valid: their score on the validation examples, if there are any.
-        history: the lines of the log, one an epoch.
-        seconds: time taken by these epochs.
+        valid: the score of these weights on the validation examples, if there are any.
+        history: the lines of the log, one per epoch.
+        seconds: duration of these epochs.
     """
 
     epochs: int
@@ -74,25 +74,25 @@ def fit(
     training: Training | None = None,
     **changes: Any,
 ) -> Fit:
-    """Trains the model, which in the end has its best weights and is in eval mode.
+    """Trains the model, and leaves it with its best weights and in eval mode.
 
-    The best are those of the epoch with the least validation nats; without validation examples
-    those of the last. The result is a function of the model, the data and the options: the same
-    call resumes the run in a run folder, even after a kill, and on a CPU (with the same number of
-    threads) arrives at the same weights to the last bit. If nothing is left to do, it returns at
-    once.
+    The best weights are those of the epoch with the least validation nats, or of the last epoch
+    if there are no validation examples. The result is a function of the model, the data and the
+    options: the same call resumes the run in a run folder, even after a kill, and on a CPU (with
+    the same number of threads) arrives at the same weights to the last bit. If nothing is left to
+    do, it returns at once.
 
     Several processes train one model if all of them make the same call with ``processes``. Each
-    takes its share of every update, so that but for rounding, and for dropout's noise, the result
-    does not depend on their number; any other number of them can resume the run. The first alone
-    writes the log, shows progress and calls the hooks.
+    takes its share of every update, so that the result does not depend on their number, except
+    for rounding and the noise of dropout; a different number of processes can resume the run. The
+    first process alone writes the log, shows progress and calls the hooks.
 
     Args:
         train: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
-            :func:`autoregress.data.as_source`. What is not in memory is read by a thread, one batch
-            ahead of the update.
+            :func:`autoregress.data.as_source`. Examples that are not in memory are read by a
+            thread, one batch ahead of the update.
         valid: validation examples, for choosing the best weights and for stopping early.
-        run: the run folder, which ``load`` reads the best weights from; None to write nothing.
+        run: the run folder, from which ``load`` reads the best weights; None to write nothing.
         context: (len(train), context) if the model takes one; by default that of the examples.
         valid_context: (len(valid), context) likewise.
         quiet: show no progress.
@@ -100,18 +100,18 @@ def fit(
             valid_nats, valid_bits_per_dim, lr, seconds and examples_per_second.
         on_update: called after each update with epoch, step, nats (the update's own mean),
             train_nats (the mean of the epoch so far), lr and examples_per_second.
-        processes: those that train together, as :func:`autoregress.join` gives them; by default
-            this process trains alone.
+        processes: the processes that train together, as returned by :func:`autoregress.join`; by
+            default this process trains alone.
         training: the options; its defaults if not given.
         **changes: options to replace by name, such as ``max_epochs=10``.
 
     Raises:
-        ValueError: options or data that make no sense, or a run folder that holds something
-            else, or that another process is training in; TypeError for an option that does not
-            exist.
-        FloatingPointError: the loss, or a weight, is no longer finite. The last checkpoint and
-            the best weights are those of before.
-        KeyboardInterrupt: Ctrl-C, after a checkpoint was written. As after a
+        ValueError: invalid options or data, or a run folder that holds something else or in which
+            another process is training.
+        TypeError: there is no such option.
+        FloatingPointError: the loss or a weight is no longer finite. The last checkpoint and the
+            best weights are from before that.
+        KeyboardInterrupt: Ctrl-C, after a checkpoint has been written. As after a
             FloatingPointError, the model has the best weights so far, if an epoch was finished.
     """
     options, processes = Training.changed(training, changes), processes or Processes()
@@ -187,7 +187,7 @@ def _prepare(
     device: torch.device,
     processes: Processes,
 ) -> tuple[State, ParallelObjective]:
-    """Where a new run stands, and the objective whose gradients the processes share."""
+    """The state of a new run, and the objective whose gradients the processes share."""
     if options.start == "marginals":
         model.start_from(train.some(model.symbols).to(model.device))
     start_alike(model, processes)
@@ -213,22 +213,22 @@ def _is_sharded(options: Training, processes: Processes) -> bool:
 
 
 def _generators(device: torch.device) -> dict[str, Any]:
-    """For fork_rng: which generators of torch's own an update draws from."""
+    """Arguments of fork_rng: the torch generators that an update draws from."""
     if device.type == "cpu":
         return {"devices": []}
     return {"devices": [device], "device_type": device.type}
 
 
-# While not done: an epoch, made of updates; a record
+# While not done: an epoch of updates, then a record of it
 
 
 @dataclass
 class Loop:
-    """Epochs of updates, from where the state stands until there is nothing left to do.
+    """Epochs of updates, from the current state until nothing is left to do.
 
     Attributes:
-        state: the weights and where the run stands; all that changes.
-        objective: gives the nats of each example, and exchanges gradients between processes.
+        state: the weights and the position of the run; all that changes.
+        objective: computes the nats of each example, and exchanges gradients between processes.
         valid: the validation examples, if there are any.
         folder: the run folder, if there is one.
         best: the best weights so far, once an epoch is finished.
@@ -250,7 +250,7 @@ class Loop:
     on_epoch: list[Hook]
 
     def run(self) -> None:
-        """Trains to the end; a run that is stopped is left with a checkpoint."""
+        """Trains to the end; an interrupted run is left with a checkpoint."""
         self._saved_at = time.monotonic()
         try:
             while not self._is_done():
@@ -274,13 +274,13 @@ class Loop:
             started = time.perf_counter()
             for batch in batches:
                 nats = self._update(batch)
-                # Reading the batch has taken its time, too.
+                # Includes the time for reading the batch.
                 now.end_update(nats, batch.total, time.perf_counter() - started)
                 self._after_update(nats)
                 started = time.perf_counter()
 
     def _update(self, batch: Batch) -> float:
-        """Changes the weights; returns the mean nats of the update's examples."""
+        """Updates the weights; returns the mean nats of the update's examples."""
         step, state, options = self.state.position.step, self.state, self.options
         seed_torch(self.seeds.noise(step), self.device)
         state.optimiser.zero_grad()
@@ -305,15 +305,15 @@ class Loop:
         return nats
 
     def _gradient(self, part: Batch, step: int) -> float:
-        """Adds to the gradient; returns what a part adds to the update's mean nats."""
+        """Adds a part's gradient; returns its contribution to the update's mean nats."""
         generator = torch.Generator().manual_seed(self.seeds.objective(step))
         update = Update(step, generator, part.places, part.total)
-        x = part.x.to(self.device, non_blocking=True).long()  # widened there: less to transfer
+        x = part.x.to(self.device, non_blocking=True).long()  # the small dtype is transferred
         context = None if part.context is None else part.context.to(self.device)
         with _precision(self.options, self.device):
             nats = self.objective(x, context, update)
         loss = (nats * part.weight.to(self.device)).sum()
-        # Gradients are averaged over the processes, and losses added up.
+        # Processes average gradients, but losses are to be summed.
         (loss * self.state.processes.size).backward()
         return loss.item()
 
@@ -336,7 +336,7 @@ class Loop:
             self._checkpoint()
 
     def _end_epoch(self) -> None:
-        """Measures the weights, records it, and keeps them if they are the best."""
+        """Measures the weights, records the score, and keeps the weights if they are the best."""
         now, examples = self.state.position, len(self.batches.examples)
         self.state.require_finite()
         started = time.perf_counter()
@@ -365,7 +365,7 @@ class Loop:
             self.state.measured,
             valid.examples,
             context=valid.context,
-            # Without gradients an example takes a fraction of the memory, which sufficed.
+            # An example needs far less memory without gradients than in training.
             batch_size=4 * self.options.batch_size,
             processes=self.state.processes,
             on_batch=self._stop_if_interrupted,
@@ -381,7 +381,7 @@ class Loop:
             self._saved_at = time.monotonic()
 
     def _stop_if_interrupted(self, *_: int) -> None:
-        """Several processes stop together, and so only when they have an update in common."""
+        """Stops a single process; several stop together, after an update."""
         if self.interrupts.pending and self.state.processes.size == 1:
             raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""How gradients become weights: the optimiser, its learning rate, and the weights' average."""
+"""From gradients to weights: the optimiser, its learning rate, and the weights' average."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ RULES: dict[Optimiser, type[torch.optim.Optimizer]] = {
     "adagrad": torch.optim.Adagrad,
     "sgd": torch.optim.SGD,
 }
-# Those that update in one pass over the weights instead of one for each operation: on a CPU that
-# is ten times as fast.
+# Those with a single pass over the weights instead of one for each operation, which is ten times
+# as fast on a CPU.
 FUSED = ("adamw", "adam", "sgd")
 
 
 def make_optimiser(parameters: Iterable[nn.Parameter], options: Training) -> torch.optim.Optimizer:
-    """The optimiser of these options, with torch's defaults for what they leave open."""
+    """The optimiser of these options, with torch's defaults for those left open."""
     parameters, name = list(parameters), options.optimiser
     settings: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay}
     if options.eps is not None:
@@ -47,10 +47,10 @@ def make_optimiser(parameters: Iterable[nn.Parameter], options: Training) -> tor
 
 
 def lr_factor(schedule: Schedule, step: int, total: int, warmup: int = 0) -> float:
-    """What the learning rate of update ``step`` of ``total``, from 0, is multiplied by.
+    """The factor of the learning rate at update ``step``, from 0, of ``total``.
 
-    It rises linearly over the first ``warmup`` updates; from there it stays at 1, or falls in a
-    straight line or half a cosine so as to be 0 at ``total``.
+    It rises linearly over the first ``warmup`` updates, and then stays at 1, or falls along a
+    straight line or half a cosine to reach 0 at ``total``.
     """
     if step < warmup:
         return (step + 1) / warmup
@@ -67,9 +67,9 @@ def lr_factor(schedule: Schedule, step: int, total: int, warmup: int = 0) -> flo
 class Average(AveragedModel):
     """The exponential moving average of a model's weights, for ``update_parameters`` after updates.
 
-    After n updates the decay is at most (1 + n) / (10 + n), so that a young average is of the
-    weights of late and not of those that training began with. Weights that had no part in an
-    update have none in the average then: of models that take turns each has its own pace.
+    After n updates the decay is at most (1 + n) / (10 + n), so that a young average follows recent
+    weights rather than the initial ones. Weights that had no part in an update leave the average
+    unchanged, so that models which take turns are each averaged at their own pace.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

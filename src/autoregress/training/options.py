@@ -23,13 +23,13 @@ class Training:
     """How a model is trained.
 
     Args:
-        max_epochs: Number of passes over the training examples, at most.
+        max_epochs: Largest number of passes over the training examples.
         batch_size: Number of examples of an update, over all processes; the last batch of an epoch
             may be smaller.
-        start: What a new model knows before its first update: the marginals of the training
-            examples, in its output biases, or nothing (random).
-        accumulate: Number of parts each process splits its share of an update into, to save memory
-            (gradient accumulation).
+        start: Output biases of a new model: log-frequencies of the training examples
+            (marginals), or as the family initialises them (random).
+        accumulate: Number of parts each process splits its share of an update into, to save
+            memory (gradient accumulation).
         optimiser: Rule that turns gradients into updates.
         lr: Learning rate (for adadelta, 1 is usual).
         weight_decay: Weight decay: decoupled for adamw, an L2 penalty for the others.
@@ -37,7 +37,7 @@ class Training:
         decay: Decay of the mean of squared gradients (adadelta's rho, rmsprop's alpha); by default
             torch's.
         eps: Term added to the denominator for stability (all but sgd); by default torch's.
-        schedule: Course of the learning rate over max-epochs: constant, or falling to 0 in a
+        schedule: Course of the learning rate over max-epochs: constant, or falling to 0 along a
             straight line or half a cosine.
         warmup: Number of updates over which the learning rate first rises linearly.
         clip: Largest norm of the gradient; a longer one is scaled down to it.
@@ -51,13 +51,13 @@ class Training:
             case.
         async_save: Write checkpoints in the background, from a copy in the CPU's memory.
         seed: Seed of all that is random in training: order of examples, dropout, fresh orderings.
-        device: Device to compute on, such as cpu or cuda:1; auto: where the model is if that is an
-            accelerator, else the accelerator if there is one, else the CPU.
-        sharding: What is split over several processes: none (each holds all weights, gradients and
-            optimiser state) or full (each holds a part).
+        device: Device to compute on, such as cpu or cuda:1; auto is the device of the model if
+            that is an accelerator, else the accelerator if there is one, else the CPU.
+        sharding: Division of weights, gradients and optimiser state over several processes: with
+            none each holds all of them, with full each holds a part.
 
     Raises:
-        ValueError: settings that make no sense.
+        ValueError: invalid settings.
     """
 
     max_epochs: int = 100
@@ -83,7 +83,7 @@ class Training:
     sharding: Sharding = "none"
 
     def __post_init__(self) -> None:
-        """Raises ValueError for settings that make no sense."""
+        """Raises ValueError for invalid settings."""
         _require(self.max_epochs >= 1, "max_epochs must be at least 1", self.max_epochs)
         _require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
         _require(self.accumulate >= 1, "accumulate must be at least 1", self.accumulate)
@@ -120,7 +120,7 @@ class Training:
 
         Raises:
             TypeError: there is no setting of such a name.
-            ValueError: they make no sense.
+            ValueError: the settings are invalid.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         if unknown := sorted(changes.keys() - set(names)):

@@ -1,4 +1,4 @@
-"""What a person sees of a run, on standard error."""
+"""The progress of a run, shown on standard error."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from autoregress.devices import describe_device
 from autoregress.training.checkpoints import Position
 
-# Seconds between two looks at a terminal, and between two lines elsewhere.
+# Seconds between refreshes of a terminal, and between lines elsewhere.
 REFRESH = 0.2
 LINES = 5.0
 
 
 class Report:
-    """A progress bar where there is a terminal, elsewhere now and then a line after an epoch.
+    """A progress bar on a terminal, elsewhere an occasional line after an epoch.
 
     Args:
-        epochs: number of epochs, at most.
-        total: number of updates, at most.
-        start: where the run stands at first.
-        device: where it computes, which is said unless it is the CPU.
+        epochs: largest number of epochs.
+        total: largest number of updates.
+        start: the position of the run at the start.
+        device: the device of the run, shown unless it is the CPU.
         quiet: show nothing.
     """
 
@@ -79,7 +79,7 @@ class Report:
             self._print()
 
     def update(self, record: dict[str, Any]) -> None:
-        """After an update."""
+        """Shows the record of an update."""
         if self._bar is None or time.monotonic() - self._shown < REFRESH:
             return
         self._shown = time.monotonic()
@@ -94,12 +94,12 @@ class Report:
         )
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """After an epoch."""
+        """Shows the record of an epoch."""
         if (valid := record["valid_nats"]) is not None:
             self._best = min(self._best, valid)
             self._valid = f"  valid {valid:.3f} (best {self._best:.3f})"
         if self._bar is None and not self._quiet:
-            # None if all of the epoch's updates were done before the run was resumed.
+            # 0 if all updates of the epoch were done before the run was resumed.
             done = max(record["step"] - self._done, 1)
             left = (time.monotonic() - self._started) / done * (self._total - record["step"])
             self._line = (

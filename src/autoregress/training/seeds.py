@@ -1,6 +1,6 @@
 """Seeds for everything random, as functions of the run's seed and of a count alone.
 
-Nothing random then has a state that a checkpoint would need to hold.
+Checkpoints thus need not hold the state of any generator.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import torch
 class Seeds:
     """Distinct seeds for the order of each epoch, and for the noise of each update.
 
-    All processes of a run have the same, but for the noise.
+    All processes of a run have the same seeds, except those for the noise.
 
-    torch's generator for the CPU uses but 32 bits of a seed. The n-th seed is start + n · stride
-    modulo 2³² for an odd stride, so that no two of a run are the same (up to 10⁹ updates).
+    Torch's CPU generator uses only 32 bits of a seed. The n-th seed is start + n · stride modulo
+    2³² for an odd stride, so that no two seeds of a run are the same (up to 10⁹ updates).
     """
 
     def __init__(self, seed: int, rank: int = 0) -> None:
@@ -29,24 +29,23 @@ class Seeds:
         return (self._start + n * self._stride) % 2**32
 
     def order(self, epoch: int) -> int:
-        """For the order of examples in an epoch."""
+        """The seed for the order of examples in an epoch."""
         return self._nth(3 * epoch)
 
     def objective(self, step: int) -> int:
-        """For the generator that an update's objective is given."""
+        """The seed for the generator given to an update's objective."""
         return self._nth(3 * step + 1)
 
     def noise(self, step: int) -> int:
-        """For torch's own generators during an update, of which dropout draws."""
+        """The seed for torch's own generators during an update, from which dropout draws."""
         seed = self._nth(3 * step + 2)
         return Seeds(seed)._nth(self._rank) if self._rank else seed
 
 
 def seed_torch(seed: int, device: torch.device) -> None:
-    """Seeds the generators that operations on ``device`` draw from when they are given none.
+    """Seeds torch's default generators for operations on ``device``.
 
-    ``torch.manual_seed`` does so for every device there is, which takes as long as a small
-    update.
+    ``torch.manual_seed`` seeds those of every device, which takes as long as a small update.
     """
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":

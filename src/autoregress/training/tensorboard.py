@@ -1,4 +1,4 @@
-"""The records of a run as curves in TensorBoard: https://www.tensorflow.org/tensorboard."""
+"""The records of a run as TensorBoard curves: https://www.tensorflow.org/tensorboard."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class TensorBoard:
         with TensorBoard("runs/mine/tensorboard") as board:
             ar.fit(model, train, run="runs/mine", on_epoch=board.epoch, on_update=board.update)
 
-    A resumed run goes on in the same folder; what an interrupted one wrote of later updates is
-    hidden.
+    A resumed run continues in the same folder; records of later updates, written before the
+    interruption, are hidden.
 
     Raises:
         ValueError: TensorBoard is not installed.
@@ -43,11 +43,11 @@ class TensorBoard:
             self._writer.close()
 
     def update(self, record: dict[str, Any]) -> None:
-        """After an update: for ``on_update`` of :func:`autoregress.fit`."""
+        """Writes the record of an update: for ``on_update`` of :func:`autoregress.fit`."""
         self._write("update", record)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """After an epoch: for ``on_epoch``."""
+        """Writes the record of an epoch: for ``on_epoch``."""
         self._write("epoch", record)
         if self._writer is not None:
             self._writer.flush()

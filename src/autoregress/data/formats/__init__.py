@@ -1,1 +1,1 @@
-"""The kinds of files that examples are read from and written to."""
+"""The file formats that examples are read from and written to."""

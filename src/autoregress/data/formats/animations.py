@@ -1,4 +1,4 @@
-"""Clips as files: FFV1 in Matroska to keep them, GIF and MP4 to look at them."""
+"""Clips as files: FFV1 in Matroska to keep them, GIF and MP4 to view them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ COLOURS = 256
 
 
 def write_mkv(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> list[Path]:
-    """Writes clips without loss (FFV1), each to a file: ``path``, or several to name-000.mkv, ….
+    """Writes clips without loss (FFV1), one to ``path`` or several to name-000.mkv, ….
 
-    Symbol s of K is the brightness ⌊255 s / (K - 1)⌉, or the nearest to it that is read back as
-    s with ``levels=K``.
+    Symbol s of K becomes the brightness ⌊255 s / (K - 1)⌉, or the nearest to it that is read back
+    as s with ``levels=K``.
 
     Args:
         x: (N, T, C, H, W) with C = 1 or 3.
-        rate: frames a second.
+        rate: number of frames a second.
 
     Returns:
-        the files written.
+        The files written.
     """
     films = _as_films(x, symbols)
     digits = max(3, len(str(len(films) - 1)))
@@ -52,8 +52,8 @@ def write_mp4(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> Non
 def write_gif(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> None:
     """Writes clips (N, T, C, H, W) side by side as one endless animation, enlarged.
 
-    Greys are exact, and so are colours if there are no more than 256 of them; else they share the
-    256 that fit best. Frames that do not differ become one that stays for longer.
+    Greys are exact, and so are up to 256 colours; more are reduced to the 256 that fit best.
+    Successive identical frames become one that is shown for longer.
     """
     films = _as_films(x, symbols)
     if films.shape[-1] == 1:
@@ -72,8 +72,8 @@ def _as_films(x: Tensor, symbols: Symbols) -> np.ndarray:
     """Brightness of clips, uint8 (N, T, H, W, C)."""
     if x.dim() != 5 or x.shape[2] not in (1, 3):
         raise ValueError(
-            f"examples of shape {tuple(x.shape[1:])} cannot be shown as a film: clips (T, 1, H, W) "
-            "and (T, 3, H, W) can; write .npz, or .png for images"
+            f"examples of shape {tuple(x.shape[1:])} cannot be shown as a film, unlike clips "
+            "(T, 1, H, W) and (T, 3, H, W); write .npz, or .png for images"
         )
     if len(x) == 0:
         raise ValueError("there are no clips to show")
@@ -94,14 +94,14 @@ def _side_by_side(films: np.ndarray, line: int) -> np.ndarray:
 
 
 def _palette(films: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most 256 colours, uint8 (K, 3), and which of them every pixel of the films has."""
+    """At most 256 colours, uint8 (K, 3), and the index of each pixel's colour among them."""
     *shape, _ = films.shape
     packed = (films.astype(np.int64) * (1 << 16, 1 << 8, 1)).sum(-1)
-    used = np.union1d(packed, MID_GREY * 0x010101)  # and what lines are drawn with
+    used = np.union1d(packed, MID_GREY * 0x010101)  # with the colour of the lines
     if len(used) <= COLOURS:
         colours = np.stack([used >> 16, used >> 8, used], axis=1).astype(np.uint8)
         return colours, np.searchsorted(used, packed).astype(np.uint8)[..., None]
-    # One palette for all frames, and no dithering: what stands still must not flicker.
+    # One palette for all frames, and no dithering: still areas must not flicker.
     image = Image.fromarray(films.reshape(-1, films.shape[3], 3)).quantize(
         COLOURS, dither=Image.Dither.NONE
     )

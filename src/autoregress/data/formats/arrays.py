@@ -18,23 +18,24 @@ from autoregress.data.source import Data, Source
 from autoregress.symbols import Columns, Symbols
 
 SPLITS = ("train", "valid", "test")
-BESIDE = ("dim", "known")  # arrays of an .npz that say something about the examples
+BESIDE = ("dim", "known")  # arrays of an .npz that describe the examples
 LARGEST = 2**31 - 1
 NPY = b"\x93NUMPY"
 
 
 class MappedArray(Source):
-    """An array that stays on disk: memory holds no more of it than the examples asked for.
+    """An array that stays on disk: only the requested examples are read into memory.
 
-    As long as it is in use, the file must stay what it is.
+    The file must not change while it is in use.
 
     Args:
         array: (N, *event_shape) whole numbers.
-        levels: by default the largest number and those below it, at least two.
+        levels: number of levels of every dimension, or one number for each; by default the
+            largest number plus one, at least 2.
         columns: names and labels, when an example is a row of a table.
 
     Raises:
-        ValueError: not whole numbers from 0.
+        ValueError: a value is not a whole number from 0.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class MappedArray(Source):
     ) -> None:
         self._array = array
         if levels is None:
-            # Two levels only say how many rows are looked at at once.
+            # Provisional: two levels only set the size of the blocks.
             super().__init__(array.shape[1:], 2)
             largest = [int(self._rows(rows).max()) for rows in self._blocks()]
             levels = max(2, *(number + 1 for number in largest))
@@ -60,27 +61,27 @@ class MappedArray(Source):
         return torch.from_numpy(whole_numbers(rows, first=first))
 
     def check(self) -> None:
-        """Reads everything; raises ValueError if it is not symbols within their levels."""
+        """Reads everything; raises ValueError if a symbol is outside its levels."""
         for rows in self._blocks():
             self.symbols.check(self._rows(rows), first=int(rows[0]))
 
 
 class Arrays(Format):
-    """An .npy or .npz file; ``file.npz:name`` is one of its arrays, a 1-D array is N rows of one.
+    """An .npy or .npz file; ``file.npz:name`` is one of its arrays. A 1-D array has N rows of one.
 
-    An .npz gives the array of that name; without one that named as the split, else ``x``, else
-    its only one. Beside it may lie an integer ``dim``: an array uint8 (N, ⌈dim/8⌉) is then the
-    rows of dim bits that np.packbits made of them; and for partial data ``known``, bool, of the
-    shape of x or of one example. What is not known becomes symbol 0.
+    Without a name, the array of an .npz is the one named after the split, else ``x``, else the
+    only one. If the .npz has an integer ``dim``, an array uint8 (N, ⌈dim/8⌉) holds rows of dim
+    bits packed by np.packbits. For partial data, ``known``, bool, of the shape of x or of one
+    example, marks the known entries. Unknown entries become symbol 0.
 
-    With a ``size`` (H, W) the examples are images (C, H, W): such they may be already, or maps
-    (H, W), or have their channels last, or be the H · W or 3 · H · W numbers of one in a row.
+    With a ``size`` (H, W) the examples become images (C, H, W): they may have that shape already,
+    or be (H, W), or have their channels last, or be flattened to H · W or 3 · H · W numbers.
 
-    A ``condition`` is a further array: numbers (N, C), floating-point, or N labels, which are
-    whole numbers or texts. That of the array ``train`` is called ``train_NAME``, or just NAME.
+    A ``condition`` names a further array: floating-point numbers (N, C), or N labels, which are
+    whole numbers or texts. For the array ``train`` it is ``train_NAME``, or else NAME.
 
-    Bits and uint8 are uint8; all else is int64. Without ``levels``, or a model's, they are the
-    largest symbol and those below it, at least two.
+    Bits and uint8 are read as uint8, all else as int64. Without ``levels`` or a model, the number
+    of levels is the largest symbol plus one, at least 2.
     """
 
     holds_what = "arrays"
@@ -159,10 +160,11 @@ FORMAT = Arrays()
 
 
 def whole_numbers(array: np.ndarray, *, first: int = 0) -> np.ndarray:
-    """The same values as uint8 or int64, once they have been found to be symbols.
+    """Checks that values can be symbols, and returns them as uint8 or int64.
 
     Raises:
-        ValueError: one is not, or too large; it names the row, counted from ``first``.
+        ValueError: a value is not a whole number from 0, or too large; the message names its
+            row, counted from ``first``.
     """
 
     def refuse(wrong: np.ndarray, because: str) -> None:
@@ -194,7 +196,7 @@ def _address(path: Path) -> tuple[Path, str | None]:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Names the file in what is said of its content."""
+    """Adds the name of the file to errors about its content."""
     try:
         yield
     except ValueError as error:
@@ -203,22 +205,22 @@ def _naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turns what NumPy raises for a file that is not its own into one sentence."""
+    """Turns NumPy's errors for damaged or foreign files into one sentence."""
     try:
         yield
     except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         if "Python objects" in str(error) or "Object arrays" in str(error):
             raise ValueError(f"{path} holds Python objects; symbols are integers") from error
-        raise ValueError(f"{path} is damaged, or no .npy or .npz file at all") from error
+        raise ValueError(f"{path} is damaged, or not an .npy or .npz file") from error
 
 
 def _load(
     path: Path, key: str | None, request: Request
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """An array, what is known of it, and what its examples are conditioned on."""
+    """An array, its mask of known entries and its conditions, each None if there is none."""
     condition = request.reading.condition
     with path.open("rb") as file:  # opened here, because np.load leaves a damaged file open
-        # What the file is counts, and not its name.
+        # The content decides, not the name.
         if file.read(len(NPY)) == NPY:
             if condition is not None:
                 raise ValueError(f"{path} is a single array, with no {condition!r} beside it")
@@ -235,7 +237,7 @@ def _load(
                 dim = archive["dim"] if "dim" in archive.files else None
                 known = archive["known"] if "known" in archive.files else None
                 given = None if beside is None else archive[beside]
-                if not isinstance(array, np.ndarray):  # a member that is no array comes as bytes
+                if not isinstance(array, np.ndarray):  # bytes, if a member is not an array
                     raise ValueError(f"{name} is not an array")
     return array if dim is None else _unpack(array, dim), known, given
 
@@ -252,7 +254,7 @@ def _choose(
     for name in (split, "x"):
         if name in arrays:
             return name
-    # An only array that is called "train" is not what was meant by the test set.
+    # If the only array is called "train", it is not the test set.
     if len(arrays) == 1 and (split is None or arrays[0] not in SPLITS):
         return arrays[0]
     wanted = "'x'" if split is None else f"{split!r} or 'x'"
@@ -263,7 +265,7 @@ def _choose(
 
 
 def _beside(path: Path, names: Sequence[str], array: str, condition: str | None) -> str | None:
-    """The name of the array that conditions those of another."""
+    """The name of the array with the conditions of another's examples."""
     if condition is None:
         return None
     for name in (f"{array}_{condition}", condition):
@@ -286,15 +288,15 @@ def _context(
             texts = condition.astype(int) if condition.dtype.kind == "b" else condition
             return from_labels([str(text) for text in texts.tolist()], labels, "the condition")
     raise ValueError(
-        "a condition is floating-point numbers (examples, features) or a label for each example, "
-        f"not an array {condition.shape} of {condition.dtype}"
+        "a condition must be floating-point numbers (examples, features) or a label for each "
+        f"example, not an array {condition.shape} of {condition.dtype}"
     )
 
 
 def _as_rows(
     array: np.ndarray, known: np.ndarray | None, path: Path
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """An array of examples; what is not one is refused."""
+    """An array as rows of examples; raises ValueError if it cannot be."""
     if array.dtype.kind not in "buif":
         raise ValueError(f"{path} holds values of type {array.dtype}; symbols are integers")
     if array.ndim == 0:
@@ -306,14 +308,14 @@ def _as_rows(
         raise ValueError(f"{path} is empty: its array has shape {array.shape}")
     if array.ndim == 5 and array.shape[4] == 3 and array.shape[2] not in (1, 3):
         raise ValueError(
-            f"{path}: clips are arrays (N, T, C, H, W), and this one of shape {array.shape} has "
-            "its channels last; np.moveaxis(x, -1, 2) brings them to their place"
+            f"{path}: clips are arrays (N, T, C, H, W), but this one of shape {array.shape} has "
+            "its channels last; move them with np.moveaxis(x, -1, 2)"
         )
     return array, known
 
 
 def _images(array: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
-    """Examples as images (N, C, H, W) of that size."""
+    """Examples as images (N, C, H, W) of a given size (H, W)."""
     height, width = size
     match array.shape[1:]:
         case (_, h, w) if (h, w) == size:
@@ -325,8 +327,8 @@ def _images(array: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
         case (d,) if d in (height * width, 3 * height * width):
             return array.reshape(len(array), -1, height, width)
     raise ValueError(
-        f"{path}: examples of shape {array.shape[1:]} are no images of {height} by {width}; arrays "
-        "are not scaled"
+        f"{path}: examples of shape {array.shape[1:]} are not images of {height} by {width}, and "
+        "arrays are not scaled"
     )
 
 

@@ -1,6 +1,6 @@
-"""Video files decoded, once, to arrays in a cache on disk; each file by a process, if need be.
+"""Decodes video files, once each, to arrays in a cache on disk, optionally in several processes.
 
-No torch is imported here, so that such a process starts quickly.
+Torch is not imported here, so that these processes start quickly.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rich.progress import track
 from autoregress.data.formats.ffmpeg import pyav
 from autoregress.data.formats.pixels import pixels
 
-CACHED_AS = 1  # to be raised when the same file would be decoded to something else
+CACHED_AS = 1  # to be raised when the same file would be decoded differently
 
 
 def cache_folder(cache: str | Path | None) -> Path:
@@ -45,13 +45,13 @@ def mapped(array: Path) -> np.ndarray:
 def for_each(
     function: Callable[[Path], Path], paths: list[Path], workers: int, quiet: bool
 ) -> Iterator[tuple[Path, Path | ValueError]]:
-    """Each path, and what a function makes of it, or the error that it raises."""
+    """Each path with the function's result for it, or with the ValueError that it raised."""
     attempt = partial(_attempt, function)
     if workers == 1:
         yield from zip(_progress(paths, quiet), map(attempt, paths), strict=True)
         return
-    # Processes and not threads, of which PyAV cannot tell whose the decoder's complaints are.
-    # Ctrl-C is for the process that waits for them.
+    # Processes, not threads: PyAV cannot tell which thread a decoder's message belongs to.
+    # They ignore Ctrl-C, which the waiting process handles.
     quietly = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
     with ProcessPoolExecutor(workers, get_context("spawn"), **quietly) as pool:
         yield from zip(_progress(paths, quiet), pool.map(attempt, paths), strict=True)
@@ -72,7 +72,7 @@ def _progress(paths: list[Path], quiet: bool) -> Iterable[Path]:
 
 
 def _in_cache(cache: Path, path: Path, suffix: str, *settings: object) -> Path:
-    """Where the cache has, or will have, what is made of a file as it is now."""
+    """The path in the cache of what is derived from a file in its present state."""
     stat = path.stat()
     key = (CACHED_AS, str(path.resolve()), stat.st_size, stat.st_mtime_ns, *settings)
     return cache / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}{suffix}"
@@ -80,7 +80,7 @@ def _in_cache(cache: Path, path: Path, suffix: str, *settings: object) -> Path:
 
 @contextmanager
 def _atomic_file(target: Path) -> Iterator[IO[bytes]]:
-    """A file that has its name only once it is whole: who dies leaves nothing half-read."""
+    """A file that gets its name once it is complete, so that a kill leaves no partial file."""
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as file:
         try:
             yield file
@@ -109,7 +109,7 @@ def size_and_grey(path: Path, cache: Path) -> tuple[tuple[int, int], bool]:
 
 
 def decoded(path: Path, size: tuple[int, int], grey: bool, cache: Path) -> Path:
-    """The .npy file uint8 (frames, C, H, W) of a video file, written now if it is not there yet.
+    """The .npy file, uint8 (frames, C, H, W), of a video file, written on first use.
 
     Raises:
         ValueError: the file is damaged.
@@ -130,16 +130,16 @@ def decoded(path: Path, size: tuple[int, int], grey: bool, cache: Path) -> Path:
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
-    """Of an .npy file; as long for any number of frames, NumPy leaves room for that."""
+    """Writes an .npy header, which NumPy pads to the same length for any number of frames."""
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
 def _frames(path: Path) -> Generator[Image.Image, None, None]:
-    """The frames of a video file, upright, those of a grey video in mode L.
+    """The frames of a video file, upright; in mode L if the video is grey.
 
     Raises:
-        ValueError: there are none, or there is something wrong with the file.
+        ValueError: the file has no frames or is damaged.
     """
     av = pyav()
     with _complaints() as complaints:
@@ -148,7 +148,7 @@ def _frames(path: Path) -> Generator[Image.Image, None, None]:
                 stream = file.streams.best("video")
                 if stream is None:
                     raise ValueError("it holds no video")
-                # Messages from threads of the decoder's own could lock PyAV up.
+                # Messages from the decoder's own threads could deadlock PyAV.
                 stream.codec_context.thread_count = 1
                 count = 0
                 for count, frame in enumerate(file.decode(stream), start=1):
@@ -167,7 +167,7 @@ def _frames(path: Path) -> Generator[Image.Image, None, None]:
 
 @contextmanager
 def _complaints() -> Iterator[list[tuple[int, str, str]]]:
-    """What the decoders, which hide what is damaged as well as they can, say of it meanwhile."""
+    """Collects the decoders' error messages, the only sign of damage that they conceal."""
     av = pyav()
     level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)

@@ -1,4 +1,4 @@
-"""PyAV, which is large and not always there: imported where a clip is decoded or encoded."""
+"""PyAV, a large optional package, imported only where a clip is decoded or encoded."""
 
 from __future__ import annotations
 

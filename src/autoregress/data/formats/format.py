@@ -1,4 +1,4 @@
-"""What each kind of file has to offer, to be read and written."""
+"""The interface of a file format: how its files are recognised, read and written."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Extra = Mapping[str, Sequence[Any] | Tensor]
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted of the file at a path.
+    """A request to open a path.
 
     Attributes:
-        reading: how it is read.
-        split: "train", "valid" or "test", where a file has several.
-        like: the kind of examples that a trained model takes.
-        labels: those that a trained model is conditioned on.
-        partial: whether examples are to be completed: what is missing is unknown.
+        reading: the options for reading it.
+        split: "train", "valid" or "test", for a file with several.
+        like: the symbols of a trained model.
+        labels: the labels that a trained model is conditioned on.
+        partial: whether missing values are accepted, as unknowns to be completed.
         workers: number of processes that decode.
         quiet: whether to show no progress.
     """
@@ -40,7 +40,7 @@ class Request:
     quiet: bool = True
 
     def of_shape(self, dims: int) -> Reading:
-        """How to read images (dims 3) or clips (dims 4), by a model of such if there is one."""
+        """The options for images (dims 3) or clips (dims 4); a model of such examples sets them."""
         if self.like is None or len(self.like.event_shape) != dims:
             return self.reading
         *before, channels, height, width = self.like.event_shape
@@ -54,14 +54,14 @@ class Request:
 
 
 class Format(ABC):
-    """A kind of file. Each is listed once, in ``autoregress.data.open``."""
+    """A file format. All of them are listed in ``autoregress.data.open``."""
 
     holds_what: str
-    """What its files hold, as a sentence names it."""
+    """The name of its content, for messages."""
     names: str
-    """What its files are called."""
+    """The names of its files, for messages."""
     takes: frozenset[str] = frozenset()
-    """The options of :class:`Reading` that mean something to it."""
+    """The options of :class:`Reading` that apply to it."""
     says_what_is_known: bool = False
     """Whether examples may be partial."""
     writes: tuple[str, ...] = ()
@@ -69,19 +69,19 @@ class Format(ABC):
 
     @abstractmethod
     def holds(self, path: Path, *, clips: bool) -> bool:
-        """Whether there is such a file, or a folder of such.
+        """Whether a path is a file of this format, or a folder of such files.
 
         Args:
-            clips: whether clips are asked for, so that a .gif is one.
+            clips: whether a .gif is to be taken for a clip.
         """
 
     @abstractmethod
     def open(self, path: Path, request: Request) -> Source:
-        """The examples of a file or folder that :meth:`holds` such.
+        """The examples of a file or folder for which :meth:`holds` is true.
 
         Raises:
-            ValueError: one sentence that names the file and what is wrong with it.
-            OSError: it cannot be read.
+            ValueError: the content is unsuitable; one sentence names the file and the fault.
+            OSError: the file cannot be read.
         """
 
     def splits(self, path: Path) -> Sequence[str]:
@@ -89,7 +89,7 @@ class Format(ABC):
         return ()
 
     def check_installed(self, suffix: str) -> None:
-        """Raises ImportError if what writes such files is not installed."""
+        """Raises ImportError if a package that writes such files is not installed."""
         return
 
     def write(
@@ -102,7 +102,7 @@ class Format(ABC):
         extra: Extra | None = None,
         rate: int = 10,
     ) -> list[Path]:
-        """Writes examples as a file of one of the suffixes in ``writes``; the files written."""
+        """Writes examples to a file with a suffix in ``writes``; returns the files written."""
         raise NotImplementedError
 
 
@@ -110,7 +110,7 @@ def one_number(levels: int | tuple[int, ...] | None, path: Path) -> int:
     """The number of levels of images and videos; 256 by default.
 
     Raises:
-        ValueError: several different ones are given.
+        ValueError: different numbers are given.
     """
     if levels is None:
         return 256

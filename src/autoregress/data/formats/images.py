@@ -31,23 +31,23 @@ WIDEST = 1000
 
 
 class ImageFolder(Source):
-    """The images below a folder, in the order of their paths, or one file, read as they are needed.
+    """The images below a folder, in the order of their paths, or one file, read on demand.
 
-    Transparency is laid over white; of an animation the first frame counts. A value v of 0…255
-    becomes the symbol ⌊v · levels / 256⌋.
+    Transparent images are laid over white; of an animation only the first frame is used. A value
+    v of 0…255 becomes the symbol ⌊v · levels / 256⌋.
 
     Args:
         path: a folder, or a file.
-        size: (H, W) to which every image is brought: its centre is cropped to that aspect and
-            resampled (Lanczos). None: all must have one size already.
+        size: (H, W) of the images: the centre is cropped to that aspect ratio and resampled
+            (Lanczos). None: all images must already have the same size.
         grey: C = 1 instead of 3. None: grey if every image is.
         levels: 2 to 256.
-        condition: "folder": the folder's own folders are classes, which their images are
-            conditioned on.
-        labels: the names of these classes, of a trained model; by default those that there are.
+        condition: "folder": each subfolder is a class, on which its images are conditioned.
+        labels: the names of the classes of a trained model; by default those of the subfolders.
 
     Raises:
-        ValueError: no images, a damaged one, more than 8 bits, or several sizes; it names them.
+        ValueError: there are no images, or one is damaged, has more than 8 bits a value or
+            differs in size; the message names it.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ImageFolder(Source):
             if size is None and other != sizes[0]:
                 raise ValueError(
                     f"{path}: images of several sizes (height, width): {self._paths[0]} is "
-                    f"{sizes[0]}, {name} is {other}; bring them to one with --size"
+                    f"{sizes[0]}, {name} is {other}; scale them to one size with --size"
                 )
         if grey is None:
             grey = modes <= {"1", "L"}
@@ -87,7 +87,7 @@ class ImageFolder(Source):
 
     @property
     def digest(self) -> str:
-        """Tells these images, in this order, from others: a hash of their files."""
+        """A hash of the files, in order, which identifies the content."""
         return hash_files(self._paths, self.event_shape, self.levels)
 
     def __len__(self) -> int:
@@ -102,7 +102,7 @@ class ImageFolder(Source):
 
 
 class Images(Format):
-    """An image, or a folder that nothing says is of anything else, see :class:`ImageFolder`."""
+    """An image, or any folder that no other format recognises (:class:`ImageFolder`)."""
 
     holds_what = "images"
     names = "images and folders of them"
@@ -147,11 +147,11 @@ def _classes(
     if condition is None:
         return None, None
     if condition != "folder":
-        raise ValueError(f"{root}: images are conditioned on their folder, not on {condition!r}")
+        raise ValueError(f"{root}: images are conditioned on 'folder', not on {condition!r}")
     inside = [path.relative_to(root).parts for path in paths]
     for path, parts in zip(paths, inside, strict=True):
         if len(parts) < 2:
-            raise ValueError(f"{path} is in no folder of a class, as {root}/CLASS/{path.name} is")
+            raise ValueError(f"{path} is not in a class folder, like {root}/CLASS/{path.name}")
     return from_labels([parts[0] for parts in inside], labels, str(root))
 
 
@@ -162,18 +162,19 @@ def picture(
     *,
     scale: int | None = None,
 ) -> Image.Image:
-    """A batch as one picture: a near-square grid of images, parted by lines one pixel wide.
+    """A batch as one picture: a near-square grid of images, separated by lines one pixel wide.
 
-    Of clips it is a sheet: a row for each, its frames from left to right.
+    Clips make a sheet with a row for each, its frames from left to right.
 
-    Level s of K is the grey (or the red, green, blue) ⌊255 s / (K - 1)⌉. Where columns say that
-    the labels are whole numbers, it is these that run from black (the least) to white.
+    Level s of K becomes the brightness ⌊255 s / (K - 1)⌉ of its channel. If the labels of
+    ``columns`` are whole numbers, these run from black (the least) to white instead.
 
     Args:
         x: (N, C, H, W) with C = 1 or 3, (N, H, W), (N, D) with D a square, or clips
             (N, T, C, H, W).
         levels: number of levels of every dimension, or one number for each.
-        scale: every pixel becomes scale × scale; None: what makes the grid up to 1000 wide.
+        scale: every pixel becomes scale × scale; None: the largest, at least 1, for which the
+            picture stays within 1000 × 1000.
 
     Raises:
         ValueError: x cannot be shown as images.
@@ -192,7 +193,7 @@ def picture(
     if scale is None:
         scale = max(1, WIDEST // max(across * width, -(-len(images) // across) * height))
     if scale < 1:
-        raise ValueError(f"the scale of a picture is at least 1, not {scale}")
+        raise ValueError(f"the scale of a picture must be at least 1, not {scale}")
     sheet = grid(images, across, scale)
     return Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet)
 
@@ -203,7 +204,7 @@ def columns_of_grid(count: int, height: int, width: int) -> int:
 
 
 def grid(images: np.ndarray, across: int, scale: int, line: int = MID_GREY) -> np.ndarray:
-    """Images (N, H, W, C), each pixel scale × scale, ``across`` in a row, parted by lines."""
+    """Images (N, H, W, C), each pixel scale × scale, ``across`` in a row, separated by lines."""
     images = images.repeat(scale, 1).repeat(scale, 2)
     n, height, width, channels = images.shape
     down = -(-n // across)
@@ -217,20 +218,20 @@ def grid(images: np.ndarray, across: int, scale: int, line: int = MID_GREY) -> n
 
 @contextmanager
 def _open_image(path: Path) -> Iterator[Image.Image]:
-    """An open image; what goes wrong in reading it becomes one sentence."""
+    """An open image; any error in reading it becomes a ValueError that names the file."""
     damaged = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
     try:
         with Image.open(path) as image:
             # Pillow would clip these to 255 without a word.
             if image.mode[0] in "IF":
-                raise ValueError("it has more than 8 bits a value; convert it to 8 first")
+                raise ValueError("it has more than 8 bits a value; convert it to 8 bits first")
             yield image
     except (*damaged, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
 
 
 def _as_image(event: tuple[int, ...]) -> tuple[int, int, int]:
-    """(C, H, W) of what is shown for an event."""
+    """The shape (C, H, W) in which an event is shown."""
     match event:
         case (1 | 3, _, _):
             return event
@@ -239,13 +240,13 @@ def _as_image(event: tuple[int, ...]) -> tuple[int, int, int]:
         case (dims,) if math.isqrt(dims) ** 2 == dims:
             return 1, math.isqrt(dims), math.isqrt(dims)
     raise ValueError(
-        f"examples of shape {event} cannot be shown as a picture: (1, H, W), (3, H, W), (H, W), "
-        "(D,) with D a square and clips can; write .npz or .csv instead"
+        f"examples of shape {event} cannot be shown as a picture, unlike (1, H, W), (3, H, W), "
+        "(H, W), (D,) with D a square, and clips; write .npz or .csv instead"
     )
 
 
 def brightness(x: Tensor, symbols: Symbols) -> np.ndarray:
-    """(N, D) uint8, black to white."""
+    """The brightness of symbols, uint8 (N, D), from black to white."""
     symbols.check(x)
     columns = symbols.columns
     flat = x.flatten(1).long().cpu().numpy()
@@ -258,7 +259,7 @@ def brightness(x: Tensor, symbols: Symbols) -> np.ndarray:
             "a table whose labels are not whole numbers cannot be shown as a picture; write .npz "
             "or .csv instead"
         ) from None
-    # A level beyond the labels (a constant column has one) looks like the last of them.
+    # A level beyond the labels (a constant column has one) is shown as the last label.
     values = np.stack(
         [np.array(those)[flat[:, c].clip(max=len(those) - 1)] for c, those in enumerate(numbers)],
         axis=1,

@@ -1,4 +1,4 @@
-"""Files of images, and an image as an array of the size and levels that are asked for."""
+"""Image files, and images as arrays of a given size and number of levels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def files_below(folder: Path, suffixes: Set[str]) -> list[Path]:
 
 
 def pixels(image: Image.Image, *, grey: bool, size: tuple[int, int] | None = None) -> np.ndarray:
-    """An image as (C, H, W) uint8, brought to a size as :class:`ImageFolder` says."""
+    """An image as (C, H, W) uint8, cropped and resampled as :class:`ImageFolder` says."""
     flat = _opaque(image).convert("L" if grey else "RGB")
     if size not in (None, (flat.height, flat.width)):
         flat = ImageOps.fit(flat, (size[1], size[0]), Image.Resampling.LANCZOS)
@@ -41,7 +41,7 @@ def pixels(image: Image.Image, *, grey: bool, size: tuple[int, int] | None = Non
 
 
 def reduce_levels(x: np.ndarray, levels: int) -> np.ndarray:
-    """The symbols ⌊v · levels / 256⌋ of values v uint8."""
+    """The symbols ⌊v · levels / 256⌋ of uint8 values v."""
     return x if levels == 256 else (x.astype(np.uint16) * levels // 256).astype(np.uint8)
 
 

@@ -1,16 +1,16 @@
-"""Examples of any kind as arrays on disk, of which every process reads the rows it needs.
+"""Examples of any kind as arrays on disk, from which each process reads only the rows it needs.
 
 A folder of shards holds an index, ``shards.json``, and for each split .npy files such as
 ``train-00000.npy``, ``train-00001.npy``, …: arrays (n, *event_shape) of the smallest unsigned
-integers that the symbols fit into. What lies on disk is thus the symbols themselves: they were
-decoded, scaled and cut once.
+integers that the symbols fit into. The symbols themselves are thus on disk: examples are decoded,
+scaled and cut only once.
 
-Rows are read by position, those of a batch in the order of the file and announced to the system
-beforehand. From the disk this was the fastest way of reading in random order; a memory map, which
-waits for a page at a time, took several times as long (docs/results/shards_speed.md). A tar in the
-WebDataset layout is read in sequence, which for small records is slower and for clips somewhat
-faster, and shuffled in a buffer. The order of examples would then be no function of seed and step
-alone, would depend on the number of processes, and could not be taken up in the middle.
+Rows are read by position, those of a batch in file order and announced to the operating system
+beforehand. This was the fastest way to read from disk in random order; a memory map, which waits
+for one page at a time, took several times as long (docs/results/shards_speed.md). A tar in the
+WebDataset layout is read sequentially, which is slower for small records and somewhat faster for
+clips, and shuffled in a buffer. The order of examples would then not be a function of seed and
+step alone, would depend on the number of processes, and could not be resumed in the middle.
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ from autoregress.disk import make_folder, read_json, unreadable, write_file, wri
 from autoregress.symbols import Columns, Symbols
 
 INDEX = "shards.json"
-# There from the first shard on until the index is: who finds no index knows what happened.
+# Present from the first shard until the index is written: it marks an unfinished folder.
 UNFINISHED = "shards.unfinished"
 VERSION = "autoregress shards 1"
 MEGABYTES = 256
 
 
 class Shards(Source):
-    """A split of a folder of shards: what ``fit`` and ``evaluate`` take.
+    """A split of a folder of shards, for ``fit`` and ``evaluate``.
 
-    Memory holds no more than the examples asked for, and nothing is read but their bytes.
+    Only the bytes of the requested examples are read, and only these are in memory.
 
     Args:
         path: the folder; ``folder:name`` is the split of that name.
-        split: "train", "valid" or "test", or None for the only one that there is.
+        split: "train", "valid" or "test", or None for the only one.
 
     Raises:
-        ValueError: no such folder or split, or one that is not whole.
+        ValueError: no such folder or split, or one that is incomplete.
     """
 
     streamed = True
@@ -97,13 +97,13 @@ class Shards(Source):
             except OSError as error:
                 raise unreadable(path, error) from error
             if found != size:
-                raise ValueError(f"{path} is damaged: it has {found} bytes and had {size}")
+                raise ValueError(f"{path} is damaged: it has {found} bytes instead of {size}")
 
     @property
     def digest(self) -> str:
-        """Tells these symbols, in this order, from others, however they are cut into shards.
+        """A hash of all symbols, in order, however they are cut into shards.
 
-        It was made of their content when they were written; :meth:`verify` says if that is so yet.
+        It was computed when they were written; :meth:`verify` checks that they are unchanged.
         """
         return self._digest
 
@@ -146,7 +146,7 @@ class Shards(Source):
         return _context_path(self._folder / self._split)
 
     def verify(self) -> None:
-        """Reads everything; raises ValueError if a file is not what was written."""
+        """Reads everything; raises ValueError if a file differs from what was written."""
         written = {self._path(n): shard["sha256"] for n, shard in enumerate(self._shards)}
         if self._conditions is not None:
             written[self._context_path] = self._conditions
@@ -157,7 +157,7 @@ class Shards(Source):
 
 
 class PreparedShards(Format):
-    """A folder of shards, ``folder:name`` being one split of it; see :class:`Shards`."""
+    """A folder of shards, or one split of it, ``folder:name`` (:class:`Shards`)."""
 
     holds_what = "prepared shards"
     names = "prepared shards"
@@ -178,9 +178,9 @@ class PreparedShards(Format):
                 f"{path} holds examples {own.event_shape}; this model takes {like.event_shape}"
             )
         if own.levels != like.levels:
-            both = [s.compact if s.uniform else "different ones" for s in (own, like)]
+            both = [s.compact if s.uniform else "varying numbers of" for s in (own, like)]
             raise ValueError(
-                f"{path} was prepared with levels {both[0]}; this model takes {both[1]}"
+                f"{path} was prepared with {both[0]} levels; this model takes {both[1]} levels"
             )
         if own.columns != like.columns:
             raise ValueError(f"{path} was prepared with other labels than the model's")
@@ -197,7 +197,7 @@ FORMAT = PreparedShards()
 
 
 def _check_prepared_so(path: Path, symbols: Symbols, reading: Reading) -> None:
-    """Raises ValueError unless the examples are as those of a file or a folder read so."""
+    """Raises ValueError unless the examples were prepared with these reading options."""
     shape = symbols.event_shape
     image = shape[-3:] if len(shape) in (3, 4) else None
     levels = reading.levels
@@ -216,16 +216,16 @@ def _check_prepared_so(path: Path, symbols: Symbols, reading: Reading) -> None:
     for name, value in wanted.items():
         if value is not None and value != found[name]:
             raise ValueError(
-                f"{path} was prepared with {name} {found[name]}, not {value}; prepare other shards "
+                f"{path} was prepared with {name} {found[name]}, not {value}; prepare new shards "
                 "for that"
             )
 
 
 def check_prepared(folder: Path, made_of: Mapping[str, Any]) -> dict[str, int]:
-    """The number of examples of each split, once all have been read and found whole.
+    """The number of examples of each split, after a check that all files are unchanged.
 
     Raises:
-        ValueError: one is not, or the shards were made of something else.
+        ValueError: a file is damaged, or the shards were prepared with other settings.
     """
     index = read_index(folder)
     before = index.get("made_of", {})
@@ -236,7 +236,7 @@ def check_prepared(folder: Path, made_of: Mapping[str, Any]) -> dict[str, int]:
     ]
     if differences:
         raise ValueError(
-            f"{folder} was prepared otherwise: {'; '.join(differences)}. Give another folder"
+            f"{folder} was prepared differently: {'; '.join(differences)}. Give another folder"
         )
     splits = [Shards(folder, name) for name in index["splits"]]
     for shards in splits:
@@ -245,17 +245,17 @@ def check_prepared(folder: Path, made_of: Mapping[str, Any]) -> dict[str, int]:
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """What ``shards.json`` says of a folder of shards.
+    """The content of ``shards.json`` in a folder of shards.
 
     Raises:
-        ValueError: missing, damaged, or of something else.
+        ValueError: it is missing, damaged, or not an index of shards.
     """
     path = folder / INDEX
     if not path.exists() and (folder / UNFINISHED).exists():
-        raise ValueError(f"{folder} was not prepared to the end; the same command does it anew")
+        raise ValueError(f"{folder} is unfinished; run the same command again to prepare it anew")
     index = read_json(path)
     if not isinstance(index, dict) or index.get("format") != VERSION:
-        raise ValueError(f"{path} is not the index of shards that this version can read")
+        raise ValueError(f"{path} is not an index of shards that this version can read")
     return index
 
 
@@ -270,16 +270,16 @@ def write_shards(
 ) -> None:
     """Writes examples as shards, which :class:`Shards` reads.
 
-    The index is written last, in one stroke: a kill leaves nothing that is taken for whole, and
-    the next call begins anew. Memory holds a few blocks of 8 MB.
+    The index is written last, atomically: after a kill the folder is recognised as unfinished,
+    and the next call begins anew. Memory holds a few blocks of 8 MB.
 
     Args:
-        folder: is made if need be; else it is empty, or was not finished.
-        splits: examples by name, such as train and valid, all of one kind; what they are
-            conditioned on is kept with them.
-        megabytes: about the size of a shard.
-        workers: threads that read; what is written does not depend on it.
-        notes: what else the index is to say, as JSON.
+        folder: created if need be; an existing one must be empty or unfinished.
+        splits: examples by name, such as train and valid, all of one kind; their contexts are
+            written too.
+        megabytes: approximate size of a shard.
+        workers: number of threads that read; it does not affect what is written.
+        notes: further entries of the index, as JSON.
         quiet: show no progress on standard error.
 
     Raises:
@@ -324,13 +324,13 @@ def _write_split(
     workers: int,
     advance: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Writes the shards of one split; returns what the index is to say of them."""
+    """Writes the shards of one split; returns their entry in the index."""
     row = stored_as(symbols).itemsize * symbols.dims
     per_shard, per_block = max(1, int(megabytes * 2**20) // row), max(1, BLOCK // row)
     cuts = [rows.split(per_block) for rows in torch.arange(len(source)).split(per_shard)]
     content = begin_hash(symbols)
     shards: list[dict[str, Any]] = []
-    # All blocks in one go, so that workers do not wait for one another where a shard ends.
+    # One iterator over all blocks, so that workers do not wait for one another between shards.
     with closing(read_ahead(source.__getitem__, chain(*cuts), workers=workers)) as examples:
         for n, cut in enumerate(cuts):
             count = sum(map(len, cut))
@@ -356,31 +356,31 @@ def _write_split(
 
 
 def _one_kind(splits: Mapping[str, Source]) -> Symbols:
-    """The symbols of all splits; raises ValueError if there is something wrong with one."""
+    """The symbols of all splits; raises ValueError if they differ or a split is unsuitable."""
     kinds = list[tuple[Symbols, int, tuple[str, ...] | None]]()
     for name, source in splits.items():
         if not re.fullmatch(r"\w+", name):
-            raise ValueError(f"the name of a split is letters and digits, not {name!r}")
+            raise ValueError(f"the name of a split must be letters and digits, not {name!r}")
         if len(source) == 0:
             raise ValueError(f"there are no {name} examples")
         kinds.append((source.symbols, source.features, source.labels))
         if description(source.symbols) != description(kinds[0][0]) or kinds[-1][1:] != kinds[0][1:]:
             raise ValueError(
-                f"the {name} examples {source.event_shape} are of another shape than those before, "
-                "or have other levels or conditions"
+                f"the {name} examples {source.event_shape} have another shape than those of the "
+                "other splits, or other levels or conditions"
             )
     return kinds[0][0]
 
 
 def check_free(folder: Path) -> None:
-    """Raises ValueError if a folder is not one that shards can be written to."""
+    """Raises ValueError if shards cannot be written to a folder."""
     names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
     if names and (INDEX in names or UNFINISHED not in names):
         raise ValueError(f"{folder} is not empty (it holds {names[0]}); give another folder")
 
 
 def _begin(folder: Path) -> None:
-    """Makes the folder, or clears it of what was not finished."""
+    """Creates the folder, or clears it of unfinished shards."""
     make_folder(folder)
     for path in folder.glob("*-*.npy"):
         path.unlink()
@@ -406,17 +406,17 @@ def _symbols(index: Mapping[str, Any]) -> Symbols:
 
 
 def _path(stem: Path, shard: int) -> Path:
-    """The file of a shard of the split that its folder / name says."""
+    """The file of a shard of a split, whose folder / name is the stem."""
     return stem.with_name(f"{stem.name}-{shard:05}.npy")
 
 
 def _context_path(stem: Path) -> Path:
-    """The file of what the examples of a split are conditioned on."""
+    """The file of the contexts of a split."""
     return stem.with_name(f"{stem.name}-context.npy")
 
 
 def _write_context(path: Path, context: Tensor) -> str:
-    """Writes what examples are conditioned on; returns the hash of the file."""
+    """Writes contexts; returns the hash of the file."""
     content = io.BytesIO()
     np.save(content, context.cpu().numpy().astype(np.float32), allow_pickle=False)
     write_file(path, content.getbuffer())

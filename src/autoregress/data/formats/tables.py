@@ -28,18 +28,18 @@ class Tables(Format):
     """A CSV file (UTF-8, commas): x (N, D), every column a category.
 
     The first row is the header, unless its cells are all numbers or missing: then the columns
-    are called "0", "1", … Cells are compared as texts without the spaces around them.
+    are called "0", "1", … Cells are compared as text, stripped of surrounding spaces.
 
     A column's labels are its distinct texts, in order. Whole numbers (1.0 is 1) are sorted as
-    numbers, and those between the least and the greatest are labels too, unless that were more
-    than ``max_categories``; other numbers are sorted as numbers, all else as text. Labels of the
-    files ``labels_from``, which have the same columns, count too.
+    numbers, and all those between the least and the greatest are labels too, unless there would
+    be more than ``max_categories``; other numbers are sorted as numbers, all else as text. The
+    labels of the files ``labels_from``, which have the same columns, are added.
 
-    With ``levels``, or a model that has no columns, the cells are the symbols themselves. A model
-    that has some fixes the names, which the header may hold in any order, and the labels.
+    With ``levels``, or a model without columns, the cells are the symbols themselves. A model
+    with columns fixes their labels, and their names, which the header may list in any order.
 
     In partial data an empty cell, "?" or "nan" marks an unknown, which becomes symbol 0 and known
-    = False; otherwise it is refused. A ``condition`` is the name of a column, which is then none
+    = False; in other data it is refused. A ``condition`` names a column, which is then not part
     of the example.
     """
 
@@ -108,13 +108,13 @@ def write_csv(
     """Writes x (N, *event_shape), each example flattened to a row, as labels under a header.
 
     Without columns the cells are the numbers in x, and the columns are called 0, 1, … A header
-    of just these is left out, which would be read as a row.
+    of these names alone is left out, as it would be read as a row.
 
     Args:
         extra: further columns to the right, N values each.
 
     Raises:
-        ValueError: a further column has another's name, or not N values.
+        ValueError: a further column has the name of another, or does not have N values.
     """
     if x.dtype == torch.bool:
         x = x.to(torch.uint8)
@@ -147,10 +147,10 @@ class _Table:
     texts: list[tuple[str, ...]]  # D columns of N cells
     lines: list[int]  # the line of the file on which each row ends
     header: bool
-    conditions: tuple[str, ...] = ()  # the N cells of the column that is conditioned on
+    conditions: tuple[str, ...] = ()  # the N cells of the column of conditions
 
     def conditioned_on(self, name: str) -> _Table:
-        """The same table, one of whose columns is what its rows are conditioned on."""
+        """The same table with one of its columns set aside as the rows' conditions."""
         if name not in self.names:
             raise ValueError(
                 f"{self.path} has no column {name!r} to condition on; it has {_listed(self.names)}"
@@ -159,11 +159,12 @@ class _Table:
         for line, text in zip(self.lines, self.texts[c], strict=True):
             if text in MISSING:
                 raise ValueError(
-                    f"{self.path}: line {line}, column {name!r} is missing; a condition is known"
+                    f"{self.path}: line {line}, column {name!r} is missing; conditions must be "
+                    "known"
                 )
         names, texts = self.names[:c] + self.names[c + 1 :], self.texts[:c] + self.texts[c + 1 :]
         if not names:
-            raise ValueError(f"{self.path} has no column beside {name!r}, which is conditioned on")
+            raise ValueError(f"{self.path} has no column other than the condition {name!r}")
         return replace(self, names=names, texts=texts, conditions=self.texts[c])
 
     def ordered(self, names: Sequence[str], whose: str) -> list[tuple[str, ...]]:
@@ -191,7 +192,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _numbered(count: int) -> tuple[str, ...]:
-    """What columns are called for want of a header."""
+    """The names of columns without a header."""
     return tuple(map(str, range(count)))
 
 
@@ -205,7 +206,7 @@ def _is_header(row: Sequence[str], expected: Sequence[str] | None) -> bool:
 
 
 class _Stripped(dict[str, str]):
-    """Every text without the spaces around it, kept once: a wide table has few and repeats them."""
+    """Texts stripped of surrounding spaces, each kept once, as wide tables repeat a few texts."""
 
     def __missing__(self, text: str) -> str:
         stripped = self[text] = text.strip()
@@ -215,7 +216,7 @@ class _Stripped(dict[str, str]):
 def _read(path: Path, expected: Sequence[str] | None, condition: str | None) -> _Table:
     """Reads a file's cells, stripped of the spaces around them, and finds its header.
 
-    The names that are expected, if any, only help to tell a header from a row.
+    Expected names, if any, only help to tell a header from a row.
     """
     if expected is not None and condition is not None:
         expected = (*expected, condition)
@@ -231,7 +232,7 @@ def _read(path: Path, expected: Sequence[str] | None, condition: str | None) -> 
                 if rows and len(row) != len(rows[0]):
                     raise ValueError(
                         f"{path}: line {reader.line_num} has {len(row)} cells, "
-                        f"the first row {len(rows[0])}"
+                        f"but the first row has {len(rows[0])}"
                     )
                 rows.append([stripped[text] for text in row])
                 lines.append(reader.line_num)
@@ -258,7 +259,7 @@ def _numbers(path: Path, names: tuple[str, ...], levels: int | tuple[int, ...]) 
     """Columns whose labels are the symbols themselves."""
     several = (levels,) * len(names) if isinstance(levels, int) else levels
     if len(several) != len(names):
-        raise ValueError(f"{path} has {len(names)} columns, where {len(several)} are expected")
+        raise ValueError(f"{path} has {len(names)} columns, but {len(several)} are expected")
     return Columns(names, tuple(tuple(map(str, range(k))) for k in several))
 
 
@@ -270,10 +271,10 @@ def _encode(
     *,
     partial: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """Cells as symbols (N, D), and what is known of them if the data is partial.
+    """Cells as symbols (N, D), and the mask of the known ones if the data is partial.
 
     Args:
-        columns: those of a trained model, if they are.
+        columns: the columns of a trained model, None if there is none.
     """
     small = max(meaning.levels) <= 256
     x = np.zeros((len(table.lines), len(texts)), np.uint8 if small else np.int64)
@@ -316,8 +317,8 @@ def _labels(path: Path, name: str, texts: set[str], most: int) -> tuple[str, ...
 
 
 def _codes(columns: Columns, c: int, column: Sequence[str]) -> dict[str, int | None]:
-    """The symbol of every distinct text of a column; None for what is not among its labels."""
-    # Backwards, so that of two levels of the same text the lower is meant.
+    """The symbol of every distinct text of a column; None if it is not among the labels."""
+    # Backwards, so that the lower of two levels with the same text wins.
     index = {columns.text(c, s): s for s in reversed(range(columns.levels[c]))}
     whole = all(WHOLE.fullmatch(text) and str(_integer(text)) == text for text in columns.labels[c])
     codes = {text: index.get(text) for text in dict.fromkeys(column)}
@@ -330,12 +331,12 @@ def _codes(columns: Columns, c: int, column: Sequence[str]) -> dict[str, int | N
 def _objection(text: str, levels: int, columns: Columns | None) -> str:
     if text in MISSING:
         return (
-            f"is missing ({text or 'empty'}); fill it in, or write a label of its own such as "
-            "'missing' (only when completing do such cells mark the unknown)"
+            f"is missing ({text or 'empty'}); fill it in, or give it a label of its own such as "
+            "'missing' (such cells mark unknowns only when completing)"
         )
     if columns is None:
         return f"holds {text!r}; its symbols are 0 to {levels - 1}"
     return (
         f"holds {text!r}, which is not among its labels, and the model gives unseen labels no "
-        "probability; name the further file with --labels-from when training"
+        "probability; name this file with --labels-from when training"
     )

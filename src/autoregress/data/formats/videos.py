@@ -31,39 +31,40 @@ LARGEST = 64
 
 
 class VideoFolder(Source):
-    """Clips of the video files below a folder, or of one file: what ``fit`` and ``evaluate`` take.
+    """Clips of the video files below a folder, or of one file, for ``fit`` and ``evaluate``.
 
-    Frames i, i + stride, … of a file make a clip, for i = 0, step, 2 step, …: as many clips as
-    the file has room for. A value v of 0…255 becomes the symbol ⌊v · levels / 256⌋.
+    Frames i, i + stride, … of a file make a clip, for i = 0, step, 2 step, …, as long as the file
+    has enough frames. A value v of 0…255 becomes the symbol ⌊v · levels / 256⌋.
 
-    A file is decoded once, when it is first met, to an array uint8 (frames, C, H, W) on disk;
-    memory holds no more than the clips asked for. Whether a file has changed since is told by its
-    path, its size and the time it was last written.
+    A file is decoded once, on first use, to an array uint8 (frames, C, H, W) on disk; memory
+    holds only the requested clips. A file is decoded again if its path, size or modification time
+    has changed.
 
-    Files that are damaged or too short for a clip are left out and listed in ``skipped``. Damaged
-    is what cannot be decoded or what the decoder complains of, be it of a single frame.
+    Files that are damaged or too short for a clip are left out and listed in ``skipped``. A file
+    counts as damaged if it cannot be decoded or if the decoder reports an error in any frame.
 
     Args:
         path: a folder, or a file: mp4, mkv, avi, webm, mov, m4v or (animated) gif.
         frames: T, the length of a clip.
-        size: (H, W) to which frames are brought: the centre is cropped to that aspect and
-            resampled (Lanczos). None: as they are, if all files have one size of no more than
-            64 × 64; else 64 × 64.
-        stride: frames of the file from one frame of a clip to the next.
-        step: frames of the file from one clip to the next; by default clips do not overlap.
+        size: (H, W) of the frames: the centre is cropped to that aspect ratio and resampled
+            (Lanczos). None: the files' own size if it is the same for all and at most 64 × 64,
+            else 64 × 64.
+        stride: number of frames of the file from one frame of a clip to the next.
+        step: number of frames of the file from the start of one clip to that of the next; by
+            default clips do not overlap.
         grey: C = 1 instead of 3. None: grey if every file is.
         levels: 2 to 256.
         cache: the folder of the decoded arrays; by default ``autoregress/clips`` in
             ``$XDG_CACHE_HOME``, or in ``~/.cache``. It may be deleted whenever it is not in use.
-        workers: number of files decoded at once, each by a process of its own if there are
-            several; clips and their order do not depend on it.
+        workers: number of files decoded at once, in separate processes if above 1; clips and
+            their order do not depend on it.
         quiet: show no progress on standard error.
 
     Attributes:
-        files: the files that the clips are of.
+        files: the files that the clips come from.
 
     Raises:
-        ValueError: settings that make no sense, or no clip at all, with the reasons.
+        ValueError: invalid settings, or no readable clip; the message gives the reasons.
     """
 
     streamed = True
@@ -85,7 +86,7 @@ class VideoFolder(Source):
         step = frames * stride if step is None else step
         if min(frames, stride, step) < 1:
             raise ValueError(
-                "frames, stride and step of clips are at least 1, "
+                "frames, stride and step of clips must be at least 1, "
                 f"not {frames}, {stride} and {step}"
             )
         check_size(size, levels)
@@ -115,7 +116,7 @@ class VideoFolder(Source):
                 continue
             length = len(mapped(array))
             if length < self._span:
-                needed = f"a clip takes {self._span}"
+                needed = f"a clip needs {self._span}"
                 self.skipped.append((file, f"too short: it has {length} frames, {needed}"))
                 continue
             begin = np.arange(0, length - self._span + 1, step)
@@ -124,16 +125,16 @@ class VideoFolder(Source):
             self._arrays.append(array)
         if not starts:
             raise ValueError(f"{path} holds no clip that can be read: {self.complaint}")
-        self._clips = np.concatenate(starts)  # (N, 2): which file, and the clip's first frame
+        self._clips = np.concatenate(starts)  # (N, 2): the file's number, the clip's first frame
 
     @property
     def _span(self) -> int:
-        """The frames of a file from the first of a clip to its last."""
+        """Number of frames of a file from the first of a clip to its last."""
         return (self.event_shape[0] - 1) * self._stride + 1
 
     @property
     def digest(self) -> str:
-        """Tells these clips, in this order, from others: a hash of their decoded frames."""
+        """A hash of the decoded files and of the clips' places in them, in order."""
         kind = (self.event_shape, self.levels, self._stride, self._clips.tolist())
         return hash_files(self._arrays, *kind)
 
@@ -148,20 +149,21 @@ class VideoFolder(Source):
         return torch.from_numpy(reduce_levels(x, self._levels))
 
     def split(self, fraction: float, seed: int) -> tuple[VideoFolder, VideoFolder]:
-        """The clips in two parts: those kept, and those of about a ``fraction`` of the files.
+        """Splits the clips in two: those kept, and those of about a ``fraction`` of the files.
 
-        Clips of one file are alike, so either part has whole files, at least one. Which ones are
-        held out is a function of the seed, the fraction and the number of files. A single file is
-        cut in time: its last clips are held out, and others that overlap them are dropped.
+        Clips of one file are alike, so each part has whole files, at least one. The choice is a
+        function of the seed, the fraction and the number of files. A single file is cut in time:
+        its last clips are held out, and earlier ones that overlap them are dropped.
 
         Raises:
-            ValueError: no fraction, or a single file with too few clips to be cut.
+            ValueError: the fraction is not between 0 and 1, or a single file has too few clips
+                to be cut.
         """
         kept, held = self._parts(fraction, seed)
         return self.subset(kept), self.subset(held)
 
     def subset(self, index: Index) -> VideoFolder:
-        """Some of the clips, and the files that these are of."""
+        """Some of the clips, with the files that they come from."""
         clips = self._clips[self._index(index).numpy()]
         part = copy.copy(self)
         which, renumbered = np.unique(clips[:, 0], return_inverse=True)
@@ -184,16 +186,16 @@ class VideoFolder(Source):
         kept = start + self._span <= first
         if not kept.any():
             raise ValueError(
-                f"{self.files[0]} is a single file and too short ({len(self)} clips of it) to hold "
-                "some out; give more files, or others to validate on"
+                f"{self.files[0]} is a single file and too short ({len(self)} clips) to hold "
+                "some out; give more files, or separate ones for validation"
             )
         return kept.nonzero().flatten(), (start >= first).nonzero().flatten()
 
 
 class Videos(Format):
-    """A video, or a folder of videos, see :class:`VideoFolder`; a .gif only where asked for clips.
+    """A video or a folder of videos (:class:`VideoFolder`); a .gif only if clips are asked for.
 
-    .mkv keeps clips without loss, each in a file of its own; .gif and .mp4 show them side by side.
+    An .mkv holds one clip, without loss; .gif and .mp4 show clips side by side.
     """
 
     holds_what = "videos"
@@ -253,10 +255,10 @@ FORMAT = Videos()
 
 
 def holds_videos(path: Path, *, gif: bool = False) -> bool:
-    """Whether a path is a video file, or a folder with some.
+    """Whether a path is a video file, or a folder that holds any.
 
     Args:
-        gif: a .gif is a video too, instead of an image.
+        gif: take a .gif for a video instead of an image.
 
     Raises:
         ValueError: a folder holds both videos and images.
@@ -280,9 +282,9 @@ def _size_and_grey(
     cache: Path,
     skipped: list[tuple[Path, str]],
 ) -> tuple[tuple[int, int], bool]:
-    """The size, and whether clips are grey, where not given, by the first frame of each file.
+    """The size and colour of clips, where not given, from the first frame of each file.
 
-    Files that have none are added to those skipped.
+    Files without a readable frame are added to ``skipped``.
     """
     greys, sizes = set[bool](), set[tuple[int, int]]()
     for path in paths:

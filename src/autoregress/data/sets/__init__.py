@@ -1,1 +1,1 @@
-"""Sets of examples that come with a package, are made by a program, or are published."""
+"""Data sets that come with a package, are generated, or are published."""

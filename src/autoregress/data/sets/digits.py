@@ -1,4 +1,4 @@
-"""Sets that come with an installed package: nothing is downloaded."""
+"""Data sets that come with an installed package; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import torch
 
 from autoregress.data.source import Data
 
-TRAIN, VALID = 1197, 300  # and the last 300 of the 1797 to test
+TRAIN, VALID = 1197, 300  # the remaining 300 of the 1797 are for testing
 
 
 def digits(*, levels: int = 17, threshold: int | None = None) -> Data:
     """scikit-learn's handwritten digits: x uint8 (1797, 1, 8, 8).
 
     Args:
-        levels: 17, as they come, unless there is a threshold.
+        levels: 17, the digits' own number; ignored if there is a threshold.
         threshold: 1 to 16; a pixel is 1 where it is at least that, else 0.
 
     Raises:
         ImportError: scikit-learn is not installed.
-        ValueError: another number of levels, or no such threshold.
+        ValueError: another number of levels, or a threshold outside 1 to 16.
     """
     if threshold is None and levels != 17:
         raise ValueError(f"the digits have 17 levels, not {levels}; a threshold makes them bits")

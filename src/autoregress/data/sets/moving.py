@@ -1,4 +1,4 @@
-"""Clips of digits that move about a square, drawn as they are asked for."""
+"""Clips of digits that move about a square, generated on demand."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from autoregress.data.source import Source
 
 SPLITS = ("train", "valid", "test")
 FASTEST = 1
-STEP = 0.1  # of a frame of Moving MNIST, as a share of the way from wall to wall
+STEP = 0.1  # a frame in Moving MNIST, as a share of the distance from wall to wall
 
-# From a generator, the number of objects, of frames, and the way (in pixels) from wall to wall to
-# the places (objects, frames, 2) of their upper left corners.
+# Maps a generator, the numbers of objects and of frames, and the distance (in pixels) from wall to
+# wall to the places (objects, frames, 2) of the objects' upper left corners.
 Motion = Callable[[np.random.Generator, int, int, int], np.ndarray]
 
 
 class MovingImages(Source):
-    """Clips of square images moving before black; where they overlap the brighter pixel shows.
+    """Clips of square images moving on black; where they overlap, the brighter pixel shows.
 
     Clip i is a function of the seed and of i alone, whatever else is drawn: with a ``count`` of
     millions and one epoch, training never sees the same clip twice.
@@ -33,10 +33,10 @@ class MovingImages(Source):
     Args:
         images: (M, h, h) uint8 symbols.
         levels: number of levels.
-        motion: how they move.
+        motion: the function that draws their paths.
         count: N, the number of clips.
-        frames, size, objects: T, H = W, and the number of images that move in each.
-        seed: of the images and of their motion.
+        frames, size, objects: T, H = W, and the number of moving images in each clip.
+        seed: seed of the choice of images and of their motion.
 
     Raises:
         ValueError: no clips, frames or objects, or images that do not fit.
@@ -58,7 +58,7 @@ class MovingImages(Source):
     ) -> None:
         if min(count, frames, objects) < 1:
             raise ValueError(
-                "the numbers of clips, frames and digits are at least 1, "
+                "the numbers of clips, frames and digits must be at least 1, "
                 f"not {count}, {frames} and {objects}"
             )
         if size <= images.shape[1]:
@@ -72,9 +72,9 @@ class MovingImages(Source):
 
     @property
     def digest(self) -> str:
-        """Tells these clips from others: a hash of all that they are made of."""
+        """A hash of everything that determines the clips."""
         settings = (self.event_shape, self.levels, self._count, self._objects, self._seed)
-        first = self[torch.arange(1)].numpy()  # in which the motion shows
+        first = self[torch.arange(1)].numpy()  # stands for the motion
         known_by = repr(settings).encode() + self._images.tobytes() + first.tobytes()
         return hashlib.sha256(known_by).hexdigest()
 
@@ -106,24 +106,24 @@ def bouncing_digits(
     split: str = "train",
     seed: int = 0,
 ) -> MovingImages:
-    """scikit-learn's 8 × 8 digits, each moving with a constant velocity and bouncing at the walls.
+    """scikit-learn's 8 × 8 digits, each moving at constant velocity and bouncing off the walls.
 
-    Start and velocity are whole numbers, the velocity −1, 0 or 1 pixel a frame in each direction
-    and not 0 in both, all equally likely; walls reflect. So two frames of one digit, away from the
-    walls, say all about those that follow.
+    Start and velocity are whole numbers; the velocity is −1, 0 or 1 pixel a frame in each
+    direction and not 0 in both, all equally likely. So two frames of one digit, away from the
+    walls, determine all that follow.
 
     Args:
         count: N, the number of clips.
         frames, size: T and H = W of the clips.
-        digits: number of digits that move in each.
+        digits: number of digits that move in each clip.
         levels: 2 to 17; a value v of 0…16 becomes the symbol ⌊v · levels / 17⌋.
-        split: "train", "valid" or "test": whose digits, in the split of
-            :func:`~autoregress.data.digits_splits`, so that no digit is in two of them.
-        seed: of all that is random.
+        split: "train", "valid" or "test": the part of :func:`~autoregress.data.digits_splits`
+            that the digits are from, so that no digit is in two splits.
+        seed: seed of all that is random.
 
     Raises:
         ImportError: scikit-learn is not installed.
-        ValueError: settings that make no sense.
+        ValueError: invalid settings.
     """
     if not 2 <= levels <= 17:
         raise ValueError(f"bouncing digits have 2 to 17 levels, not {levels}")
@@ -151,29 +151,31 @@ def moving_mnist(
     split: str = "train",
     seed: int = 0,
 ) -> MovingImages:
-    """Moving MNIST, generated as by Srivastava et al. (2015, section 4.1) and in their code.
+    """Moving MNIST, generated as by Srivastava et al. (arXiv 1502.04681, 4.1) and in their code.
 
-    Theirs: 20 frames of 64 × 64 and two digits, drawn uniformly; a start uniform over the places
-    within the walls, a direction uniform in angle, a constant speed of a tenth of the way from
-    wall to wall (3.6 pixels) a frame; a digit that would leave is put at the wall, and that part
-    of its velocity turned round; the first frame is after the first step; places are cut down to
-    whole pixels; the brighter pixel of overlapping digits shows.
+    As theirs: 20 frames of 64 × 64 and two digits, drawn uniformly; a start uniform over the
+    places within the walls, a direction uniform in angle, a constant speed of a tenth of the
+    distance from wall to wall (3.6 pixels) a frame; a digit that would leave is put at the wall,
+    and that component of its velocity reversed; the first frame is after the first step; places
+    are rounded down to whole pixels; the brighter pixel of overlapping digits shows.
 
-    Ours: the order of random draws, so the clips are of the same distribution but not the same.
+    Unlike theirs: the order of random draws, so the clips have the same distribution but are not
+    the same clips.
 
     Args:
         count: N, the number of clips.
-        images: (M, h, h) or (M, 1, h, h) uint8 with values 0…255, such as ``read_mnist`` gives;
-            by default scikit-learn's digits, enlarged to 20 × 20 within 28 × 28.
+        images: (M, h, h) or (M, 1, h, h) uint8 with values 0…255, such as ``x`` of the data that
+            ``read_mnist`` gives; by default scikit-learn's digits, enlarged to 20 × 20 within
+            28 × 28.
         frames, size: T and H = W of the clips.
-        digits: number of digits that move in each.
+        digits: number of digits that move in each clip.
         levels: 2 to 256; a value v becomes the symbol ⌊v · levels / 256⌋.
         split: "train", "valid" or "test", for the default images.
-        seed: of all that is random.
+        seed: seed of all that is random.
 
     Raises:
-        ImportError: no images, and scikit-learn is not installed.
-        ValueError: settings that make no sense, or images of another shape.
+        ImportError: no images are given, and scikit-learn is not installed.
+        ValueError: invalid settings, or images of another shape.
     """
     if not 2 <= levels <= 256:
         raise ValueError(f"Moving MNIST has 2 to 256 levels, not {levels}")
@@ -205,7 +207,7 @@ def _bundled(split: str) -> np.ndarray:
 
 
 def _enlarged(digit: np.ndarray) -> np.ndarray:
-    """As MNIST has them: 20 × 20 in the midst of 28 × 28, 0 to 255."""
+    """A digit in MNIST's format: 20 × 20 in the centre of 28 × 28, 0 to 255."""
     grey = Image.fromarray((digit.astype(np.uint16) * 255 // 16).astype(np.uint8))
     return np.pad(np.asarray(grey.resize((20, 20), Image.Resampling.BICUBIC)), 4)
 
@@ -214,7 +216,7 @@ def _constant_motion(rng: np.random.Generator, objects: int, frames: int, way: i
     start = rng.integers(way + 1, size=(objects, 1, 2))
     velocities = [(v, u) for v in _speeds() for u in _speeds() if v or u]
     velocity = np.array(velocities)[rng.integers(len(velocities), size=objects)][:, None]
-    # On a line of twice the length, folded in the middle, nothing bounces.
+    # Bouncing is moving around a loop of twice the length, folded in the middle.
     unfolded = (start + velocity * np.arange(frames)[:, None]) % (2 * way)
     return np.minimum(unfolded, 2 * way - unfolded)
 

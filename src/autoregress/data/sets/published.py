@@ -1,4 +1,4 @@
-"""MNIST and CIFAR-10 in the very files in which they are published; nothing is unpickled."""
+"""MNIST and CIFAR-10 in their published files; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ T = TypeVar("T")
 def read_mnist(
     folder: str | Path, split: str = "train", *, levels: int = 256
 ) -> tuple[Data, Tensor]:
-    """Images in the idx files of MNIST, or of a set published as it is, such as Fashion-MNIST.
+    """Images in the idx files of MNIST, or of a set in the same format, such as Fashion-MNIST.
 
     Args:
-        folder: holds train-images-idx3-ubyte, train-labels-idx1-ubyte and the same of t10k,
-            as they are or as .gz.
+        folder: the folder of train-images-idx3-ubyte, train-labels-idx1-ubyte and the same for
+            t10k, each as it is or as .gz.
         split: "train" or "test".
         levels: a value v becomes the symbol ⌊v · levels / 256⌋.
 
     Returns:
-        the images (N, 1, H, W), and their labels (N,) int64.
+        The images (N, 1, H, W), and their labels (N,) int64.
 
     Raises:
         ValueError: a file is missing or damaged, or there is no such split.
@@ -68,13 +68,13 @@ def read_cifar10(
     """Images of the binary version of CIFAR-10.
 
     Args:
-        folder: holds data_batch_1.bin to data_batch_5.bin and test_batch.bin, or the archive
-            cifar-10-binary.tar.gz that they come in; or is that archive.
+        folder: the folder of data_batch_1.bin to data_batch_5.bin and test_batch.bin, or of the
+            archive cifar-10-binary.tar.gz that they come in; or the archive itself.
         split: "train" or "test".
         levels: a value v becomes the symbol ⌊v · levels / 256⌋.
 
     Returns:
-        the images (N, 3, 32, 32), and their labels (N,) int64.
+        The images (N, 3, 32, 32), and their labels (N,) int64.
 
     Raises:
         ValueError: a file is missing or damaged, it is the pickled version, or there is no such
@@ -86,8 +86,8 @@ def read_cifar10(
         content = _cifar10_file(Path(folder), name)
         if not content or len(content) % CIFAR10_RECORD:
             raise ValueError(
-                f"{folder}: {name} is damaged: its {len(content)} bytes are not whole records of "
-                f"{CIFAR10_RECORD}"
+                f"{folder}: {name} is damaged: its {len(content)} bytes are not a whole number of "
+                f"records of {CIFAR10_RECORD}"
             )
         records.append(np.frombuffer(content, np.uint8).reshape(-1, CIFAR10_RECORD))
     whole = np.concatenate(records)
@@ -96,9 +96,9 @@ def read_cifar10(
 
 
 class Published(Format):
-    """A folder or an archive that MNIST or CIFAR-10 is published as; the training set by default.
+    """The published folder or archive of MNIST or CIFAR-10; the training set by default.
 
-    With the condition "labels" its images are conditioned on their labels.
+    With the condition "labels" the images are conditioned on their labels.
     """
 
     holds_what = "MNIST or CIFAR-10"
@@ -121,8 +121,7 @@ class Published(Format):
             return Data(x, levels)
         if reading.condition != "labels":
             raise ValueError(
-                f"{path} has images with labels, and they are conditioned on 'labels', not on "
-                f"{reading.condition!r}"
+                f"the images of {path} can be conditioned on 'labels', not on {reading.condition!r}"
             )
         count = int(labels.max()) + 1
         names = tuple(map(str, range(count))) if is_mnist else CIFAR10_LABELS
@@ -139,7 +138,7 @@ FORMAT = Published()
 
 
 def _scaled(x: np.ndarray, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
-    """Images (N, C, H, W) brought to a size and to grey or colour, as others are."""
+    """Images (N, C, H, W) resampled and turned grey or coloured as those of image files are."""
     channels, *own = x.shape[1:]
     grey = bool(channels == 1 if grey is None else grey)
     if size in (None, tuple(own)) and grey == (channels == 1):
@@ -167,7 +166,7 @@ def _is_cifar10(path: Path) -> bool:
     )
     if pickled or all((path / name).is_file() for name in ("data_batch_1", "test_batch")):
         raise ValueError(
-            f"{path} is the Python version of CIFAR-10, whose pickles could run anything; take the "
+            f"{path} is the Python version of CIFAR-10, whose pickles could run any code; take the "
             f"binary version, {CIFAR10_ARCHIVE}, from https://www.cs.toronto.edu/~kriz/cifar.html"
         )
     return False
@@ -181,14 +180,14 @@ def _idx_file(folder: Path, stem: str, dims: int) -> Path | None:
 def _idx(folder: Path, stem: str, dims: int) -> np.ndarray:
     path = _idx_file(folder, stem, dims)
     if path is None:
-        raise ValueError(f"{folder} has no {stem}-idx{dims}-ubyte, nor one that ends in .gz")
+        raise ValueError(f"{folder} has no {stem}-idx{dims}-ubyte, nor the same as .gz")
     content = path.read_bytes()
     try:
         if path.suffix == ".gz":
             content = gzip.decompress(content)
         # Two zeros, the type (8: unsigned bytes), the number of dimensions; then their sizes.
         if content[:4] != bytes([0, 0, 8, dims]):
-            raise ValueError(f"it does not begin as an idx file of {dims} dimensions does")
+            raise ValueError(f"it does not begin like an idx file of {dims} dimensions")
         shape = np.frombuffer(content, ">u4", dims, 4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape).copy()
     except (ValueError, EOFError, OSError, zlib.error) as error:
@@ -201,7 +200,7 @@ def _cifar10_file(path: Path, name: str) -> bytes:
             return (folder / name).read_bytes()
     archive = path if path.is_file() else path / CIFAR10_ARCHIVE
     if not archive.is_file():
-        _is_cifar10(path)  # which knows the version that is refused
+        _is_cifar10(path)  # raises for the Python version
         raise ValueError(f"{path} has neither {name} nor {CIFAR10_ARCHIVE}")
     try:
         with tarfile.open(archive) as tar:
