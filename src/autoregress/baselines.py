@@ -1,4 +1,4 @@
-"""What simpler means need for the same examples: the figures that a model has to beat."""
+"""Simpler models and compressors of the same examples: the figures that a model has to beat."""
 
 from __future__ import annotations
 
