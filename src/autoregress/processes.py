@@ -124,6 +124,7 @@ class Processes:
         """Ends the communication with the other processes."""
         if self.size > 1:
             dist.destroy_process_group()
+            _joined.cache_clear()  # nor does its store outlive it, to be taken down at exit
 
     def may_speak(self) -> bool:
         """Whether this process is to report why the run ends: true for the first to ask."""
