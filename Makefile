@@ -1,11 +1,12 @@
 # make demo   train, measure, draw and complete on the bundled digits; writes demo/out/report.html
 # make test   everything that CI checks
 # make check  its fast part: lint, types, quick tests
+# make lowest the fast tests with the lowest versions that pyproject.toml allows
 # make venv   only the environment
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv demo test check lint docs clean
+.PHONY: venv demo test check lint lowest clean
 
 venv: .venv/installed
 
@@ -29,5 +30,13 @@ check: lint
 test: lint
 	$(BIN)/pytest -q -n 2 --dist loadscope
 
+# Warnings are not errors here: old versions have their own.
+lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt torch
+	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt \
+		--editable '.[demo]' hypothesis pytest pytest-xdist scipy
+	.venv-lowest/bin/pytest -q -n 2 -m "not slow" -W default
+
 clean:
-	rm -rf .venv demo/out
+	rm -rf .venv .venv-lowest demo/out

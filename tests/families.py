@@ -17,6 +17,10 @@ def _family(kind: Callable[..., ar.AutoregressiveModel], **defaults: Any) -> Bui
 PIXELS: dict[str, Any] = {"event_shape": (2, 2, 3), "symbols": 3, "layers": 1, "features": 4}
 
 
+# Those of images.
+IMAGES = ("PixelCNN", "GatedPixelCNN", "RowLSTM", "DiagonalBiLSTM")
+
+
 def _mixture(**options: Any) -> ar.Mixture:
     """Of models with different numbers of members; the options are those of the parts."""
     return ar.Mixture(
@@ -30,10 +34,7 @@ def _mixture(**options: Any) -> ar.Mixture:
 # From a family's name to what makes a tiny model of it; keywords replace its options.
 FAMILIES: dict[str, Build] = {
     "MADE": _family(ar.MADE, event_shape=(2, 3), symbols=(2, 3, 2, 4, 2, 2), hidden=(6, 5)),
-    "PixelCNN": _family(ar.PixelCNN, **PIXELS),
-    "GatedPixelCNN": _family(ar.GatedPixelCNN, **PIXELS),
-    "RowLSTM": _family(ar.RowLSTM, **PIXELS),
-    "DiagonalBiLSTM": _family(ar.DiagonalBiLSTM, **PIXELS),
+    **{name: _family(getattr(ar, name), **PIXELS) for name in IMAGES},
     "VideoTransformer": _family(
         ar.VideoTransformer,
         event_shape=(2, 1, 2, 4),

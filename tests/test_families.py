@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import run
+from families import FAMILIES
 from test_docs import ROOT, blocks
 
 import autoregress as ar
@@ -18,7 +19,7 @@ from autoregress.networks import MADE
 from autoregress.recipes import RECIPES
 from autoregress.storage import load, save
 
-OURS = ["MADE", "PixelCNN", "GatedPixelCNN", "RowLSTM", "DiagonalBiLSTM", "VideoTransformer"]
+OURS = [name for name in FAMILIES if name != "Mixture"]
 GIVEN = ["event_shape", "symbols", "context", "labels", "columns"]
 
 
@@ -44,6 +45,10 @@ def test_the_command_line_has_them_too(kind, capsys):
     shown = capsys.readouterr().out
     for field in dataclasses.fields(families.find_family(kind).Config):
         assert f"--{field.name.replace('_', '-')}" in shown
+
+
+def test_the_tests_go_through_every_family():
+    assert FAMILIES.keys() == families.FAMILIES.keys()
 
 
 def test_an_option_that_does_not_exist_is_refused():

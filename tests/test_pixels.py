@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import all_states
+from families import IMAGES
 from scipy.stats import chi2
 from torch import nn
 
@@ -17,7 +18,7 @@ from autoregress.networks.raster import Condition
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-FAMILIES = [ar.PixelCNN, ar.GatedPixelCNN, ar.RowLSTM, ar.DiagonalBiLSTM]
+FAMILIES = [getattr(ar, name) for name in IMAGES]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.__name__)
 
 KINDS = {

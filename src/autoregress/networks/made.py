@@ -97,7 +97,7 @@ class MADE(AutoregressiveModel):
     Orderings and degrees are saved with the weights.
 
     Raises:
-        ValueError: sizes, orderings or names that make no sense.
+        ValueError: invalid sizes, orderings or names.
     """
 
     Config = MADEConfig

@@ -31,7 +31,7 @@ from autoregress.traversal import Unrolling
 Layer = Callable[[Tensor, Apply], Tensor]
 
 # Numbers of a map that are held at once in measuring: a quarter of a GiB.
-PIECE = 2**26
+CHUNK = 2**26
 
 
 class PixelNetwork(nn.Module, ABC):
@@ -192,7 +192,7 @@ class PixelModel(AutoregressiveModel):
         **options: the fields of :class:`~autoregress.configs.PixelConfig`.
 
     Raises:
-        ValueError: sizes that make no sense.
+        ValueError: invalid sizes.
     """
 
     Config = PixelConfig
@@ -253,7 +253,7 @@ class PixelModel(AutoregressiveModel):
         self._conditional = channels.conditional
         self._raster = [self._member()]
         widest = max(len(c.targets) for c in self.modules() if isinstance(c, CausalConv))
-        self.chunk_rows = max(1, PIECE // (self.dims // count * widest))
+        self.chunk_rows = max(1, CHUNK // (self.dims // count * widest))
 
     @abstractmethod
     def _network(

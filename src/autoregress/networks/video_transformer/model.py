@@ -25,7 +25,7 @@ from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
 
 # Pixels of slices that are measured at once.
-PIECE = 2**14
+CHUNK = 2**14
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class VideoTransformer(AutoregressiveModel):
     encoder's end.
 
     Raises:
-        ValueError: sizes that make no sense, or that do not divide each other.
+        ValueError: invalid sizes, or ones that do not divide each other.
     """
 
     Config = VideoTransformerConfig
@@ -103,7 +103,7 @@ class VideoTransformer(AutoregressiveModel):
                 f"{config.priming}"
             )
         self.checkpointing = config.checkpointing
-        self.chunk_rows = max(1, PIECE // math.prod(self.subscaling.grid))
+        self.chunk_rows = max(1, CHUNK // math.prod(self.subscaling.grid))
         self._priming = config.priming
         self._primed = {frames: self._member(frames) for frames in sorted(set(config.priming))}
 
