@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 import time
 from collections.abc import Sequence
@@ -10,9 +12,25 @@ from pathlib import Path
 
 from autoregress.disk import is_stdout
 
+# For terminals and pipes that know only ASCII.
+ASCII = str.maketrans({"±": "+/-", "−": "-", "×": "x", "…": "...", "√": "sqrt", "–": "-"})
 # Seconds between refreshes of a terminal, and between lines elsewhere.
 REFRESH = 0.2
 LINES = 5.0
+
+
+def never_fail_to_print() -> None:
+    """Replaces characters that standard output and error cannot encode, instead of an error."""
+
+    def replaced(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        text = error.object[error.start : error.end].translate(ASCII)
+        return text.encode("ascii", "backslashreplace").decode(), error.end
+
+    codecs.register_error("autoregress", replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="autoregress")
 
 
 class Progress:
@@ -62,7 +80,7 @@ class Progress:
         task = self._bar.tasks[self._task]
         if task.speed and task.time_remaining is not None:
             left = timedelta(seconds=round(task.time_remaining))
-            line += f"  {task.speed:,.3g} examples/s  {left} left"
+            line += f"  {task.speed:,.{0 if task.speed >= 10 else 2}f} examples/s  {left} left"
         if self._terminal:
             self._bar.update(self._task, description=line, refresh=True)
         elif now - self._printed >= LINES:
