@@ -217,7 +217,7 @@ def test_the_whole_way_with_clips(folder, capsys, monkeypatch):
         (["complete", "run", "short.mkv", "--known-frames", 4, "--out", "c.npz"], "from 0 to T"),
         (["complete", "run", "short.mkv", "--known-rows", 1, "--out", "c.npz"], "models of images"),
         (["complete", "run", "short.mkv", "--known-frames", 3, "--out", "c.npz"], "too short"),
-        (["evaluate", "run", "--data", "short.mkv"], "it has 2 frames, a clip takes 3"),
+        (["evaluate", "run", "--data", "short.mkv"], "it has 2 frames, a clip needs 3"),
         (["evaluate", "run", "--data", "gone.mkv"], "no such file or folder"),
         (["evaluate", "run", "--data", "images"], r"shape \(batch, 3, 1, 4, 5\)"),
         (["train", "made", "--data", "gone.mp4", "--run", "new"], "no such file or folder"),

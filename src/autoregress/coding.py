@@ -17,7 +17,7 @@ import hashlib
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,6 +54,7 @@ def encode(
     data: Any,
     *,
     context: Any = None,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> bytes:
     """Encodes examples as bytes, from which :func:`decode` restores them exactly.
 
@@ -66,6 +67,8 @@ def encode(
         context: (examples, context) if the model takes one; by default that of the examples. For
             a model with labels the labels are encoded too, at log₂(labels) bits each; other
             contexts are not.
+        on_progress: called at every dimension of a batch with the number of symbols encoded so
+            far and that of all.
 
     Raises:
         ValueError: there are no examples, they have wrong shapes, dtypes or symbols, or the
@@ -80,12 +83,13 @@ def encode(
     threads, stack, checksum = torch.get_num_threads(), stream.stack.AnsCoder(), 0
     numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
     most = max(1, min(SIDE_BY_SIDE, model.chunk_rows, PROBABILITIES // numbers))
+    coded = _counter(len(data) * model.dims, on_progress)
     with measuring(model):
         for rows in reversed(_batches(len(data), most)):
             x = data[rows].to(model.device)
             model.symbols.check(x)
             x, part = x.long(), _part(context, rows, len(data))
-            _push(stack, model, x, part)
+            _push(stack, model, x, part, coded)
             if part is not None and model.labels is not None:
                 stack.encode_reverse(_numbers(part.argmax(1)), _label(model))
             checksum = zlib.crc32(_numbers(x).tobytes(), checksum)
@@ -93,12 +97,20 @@ def encode(
     return _header(model, threads, len(data), most, checksum, payload) + payload
 
 
-def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = None) -> Tensor:
+def decode(
+    model: AutoregressiveModel,
+    data: bytes,
+    *,
+    context: Tensor | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
+) -> Tensor:
     """Restores the examples that :func:`encode` encoded with the same model.
 
     Args:
         context: the context given to ``encode``, or one row if all are the same. None for a model
             with labels, which are encoded.
+        on_progress: called at every dimension of a batch with the number of symbols decoded so
+            far and that of all.
 
     Returns:
         (examples, *event_shape) int64.
@@ -112,6 +124,7 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
     if context is not None and model.labels is not None:
         raise ValueError("the labels are in the encoded examples; leave the context out")
     context = None if context is None else as_tensor(context)
+    coded = _counter(count * model.dims, on_progress)
     stack = stream.stack.AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
     with measuring(model), _threads(threads):
         parts = []
@@ -121,7 +134,7 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
                 labels = torch.from_numpy(stack.decode(_label(model), len(rows))).long()
                 part = torch.eye(model.context)[labels]
             part = model.checked_context(part, len(rows))
-            parts.append(_pop(stack, model, len(rows), part))
+            parts.append(_pop(stack, model, len(rows), part, coded))
     checksum = 0
     for part in reversed(parts):
         checksum = zlib.crc32(_numbers(part).tobytes(), checksum)
@@ -134,8 +147,27 @@ def decode(model: AutoregressiveModel, data: bytes, *, context: Tensor | None = 
     return torch.cat(parts)
 
 
-def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | None) -> None:
-    """Encodes rows side by side."""
+def _counter(total: int, report: Callable[[int, int], object] | None) -> Callable[[int], None]:
+    """A function that adds a number of symbols to those coded so far, and reports these."""
+    done = 0
+
+    def add(count: int) -> None:
+        nonlocal done
+        done += count
+        if report is not None:
+            report(done, total)
+
+    return add
+
+
+def _push(
+    stack: Any,
+    model: AutoregressiveModel,
+    x: Tensor,
+    context: Tensor | None,
+    coded: Callable[[int], None],
+) -> None:
+    """Encodes rows side by side; calls ``coded`` with the number of symbols at each dimension."""
     members, back, chosen = model.members, False, np.zeros(len(x), dtype=np.int32)
     if len(members) > 1:
         posterior = _posterior(model, x, context)
@@ -153,6 +185,7 @@ def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | N
         def look_up(position: int, conditional: Conditional, symbols: Tensor = symbols) -> Tensor:
             own = symbols[:, position]
             pushed.extend(_split(conditional, own, model.symbols.levels[position]))
+            coded(len(own))
             return own
 
         given = None if context is None else context[own]
@@ -165,8 +198,17 @@ def _push(stack: Any, model: AutoregressiveModel, x: Tensor, context: Tensor | N
         stack.encode_reverse(np.array([back], dtype=np.int32), stream.model.Uniform(2))
 
 
-def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | None) -> Tensor:
-    """Decodes ``count`` rows, (count, *event_shape), and restores the stack as it was before."""
+def _pop(
+    stack: Any,
+    model: AutoregressiveModel,
+    count: int,
+    context: Tensor | None,
+    coded: Callable[[int], None],
+) -> Tensor:
+    """Decodes ``count`` rows, (count, *event_shape), and restores the stack as it was before.
+
+    Calls ``coded`` with the number of symbols at each dimension.
+    """
     members, back, chosen = model.members, False, np.zeros(count, dtype=np.int32)
     if len(members) > 1:
         back = bool(stack.decode(stream.model.Uniform(2), 1)[0])
@@ -174,7 +216,9 @@ def _pop(stack: Any, model: AutoregressiveModel, count: int, context: Tensor | N
     x = torch.empty(count, *model.event_shape, dtype=torch.int64, device=model.device)
 
     def read(position: int, conditional: Conditional) -> Tensor:
-        return _join(stack, conditional, model.symbols.levels[position])
+        symbols = _join(stack, conditional, model.symbols.levels[position])
+        coded(len(symbols))
+        return symbols
 
     for index, own in groups(torch.from_numpy(chosen)):
         given = None if context is None else context[own]

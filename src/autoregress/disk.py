@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+STDOUT = 1
 
 
 def read_json(path: Path) -> Any:
@@ -41,21 +46,75 @@ def make_folder(folder: Path) -> None:
 
 
 def write_file(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file atomically: a kill at any moment leaves the old file or the new one.
+    """Writes a file, see :func:`replacing`."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file to be written, which replaces the one at a path when the context ends.
+
+    The content goes to a temporary file beside the target, is synced, and then renamed: a kill or
+    an error at any moment leaves the old file whole, and an error leaves nothing else. A symbolic
+    link stays, and the file it leads to is replaced; its permissions are kept. A device, a pipe
+    and standard output are written to directly (:func:`is_stream`).
 
     Raises:
         ValueError: the file cannot be written.
+        BrokenPipeError: nobody reads the pipe any longer.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    target = Path(os.path.realpath(path))
+    # A name of its own, because other writers, and files of the user, may be beside it.
+    temporary = target.with_name(f".{target.name[:40]}.{uuid4().hex}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
+        if is_stream(path):
+            with open(os.dup(STDOUT) if is_stdout(path) else path, "wb") as file:
+                yield file
+            return
+        with temporary.open("xb") as file:
+            if target.exists():
+                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)  # the new name, too, must survive a power cut
+        temporary.replace(target)
+        sync_folder(target.parent)  # the new name, too, must survive a power cut
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()  # unless it was renamed
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path leads to a device, a pipe or standard output, which hold no old content."""
+    return is_stdout(path) or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def is_stdout(path: Path) -> bool:
+    """Whether a path, such as /dev/stdout, leads to the standard output of this process."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(STDOUT))
+    except OSError:
+        return False
+
+
+def check_output(path: Path) -> None:
+    """Raises ValueError, before any long computation, if a file cannot be written."""
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        folder = target.parent if path.is_symlink() else path.parent
+        raise ValueError(f"{path}: there is no folder {folder}")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a file")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise ValueError(f"{path} cannot be written: no permission")
+    # The new file comes into being beside the old one.
+    if not is_stream(path) and not os.access(target.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"{path} cannot be written: no permission for its folder")
 
 
 def sync_folder(folder: Path) -> None:

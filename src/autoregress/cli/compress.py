@@ -9,10 +9,10 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from autoregress.cli.draw import named
 from autoregress.cli.examples import open_like
 from autoregress.cli.models import Conditions, given_context, load_model
-from autoregress.disk import unreadable, write_file
+from autoregress.cli.output import Progress, announce, named
+from autoregress.disk import check_output, unreadable, write_file
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,24 @@ class Compress:
 
     def __call__(self) -> None:
         from autoregress.coding import encode
+        from autoregress.data import check_distinct
 
+        check_output(self.out)
+        check_distinct(self.out, self.data, self.run)
         model = load_model(self.run, self.device)
         examples = open_like(
             model, self.data, stride=self.stride, condition=self.conditions.condition
         )
-        content = encode(model, examples, context=self.conditions.context(model, examples))
+        context = self.conditions.context(model, examples)
+        with Progress("compressing", model.dims) as progress:
+            content = encode(model, examples, context=context, on_progress=progress)
         write_file(self.out, content)
         bits = 8 * len(content) / (len(examples) * model.dims)
         raw = math.log2(max(model.symbols.levels))
-        print(
+        announce(
             f"{len(examples):,} examples in {self.out}: {len(content):,} bytes, "
-            f"{bits:.4f} bits/dim of {raw:.4g}"
+            f"{bits:.4f} bits/dim of {raw:.4g}",
+            self.out,
         )
 
 
@@ -82,6 +88,7 @@ class Decompress:
         from autoregress.coding import decode
 
         datasets.check_writable(self.out)
+        datasets.check_distinct(self.out, self.compressed)
         model = load_model(self.run, self.device)
         try:
             content = self.compressed.read_bytes()
@@ -91,9 +98,10 @@ class Decompress:
             context = None
             if self.given or model.labels is None:
                 context = given_context(model, self.given, 1)
-            x = decode(model, content, context=context)
+            with Progress("decompressing", model.dims) as progress:
+                x = decode(model, content, context=context, on_progress=progress)
         except ValueError as error:
             raise ValueError(f"{self.compressed}: {error}") from None
         symbols = model.symbols
         files = datasets.write(self.out, x.cpu(), symbols.levels, symbols.columns, rate=self.rate)
-        print(f"{len(x):,} examples in {named(files)}")
+        announce(f"{len(x):,} examples in {named(files)}", self.out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.examples import open_examples, open_like
 from autoregress.cli.models import Conditions, given_context, load_model
+from autoregress.cli.output import announce, named
 from autoregress.data.reading import Reading
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Sample:
         files = datasets.write(
             self.out, x.cpu(), model.symbols.levels, model.symbols.columns, rate=self.rate
         )
-        print(f"{self.count} samples in {named(files)}")
+        announce(f"{self.count} samples in {named(files)}", self.out)
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ class Complete:
         from autoregress import data as datasets
 
         datasets.check_writable(self.out)
+        datasets.check_distinct(self.out, self.partial)
         if self.log_prob and self.out.suffix.lower() not in (".npz", ".csv"):
             raise ValueError(f"{self.out}: --log-prob is written to .npz and .csv files only")
         model = load_model(self.run, self.device)
@@ -134,7 +135,7 @@ class Complete:
             extra={"log_prob": log_prob.cpu()} if self.log_prob else None,
             rate=self.rate,
         )
-        print(f"{len(x)} completed examples in {named(files)}")
+        announce(f"{len(x)} completed examples in {named(files)}", self.out)
 
     def _partial(self, model: AutoregressiveModel) -> tuple[Source, Tensor, Tensor]:
         """The examples, their symbols (N, *event_shape), and the bool mask of known ones."""
@@ -198,10 +199,6 @@ class Complete:
             "beside x, a .csv needs empty cells where it is to be completed, clips need "
             "--known-frames, and images --known-rows"
         )
-
-
-def named(files: Sequence[Path]) -> str:
-    return str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1]}"
 
 
 def _generator(model: AutoregressiveModel, seed: int) -> torch.Generator:

@@ -41,12 +41,12 @@ class Info:
                 f"{name} ({levels})"
                 for name, levels in zip(symbols.columns.names, symbols.levels, strict=True)
             )
-        config = json.loads((self.run / "config.json").read_text())
+        config = json.loads((self.run / "config.json").read_text(encoding="utf-8"))
         for key, value in config.get("training", {}).items():
             lines[f"training: {key}"] = value
         log = self.run / "log.jsonl"
         if log.exists():
-            epochs = [json.loads(line) for line in log.read_text().splitlines()]
+            epochs = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
             best = min(epochs, key=lambda e: e.get("valid_nats") or math.inf, default=None)
             lines["epochs"] = len(epochs)
             if best and best.get("valid_nats") is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.examples import open_like
 from autoregress.cli.models import Conditions, load_model
+from autoregress.cli.output import Progress, announce
+from autoregress.disk import check_output, is_stream, replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,13 +73,16 @@ class Evaluate:
                 condition=self.conditions.condition,
             )
         )
-        score = evaluate(
-            model,
-            examples,
-            context=self.conditions.context(model, examples),
-            batch_size=self.batch_size,
-            processes=processes,
-        )
+        context = self.conditions.context(model, examples)
+        with Progress("evaluating") as progress:
+            score = evaluate(
+                model,
+                examples,
+                context=context,
+                batch_size=self.batch_size,
+                processes=processes,
+                on_batch=lambda done: progress(done, len(examples)),
+            )
         print(score)
 
 
@@ -107,11 +113,12 @@ class Score:
     def __call__(self) -> None:
         import torch
 
-        from autoregress.data import check_writable
+        from autoregress.data import check_distinct
 
-        check_writable(self.out)
-        if self.out.suffix.lower() != ".csv":
+        if self.out.suffix.lower() != ".csv" and not is_stream(self.out):
             raise ValueError(f"{self.out}: scores are written as .csv")
+        check_output(self.out)
+        check_distinct(self.out, self.data)
         if self.top < 0:
             raise ValueError(f"--top must be at least 0, got {self.top}")
         model = load_model(self.run, self.device)
@@ -120,8 +127,8 @@ class Score:
         )
         context = self.conditions.context(model, examples)
         top = min(self.top, model.dims)
-        with torch.no_grad(), self.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
+        with torch.no_grad(), Progress("scoring") as progress, replacing(self.out) as file:
+            writer = csv.writer(codecs.getwriter("utf-8")(file))
             ranks = range(1, top + 1)
             named = [name for i in ranks for name in (f"surprise_{i}", f"surprise_{i}_nats")]
             writer.writerow(["row", "log_prob", "bits_per_dim", *named])
@@ -130,7 +137,8 @@ class Score:
                 surprisal = model.surprisal(examples[rows], part).flatten(1).cpu()
                 for row, nats in zip(rows.tolist(), surprisal, strict=True):
                     writer.writerow([row, *_cells(model.symbols, nats, top)])
-        print(f"scores of {len(examples)} examples in {self.out}")
+                progress(int(rows[-1]) + 1, len(examples))
+        announce(f"scores of {len(examples)} examples in {self.out}", self.out)
 
 
 def _cells(symbols: Symbols, nats: Tensor, top: int) -> Iterator[Any]:

@@ -25,6 +25,7 @@ from autoregress.cli.draw import Complete, Sample
 from autoregress.cli.info import Info
 from autoregress.cli.measure import Evaluate, Score
 from autoregress.cli.mix import Mix
+from autoregress.cli.output import never_fail_to_print
 from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
 from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
@@ -65,6 +66,7 @@ def run(argv: Sequence[str]) -> None:
     first = os.environ.get("RANK", "0") == "0"
     verb: Callable[[], None] | None = None
     processes: Processes | None = None
+    never_fail_to_print()
     try:
         with _silent(unless=first):
             verb = _parse(_plug_in(argv))
@@ -213,5 +215,9 @@ def _silent(*, unless: bool) -> Iterator[None]:
     if unless:
         yield
         return
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+    ):
         yield

@@ -4,6 +4,7 @@ from .formats.shards import Shards as Shards
 from .formats.shards import write_shards as write_shards
 from .formats.videos import VideoFolder as VideoFolder
 from .inputs import as_source as as_source
+from .open import check_distinct as check_distinct
 from .open import check_writable as check_writable
 from .open import open as open
 from .open import read as read

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import glob
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from autoregress.data.formats import arrays, images, shards, tables, videos
+from autoregress.data.formats import arrays, images, pixels, shards, tables, videos
 from autoregress.data.formats.format import Extra, Format, Request
 from autoregress.data.reading import Reading
 from autoregress.data.sets import published
 from autoregress.data.source import Data, Source
+from autoregress.disk import check_output
 from autoregress.symbols import Columns, Symbols
 
 # The first format that recognises a path opens it; images come last, as they take any folder.
@@ -27,6 +28,11 @@ FORMATS: tuple[Format, ...] = (
 )
 READS = ", ".join(format.names for format in FORMATS)
 WRITES = {suffix: format for format in FORMATS for suffix in format.writes}
+# How the names of those files end that are read if their folder is: examples, and a model's.
+IN_FOLDERS = (
+    *sorted(pixels.SUFFIXES | videos.SUFFIXES),
+    *(".npy", ".bin", ".gz", "-ubyte", ".json", ".jsonl", ".safetensors"),
+)
 
 
 def open(
@@ -176,13 +182,37 @@ def check_writable(path: str | Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in WRITES:
         raise ValueError(f"{path}: this format cannot be written; use one of {', '.join(WRITES)}")
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a file")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ValueError(f"{path} cannot be written: no permission")
+    check_output(path)
     WRITES[suffix].check_installed(suffix)
+
+
+def check_distinct(out: str | Path, *inputs: str | Path) -> None:
+    """Raises ValueError if a file to be written is one that is read, under whatever name.
+
+    Args:
+        out: the file to be written, or name.mkv for name-000.mkv, ….
+        inputs: files, ``file.npz:name``, and folders.
+    """
+    out, numbered = Path(out), list[Path]()
+    if out.suffix.lower() == ".mkv":
+        numbered += out.parent.glob(f"{glob.escape(out.stem)}-[0-9][0-9][0-9]*{out.suffix}")
+    for written in (out, *numbered):
+        if written.exists() and any(written.samefile(file) for file in _files(inputs)):
+            raise ValueError(f"{written} would overwrite what is read; give another file")
+
+
+def _files(inputs: Sequence[str | Path]) -> Iterator[Path]:
+    """The files that are read if these inputs are."""
+    for given in inputs:
+        path = Path(given)
+        if not path.exists():
+            path = Path(str(given).rsplit(":", 1)[0])
+        inside = path.rglob("*") if path.is_dir() else ()
+        yield from (
+            file for file in inside if file.name.lower().endswith(IN_FOLDERS) and file.is_file()
+        )
+        if path.is_file():
+            yield path
 
 
 def _asks_for_clips(reading: Reading, like: Symbols | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from autoregress.data.formats.ffmpeg import pyav
 from autoregress.data.formats.images import MID_GREY, brightness, columns_of_grid, grid
+from autoregress.disk import write_file
 from autoregress.symbols import Symbols
 
 WIDEST = 512
@@ -36,7 +38,8 @@ def write_mkv(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> lis
     grey = films.shape[-1] == 1
     for name, film in zip(paths, films, strict=True):
         options = {"level": "3", "slices": "1", "slicecrc": "1"}
-        _encode(name, film, "matroska", "ffv1", "gray" if grey else "bgr0", rate, options)
+        content = _encode(film, "matroska", "ffv1", "gray" if grey else "bgr0", rate, options)
+        write_file(name, content)
     return paths
 
 
@@ -46,7 +49,7 @@ def write_mp4(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> Non
     sheets = _side_by_side(films.repeat(3 // films.shape[-1], -1), MID_GREY)
     even = [(0, size % 2) for size in sheets.shape[1:3]]  # H.264 halves the colours' resolution
     sheets = np.pad(sheets, [(0, 0), *even, (0, 0)], mode="edge")
-    _encode(path, sheets, "mp4", "libx264", "yuv420p", rate, {"crf": "12"})
+    write_file(path, _encode(sheets, "mp4", "libx264", "yuv420p", rate, {"crf": "12"}))
 
 
 def write_gif(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> None:
@@ -65,7 +68,9 @@ def write_gif(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> Non
     for image in images:
         image.putpalette(palette.tobytes())
     time = round(100 / rate) * 10  # a GIF counts hundredths of a second
-    images[0].save(path, "gif", save_all=True, append_images=images[1:], duration=time, loop=0)
+    content, others = io.BytesIO(), images[1:]
+    images[0].save(content, "gif", save_all=True, append_images=others, duration=time, loop=0)
+    write_file(path, content.getbuffer())
 
 
 def _as_films(x: Tensor, symbols: Symbols) -> np.ndarray:
@@ -110,16 +115,16 @@ def _palette(films: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _encode(
-    path: Path,
     frames: np.ndarray,
     container: str,
     codec: str,
     pixel_format: str,
     rate: int,
     options: dict[str, str],
-) -> None:
-    av = pyav()
-    with av.open(path, "w", format=container) as file:
+) -> memoryview:
+    """A film as the content of a file; in memory, as containers go back to their beginning."""
+    av, content = pyav(), io.BytesIO()
+    with av.open(content, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pixel_format
@@ -129,3 +134,4 @@ def _encode(
             frame = av.VideoFrame.from_ndarray(pixels, format="gray" if grey else "rgb24")
             file.mux(stream.encode(frame.reformat(format=pixel_format)))
         file.mux(stream.encode(None))
+    return content.getbuffer()

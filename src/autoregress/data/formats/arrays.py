@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from autoregress.data.conditions import from_labels
 from autoregress.data.formats.format import Extra, Format, Request
 from autoregress.data.source import Data, Source
+from autoregress.disk import replacing
 from autoregress.symbols import Columns, Symbols
 
 SPLITS = ("train", "valid", "test")
@@ -148,15 +150,23 @@ class Arrays(Format):
             arrays[name] = (
                 values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
             )
-        with path.open("wb") as file:  # a file, because NumPy adds .npy to a name in capitals
+        with replacing(path) as file:
             if path.suffix.lower() == ".npy":
-                np.save(file, arrays["x"], allow_pickle=False)
+                write_npy(file, arrays["x"])
             else:
                 np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
         return [path]
 
 
 FORMAT = Arrays()
+
+
+def write_npy(file: IO[bytes], array: np.ndarray) -> None:
+    """Writes an .npy; unlike ``np.save`` also to a pipe, and with the system's own errors."""
+    array = np.ascontiguousarray(array)
+    header = np.lib.format.header_data_from_array_1_0(array)
+    np.lib.format.write_array_header_1_0(file, header)
+    file.write(array.data)
 
 
 def whole_numbers(array: np.ndarray, *, first: int = 0) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import zlib
@@ -24,6 +25,7 @@ from autoregress.data.formats.pixels import (
     reduce_levels,
 )
 from autoregress.data.source import Source, hash_files
+from autoregress.disk import write_file
 from autoregress.symbols import Columns, Symbols
 
 MID_GREY = 128
@@ -133,7 +135,9 @@ class Images(Format):
         extra: Extra | None = None,
         rate: int = 10,
     ) -> list[Path]:
-        picture(x, symbols.levels, symbols.columns).save(path, format="png")
+        content = io.BytesIO()
+        picture(x, symbols.levels, symbols.columns).save(content, format="png")
+        write_file(path, content.getbuffer())
         return [path]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from torch import Tensor
 from autoregress.data.conditions import from_labels, in_order
 from autoregress.data.formats.format import Extra, Format, Request
 from autoregress.data.source import Data, Source
+from autoregress.disk import replacing
 from autoregress.symbols import Columns, Symbols
 
 MISSING = frozenset({"", "?", "nan", "NaN"})
@@ -133,8 +135,8 @@ def write_csv(
             raise ValueError(f"{path}: column {name!r} has {len(values)} values for {len(x)} rows")
         names.append(name)
         cells.append(values.tolist() if isinstance(values, Tensor) else values)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with replacing(path) as file:
+        writer = csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n")
         if tuple(names) != _numbered(len(names)):
             writer.writerow(names)
         writer.writerows(zip(*cells, strict=True))

@@ -1,0 +1,98 @@
+"""What verbs say: how far they are, and what they have written."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import sys
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from autoregress.disk import is_stdout
+
+# For terminals and pipes that know only ASCII.
+ASCII = str.maketrans({"±": "+/-", "−": "-", "×": "x", "…": "...", "√": "sqrt", "–": "-"})
+# Seconds between refreshes of a terminal, and between lines elsewhere.
+REFRESH = 0.2
+LINES = 5.0
+
+
+def never_fail_to_print() -> None:
+    """Replaces characters that standard output and error cannot encode, instead of an error."""
+
+    def replaced(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        text = error.object[error.start : error.end].translate(ASCII)
+        return text.encode("ascii", "backslashreplace").decode(), error.end
+
+    codecs.register_error("autoregress", replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="autoregress")
+
+
+class Progress:
+    """The progress of a verb on standard error: a bar on a terminal, elsewhere a line every 5 s.
+
+    Args:
+        doing: what the verb does, such as "compressing".
+        symbols: number of symbols of an example, if these are what is counted.
+    """
+
+    def __init__(self, doing: str, symbols: int = 1) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self._doing, self._symbols = doing, symbols
+        console = Console(stderr=True)
+        self._terminal = console.is_terminal
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            expand=True,
+            disable=not self._terminal,
+        )
+        self._task = self._bar.add_task(doing)
+        self._refreshed = self._printed = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Shows how many examples, or symbols, are done, of how many."""
+        now = time.monotonic()
+        if now - self._refreshed < REFRESH:
+            return
+        self._refreshed = now
+        examples, of_all = done / self._symbols, total / self._symbols
+        self._bar.update(self._task, completed=examples, total=of_all)
+        line = f"{self._doing} {int(examples):,} of {int(of_all):,} examples"
+        task = self._bar.tasks[self._task]
+        if task.speed and task.time_remaining is not None:
+            left = timedelta(seconds=round(task.time_remaining))
+            line += f"  {task.speed:,.{0 if task.speed >= 10 else 2}f} examples/s  {left} left"
+        if self._terminal:
+            self._bar.update(self._task, description=line, refresh=True)
+        elif now - self._printed >= LINES:
+            self._printed = now
+            print(line, file=sys.stderr, flush=True)
+
+
+def announce(text: str, out: Path) -> None:
+    """Prints what was written to a file; on standard error if the file is standard output."""
+    print(text, file=sys.stderr if is_stdout(out) else sys.stdout)
+
+
+def named(files: Sequence[Path]) -> str:
+    """The names of one or several files."""
+    return str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1]}"
