@@ -382,7 +382,7 @@ def test_coding_reports_every_symbol(models):
             done.append(count)
             totals.append(total)
 
-        code(model, given, on_progress=report)
+        code(model, given, on_progress=report)  # pyright: ignore[reportArgumentType]
         assert done == sorted(set(done))
         assert done[-1] == 240
         assert set(totals) == {240}
