@@ -104,3 +104,17 @@ def test_a_plugin_on_the_command_line(causal_conv):
     command = [*program, "--plugin", causal_conv, "train", "causal-conv", "--help"]
     done = subprocess.run(command, text=True, capture_output=True, check=True)
     assert "Number of layers; each doubles" in done.stdout
+
+
+def test_options_that_nobody_set_fit_the_clips():
+    chosen = RECIPES["video-small"].config
+    assert chosen.fitted((16, 3, 64, 64), chosen) == chosen
+    for shape in ((8, 1, 16, 16), (10, 3, 20, 30), (1, 1, 5, 7), (2, 1, 64, 64)):
+        fitted = chosen.fitted(shape, chosen)
+        with torch.device("meta"):
+            model = ar.VideoTransformer(shape, 2, **vars(fitted))
+        assert model.config == fitted
+        assert 0 in fitted.priming
+    set_by_hand = dataclasses.replace(chosen, subscale=(3, 1, 1), priming=(0, 9))
+    fitted = set_by_hand.fitted((8, 1, 16, 16), chosen)
+    assert (fitted.subscale, fitted.priming) == ((3, 1, 1), (0, 9))

@@ -6,7 +6,7 @@ Nothing here needs torch, so that help and mistakes on the command line are answ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self, get_args
 
@@ -181,6 +181,30 @@ class VideoTransformerConfig:
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((16, 3, 64, 64), 256)
 
+    def fitted(self, event_shape: tuple[int, ...], chosen: Self) -> Self:
+        """The options with those that equal ``chosen``'s changed to fit clips of another shape.
+
+        Known frames that a clip does not have are left out; factors and blocks become the largest
+        numbers below them that divide.
+
+        Args:
+            event_shape: (T, C, H, W).
+            chosen: the options that nobody set, such as a recipe's.
+        """
+        if len(event_shape) != 4:
+            return self
+        grid = (event_shape[0], *event_shape[2:])
+        changes: dict[str, Any] = {}
+        if self.priming == chosen.priming:
+            changes["priming"] = tuple(n for n in self.priming if n < grid[0])
+        if self.subscale == chosen.subscale:
+            changes["subscale"] = _dividing(self.subscale, grid)
+        subscale = changes.get("subscale", self.subscale)
+        slice_ = tuple(n // s for n, s in zip(grid, subscale, strict=True))
+        if self.blocks == chosen.blocks and min(slice_) >= 1:
+            changes["blocks"] = tuple(dict.fromkeys(_dividing(b, slice_) for b in self.blocks))
+        return replace(self, **changes)
+
     @classmethod
     def large(cls, **options: Any) -> Self:
         """The paper's large model; the defaults are its base model.
@@ -215,6 +239,14 @@ class VideoTransformerConfig:
                 f"priming lists numbers of known frames, 0 among them, got {self.priming}"
             )
         _require_one_of("slices", self.slices, get_args(Slices))
+
+
+def _dividing(numbers: tuple[int, ...], of: tuple[int, ...]) -> tuple[int, ...]:
+    """For each number the largest one up to it that divides its counterpart."""
+    return tuple(
+        max(d for d in range(1, min(n, whole) + 1) if whole % d == 0)
+        for n, whole in zip(numbers, of, strict=True)
+    )
 
 
 def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

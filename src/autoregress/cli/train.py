@@ -40,6 +40,7 @@ class Train(Generic[Config]):
     model: OmitArgPrefixes[Config]
     training: OmitArgPrefixes[Training]
     kind: tyro.conf.Suppress[str]
+    chosen: tyro.conf.Suppress[Any]
     models: int = 1
     tensorboard: bool = False
 
@@ -47,7 +48,9 @@ class Train(Generic[Config]):
     def of(cls, recipe: Recipe) -> Train[Any]:
         """The run of a recipe, without the options that the user must give."""
         examples = Examples(tyro.MISSING, Reading(**recipe.reading))
-        return cls(examples, tyro.MISSING, recipe.config, recipe.training, recipe.kind)
+        return cls(
+            examples, tyro.MISSING, recipe.config, recipe.training, recipe.kind, recipe.config
+        )
 
     def __call__(self) -> None:
         import torch
@@ -61,12 +64,13 @@ class Train(Generic[Config]):
         processes = join()
         # The first of several processes decodes videos; the others find them in the cache.
         train, valid = processes.after_first(lambda: self.examples.read(self.training.seed))
+        config = _fitted(self.model, self.chosen, train.event_shape)
         torch.manual_seed(self.training.seed)
         model = several(
             self.models,
             lambda: build(
                 self.kind,
-                self.model,
+                config,
                 train.event_shape,
                 train.levels,
                 context=0 if train.context is None else train.context.shape[1],
@@ -94,6 +98,19 @@ class Train(Generic[Config]):
         if processes.first and result.valid is not None:
             print(_beside(train, valid, result.valid.bits_per_dim))
         print(f"next: autoregress evaluate {self.run} --data TEST")
+
+
+def _fitted(config: Any, chosen: Any, event_shape: tuple[int, ...]) -> Any:
+    """The options, with those that nobody set made to fit the examples; says which changed."""
+    if not hasattr(config, "fitted"):
+        return config
+    fitted = config.fitted(event_shape, chosen)
+    changed = [
+        f"{name} {value}" for name, value in vars(fitted).items() if value != getattr(config, name)
+    ]
+    if changed:
+        print(f"to fit examples of shape {event_shape}: {'; '.join(changed)}")
+    return fitted
 
 
 def _beside(train: Source, valid: Source, bits: float) -> str:
