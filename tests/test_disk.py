@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,14 @@ from PIL import Image
 
 import autoregress as ar
 from autoregress.cli import output
-from autoregress.disk import check_output, is_stream, replacing, write_file, write_json
+from autoregress.disk import (
+    check_folder,
+    check_output,
+    is_stream,
+    replacing,
+    write_file,
+    write_json,
+)
 
 SHAPE, LEVELS, OLD = (2, 1, 4, 4), 2, b"old"
 CLIPS = torch.randint(LEVELS, (1, *SHAPE), generator=torch.Generator().manual_seed(0))
@@ -229,13 +237,15 @@ def test_standard_output_gets_the_content_and_nothing_else(arguments, summary):
     assert run(*arguments, "--out", "file.csv") == 0
     expected = Path("file.csv").read_bytes()
     command = [sys.executable, "-m", "autoregress", *arguments, "--out", "/dev/stdout"]
-    piped = subprocess.run(command, capture_output=True, check=True)
+    # The file of compress names the number of threads, here and there the same.
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    piped = subprocess.run(command, capture_output=True, check=True, env=environment)
     assert piped.stdout == expected
     assert summary in piped.stderr.decode()
     with Path("all").open("wb") as file:
         file.write(OLD)
         file.flush()
-        subprocess.run(command, stdout=file, stderr=subprocess.PIPE, check=True)
+        subprocess.run(command, stdout=file, stderr=subprocess.PIPE, check=True, env=environment)
     assert Path("all").read_bytes() == OLD + expected
 
 
@@ -357,13 +367,32 @@ def test_an_output_is_checked_before_the_model_is_read(verb, capsys):
         assert re.search(reason, capsys.readouterr().err)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_said():
+def test_a_folder_without_permission_is_said(monkeypatch):
     Path("closed").mkdir()
     Path("closed/out").write_bytes(OLD)
-    Path("closed").chmod(0o500)
+    closed = Path("closed").absolute()  # to root, too, who may write anywhere
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).absolute() != closed)
     with pytest.raises(ValueError, match="no permission for its folder"):
         check_output(Path("closed/out"))
+    for folder in ("closed", "closed/new/newer"):
+        with pytest.raises(ValueError, match=f"{folder} cannot be written: no permission"):
+            check_folder(Path(folder))
+    with pytest.raises(ValueError, match="out is not a folder"):
+        check_folder(Path("closed/out/new"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "data"),
+    [
+        ("prepare", ["--data", "nowhere"]),
+        ("mix", ["nowhere"]),
+        ("train made", ["--data", "nowhere"]),
+    ],
+)
+def test_a_folder_to_write_is_checked_before_the_work(verb, data, capsys):
+    option = "--run" if verb == "train made" else "--out"
+    assert run(*verb.split(), *data, option, "rows.npy/new") == 2
+    assert "rows.npy is not a folder" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------- progress
@@ -375,7 +404,8 @@ def test_coding_reports_every_symbol(models):
     if models == "one":
         model = ar.MADE(6, 3, hidden=(5,))
     x = torch.randint(3, (40, 6))
-    for code, given in ((ar.encode, x), (ar.decode, ar.encode(model, x))):
+    codes: list[tuple[Any, Any]] = [(ar.encode, x), (ar.decode, ar.encode(model, x))]
+    for code, given in codes:
         done, totals = list[int](), list[int]()
 
         def report(count: int, total: int, done: list[int] = done, totals: list = totals) -> None:

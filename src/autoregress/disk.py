@@ -117,6 +117,15 @@ def check_output(path: Path) -> None:
         raise ValueError(f"{path} cannot be written: no permission for its folder")
 
 
+def check_folder(folder: Path) -> None:
+    """Raises ValueError, before any long computation, if a folder cannot be written or created."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise ValueError(f"{folder} cannot be created: {nearest} is not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"{folder} cannot be written: no permission")
+
+
 def sync_folder(folder: Path) -> None:
     """Flushes the names of the files in a folder to disk."""
     opened = os.open(folder, os.O_RDONLY)

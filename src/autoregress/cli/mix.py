@@ -8,6 +8,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from autoregress.disk import check_folder
+
 
 @dataclass(frozen=True)
 class Mix:
@@ -31,6 +33,7 @@ class Mix:
         from autoregress.mixture import Mixture
         from autoregress.storage import load, save
 
+        check_folder(self.out)
         if self.out.is_dir() and any(self.out.iterdir()):
             raise ValueError(f"{self.out} is not empty; give another folder")
         mixture = Mixture([load(run) for run in self.runs])

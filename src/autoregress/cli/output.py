@@ -1,4 +1,4 @@
-"""What verbs say: how far they are, and what they have written."""
+"""The output of verbs for people: progress, and a line about what was written."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Progress:
 
     Args:
         doing: what the verb does, such as "compressing".
-        symbols: number of symbols of an example, if these are what is counted.
+        symbols: number of symbols of an example, if symbols are counted instead of examples.
     """
 
     def __init__(self, doing: str, symbols: int = 1) -> None:
@@ -69,7 +69,7 @@ class Progress:
         self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Shows how many examples, or symbols, are done, of how many."""
+        """Shows the number of examples, or symbols, done so far, of the total."""
         now = time.monotonic()
         if now - self._refreshed < REFRESH:
             return

@@ -12,6 +12,7 @@ from tyro.conf import OmitArgPrefixes
 
 from autoregress.cli.examples import Examples
 from autoregress.data.reading import Reading
+from autoregress.disk import check_folder
 from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
 
@@ -61,6 +62,7 @@ class Train(Generic[Config]):
         from autoregress.training import fit
         from autoregress.training.tensorboard import TensorBoard
 
+        check_folder(self.run)
         processes = join()
         # The first of several processes decodes videos; the others find them in the cache.
         train, valid = processes.after_first(lambda: self.examples.read(self.training.seed))

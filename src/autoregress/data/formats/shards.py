@@ -43,7 +43,14 @@ from autoregress.data.source import (
     stored,
     stored_as,
 )
-from autoregress.disk import make_folder, read_json, unreadable, write_file, write_json
+from autoregress.disk import (
+    check_folder,
+    make_folder,
+    read_json,
+    unreadable,
+    write_file,
+    write_json,
+)
 from autoregress.symbols import Columns, Symbols
 
 INDEX = "shards.json"
@@ -374,6 +381,7 @@ def _one_kind(splits: Mapping[str, Source]) -> Symbols:
 
 def check_free(folder: Path) -> None:
     """Raises ValueError if shards cannot be written to a folder."""
+    check_folder(folder)
     names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
     if names and (INDEX in names or UNFINISHED not in names):
         raise ValueError(f"{folder} is not empty (it holds {names[0]}); give another folder")
