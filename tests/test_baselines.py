@@ -52,6 +52,7 @@ def test_of_many_examples_some_are_taken():
 TABLES = {"iris": load_iris, "wine": load_wine, "cancer": load_breast_cancer}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_the_defaults_are_not_worse_than_independent_columns(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -262,6 +262,7 @@ def fake_device() -> dict[str, str]:
     return json.loads(out.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_all_of_it_stays_on_the_device(name, step, fake_device):

@@ -612,6 +612,7 @@ def test_bfloat16_autocast_computes_the_same_roughly_and_gives_float32_gradients
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_it_learns_to_copy_the_frame_before():
     torch.set_default_dtype(torch.float32)
     model = VideoTransformer(
