@@ -3,7 +3,8 @@ import torch
 from conftest import all_states
 from scipy.stats import chi2
 
-from autoregress.conditionals import Bernoulli, Categorical, CoarseToFine, Stacked, from_columns
+from autoregress.conditionals import Bernoulli, Categorical, CoarseToFine, Mixed, Stacked
+from autoregress.networks.encoding import Encoding
 from autoregress.symbols import Columns, Symbols
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -62,6 +63,11 @@ def fine(coarse):
         Categorical(torch.tensor([[0.3, -1.0, -torch.inf, 1.2]])),
         CoarseToFine(Categorical(torch.randn(3, 2)), fine),
         Stacked([Categorical(torch.randn(4, 3)), Categorical(torch.randn(4, 3))], 1),
+        Mixed(
+            [Categorical(torch.randn(4, 2, 3)), Bernoulli(torch.randn(4, 1))],
+            [torch.tensor([2, 0]), torch.tensor([1])],
+            (3,),
+        ),
     ],
 )
 def test_a_temperature_is_a_power_of_the_probabilities(conditional, temperature):
@@ -74,10 +80,11 @@ def test_a_temperature_is_a_power_of_the_probabilities(conditional, temperature)
 def test_columns_give_each_dimension_its_own_levels(levels):
     symbols = Symbols((len(levels),), levels)
     x = all_states(levels)
-    columns = symbols.one_hot(x, torch.float64)
+    encoding = Encoding(symbols)
+    columns = encoding.encode(x, torch.float64)
     assert columns.shape == (len(x), sum(1 if k == 2 else k for k in levels))
     assert len(columns.unique(dim=0)) == len(x)  # no two events look alike
-    table = from_columns(torch.randn_like(columns), symbols).table()
+    table = encoding.conditional(torch.randn_like(columns)).table()
     for dim, k in enumerate(levels):
         assert (table[:, dim, :k] > 0).all()
         assert not table[:, dim, k:].any()
@@ -87,7 +94,7 @@ def test_columns_give_each_dimension_its_own_levels(levels):
 def test_a_bit_among_categories_is_the_same_bit():
     symbols = Symbols((2,), (2, 3))
     logits = torch.randn(40, 4)
-    table = from_columns(logits, symbols).table()
+    table = Encoding(symbols).conditional(logits).table()
     assert torch.allclose(table[:, 0, :2], Bernoulli(logits[:, 0]).table())
     assert torch.allclose(table[:, 1], Categorical(logits[:, 1:]).table())
 

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import autoregress as ar
 from autoregress.networks import made, masked
@@ -350,7 +352,7 @@ def test_sampling_is_a_function_of_the_generator():
 
 def test_cold_draws_are_the_likeliest_symbols():
     model = make((3,) * 8, **OPTIONS["direct"])
-    nn.init.normal_(model.output.bias)  # or the first symbol has no likeliest level
+    nn.init.normal_(model.output.bias)  # else the first symbol has no likeliest level
     known = torch.tensor([True] * 3 + [False] * 5)
     given = model.sample(9)
     cold = model.complete(given, known, temperature=1e-9)
@@ -586,12 +588,39 @@ def test_bfloat16_autocast_computes_the_same_roughly_and_gives_float32_gradients
 def test_masked_weights_get_no_gradient():
     model = make((2,) * 6, hidden=(20,), orderings=1)
     model.objective(all_states((2,) * 6)).sum().backward()
-    source, (target,) = model._sides(model.members[0])
+    source, (target,), _ = model._sides(model.members[0])
     layer = model.layers[0]
     assert isinstance(layer, masked.MaskedLinear)
     assert layer.weight.grad is not None
     allowed = layer.staircase(source, target).dense(torch.bool)
     assert not layer.weight.grad[~allowed].any()
+
+
+# Columns of several kinds
+
+
+class Counter(TorchDispatchMode):
+    """Counts the numbers in the results of all operations."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.numbers += sum(x.numel() for x in tree_leaves(out) if isinstance(x, torch.Tensor))
+        return out
+
+
+def numbers_of_an_update(levels, **options):
+    model = ar.MADE(len(levels), levels, hidden=(20,), direct=False, **options)
+    x = torch.zeros(64, len(levels), dtype=torch.uint8)
+    with Counter() as counter:
+        model.objective(x).sum().backward()
+    return counter.numbers
+
+
+def test_no_column_is_padded_to_the_largest():
+    bits = numbers_of_an_update((2,) * 1000)
+    assert numbers_of_an_update((2,) * 1000 + (100,)) < 2 * bits
 
 
 # Context

@@ -15,8 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autoregress.symbols import Symbols
-
 # Of logistics: the share that is uniform, and the logarithms of the smallest scale in levels, which
 # has tails of the same order, and of the largest.
 UNIFORM, NARROWEST, WIDEST = 2.0**-12, -3.0, 40.0
@@ -288,16 +286,39 @@ class Stacked:
         return torch.stack([part.table() for part in self.parts], self.dim)
 
 
-def from_columns(columns: Tensor, symbols: Symbols) -> Conditional:
-    """The conditionals of whole events from their logits, (batch, width) as in ``Symbols``.
+@dataclass(frozen=True)
+class Mixed:
+    """Distributions of the dimensions of events, some of one kind and some of another.
 
-    Bernoulli where every dimension is a bit, otherwise Categorical; of batch shape
-    (batch, *event_shape).
+    Only a table, and the logits, which are its logarithms, pad every dimension to the largest
+    number of levels, with levels that do not exist.
     """
-    shape = (len(columns), *symbols.event_shape)
-    if symbols.binary:
-        return Bernoulli(columns.view(shape))
-    if not symbols.uniform:
-        columns = F.pad(F.pad(columns, (0, 1)), (0, 1), value=-torch.inf)
-        columns = columns[:, symbols.padded.to(columns.device).flatten()]
-    return Categorical(columns.reshape(*shape, max(symbols.levels)))
+
+    parts: Sequence[Conditional]  # each (batch, n)
+    dims: Sequence[Tensor]  # (n,) of each part, its dimensions of the flattened event
+    event_shape: tuple[int, ...]
+
+    @property
+    def logits(self) -> Tensor:
+        return self.table().log()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        pairs = zip(self.parts, self.dims, strict=True)
+        return self._joined([part.log_prob(x.flatten(1)[:, own]) for part, own in pairs])
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        return self._joined([part.sample(generator) for part in self.parts])
+
+    def tempered(self, temperature: float) -> Mixed:
+        parts = [part.tempered(temperature) for part in self.parts]
+        return Mixed(parts, self.dims, self.event_shape)
+
+    def table(self) -> Tensor:
+        tables = [part.table() for part in self.parts]
+        most = max(table.shape[-1] for table in tables)
+        return self._joined([F.pad(table, (0, most - table.shape[-1])) for table in tables])
+
+    def _joined(self, each: list[Tensor]) -> Tensor:
+        """What the parts give, (batch, n, …), as (batch, *event_shape, …)."""
+        order = torch.cat(list(self.dims)).argsort()
+        return torch.cat(each, 1)[:, order].unflatten(1, self.event_shape)

@@ -1,8 +1,7 @@
 """What the models are models of: integer symbols, a number of levels in each dimension.
 
-A dimension with two levels is a bit, one input column and one logit; one with K > 2 nominal
-levels is a category, K one-hot columns and K logits; one with K > 2 ordered levels is a number.
-Columns of a table keep their labels.
+A dimension with two levels is a bit, one with K > 2 nominal levels a category, and one with K > 2
+ordered levels a number. Columns of a table keep their labels.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Columns:
 
 
 class Symbols:
-    """The levels of every dimension of an event, and the columns that stand for them.
+    """The levels of every dimension of an event.
 
     Args:
         event_shape: shape of one example; D is its product.
@@ -49,7 +48,7 @@ class Symbols:
             the D. Bits are bits either way.
 
     Raises:
-        ValueError: an empty shape, fewer than two levels, or not D numbers of them.
+        ValueError: an empty shape, fewer than two levels, or not D numbers of levels or answers.
     """
 
     def __init__(
@@ -76,14 +75,14 @@ class Symbols:
         self.levels = several
         self.columns = columns
         answers = (ordered,) * self.dims if isinstance(ordered, bool) else tuple(ordered)
+        if len(answers) != self.dims:
+            raise ValueError(
+                f"ordered gives {len(answers)} answers for {self.dims} dimensions; give one for "
+                "all of them, or one for each"
+            )
         self.ordered = tuple(
             bool(answer) and k > 2 for answer, k in zip(answers, several, strict=True)
         )
-
-        # (D,) columns that stand for each dimension, 1 for a bit and K for K > 2 levels; and the
-        # first of them. On the CPU whatever torch's default is.
-        self.widths = torch.tensor([1 if k == 2 else k for k in several], device="cpu")
-        self.offsets = self.widths.cumsum(0) - self.widths
 
     @property
     def compact(self) -> int | list[int]:
@@ -99,35 +98,6 @@ class Symbols:
     def uniform(self) -> bool:
         """Whether every dimension has the same number of levels."""
         return len(set(self.levels)) == 1
-
-    @property
-    def width(self) -> int:
-        """The number of columns of all dimensions together."""
-        return sum(1 if k == 2 else k for k in self.levels)
-
-    def one_hot(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """Symbols x (batch, D) as columns (batch, width): bits as 0 or 1, categories one-hot."""
-        if self.binary:
-            return x.to(dtype)
-        x = x.long()
-        bits = (self.widths == 1).to(x.device)
-        index = self.offsets.to(x.device) + torch.where(bits, 0, x)
-        value = torch.where(bits, x, 1).to(dtype)
-        return x.new_zeros(len(x), self.width, dtype=dtype).scatter(1, index, value)
-
-    @property
-    def padded(self) -> Tensor:
-        """(D, max K): which column holds the logit of each level.
-
-        Two columns more are counted: ``width``, the constant 0 that a bit's logit is measured
-        against, and ``width + 1``, the −∞ of a level that a dimension does not have.
-        """
-        levels = torch.tensor(self.levels, device="cpu")[:, None]
-        level = torch.arange(max(self.levels), device="cpu")
-        first = self.offsets[:, None]
-        bits = torch.where(level == 0, self.width, first)
-        index = torch.where(levels == 2, bits, first + level)
-        return index.where(level < levels, self.width + 1)
 
     def name(self, dim: int) -> str:
         """A dimension as a person would call it: a column's name, or an index."""

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoregress.conditionals import Bernoulli, Categorical, Conditional, from_columns
+from autoregress.conditionals import Conditional
 from autoregress.configs import Activation, MADEConfig
 from autoregress.families import family
 from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
+from autoregress.networks.encoding import Encoding
 from autoregress.networks.masked import ByDegree, MaskedLinear, PrefixNorm
 from autoregress.orderings import Ordering
-from autoregress.symbols import Columns, marginal_logits
+from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -46,21 +47,35 @@ class MaskedMember(Member):
     """An ordering, and the units of each hidden layer by their degrees.
 
     Attributes:
-        widths: (D,) columns of each dimension.
-        columns: those of inputs and outputs by m⁰, the place of their dimension.
+        widths: (D,) numbers of input and of output columns of each dimension.
+        inputs: input columns by m⁰, the place of their dimension.
+        outputs: output columns by m⁰; the same object where the widths are.
     """
 
     hidden: tuple[ByDegree, ...]
-    widths: Tensor
-    columns: ByDegree
+    widths: tuple[Tensor, Tensor]
+    inputs: ByDegree
+    outputs: ByDegree
 
     @classmethod
-    def of(cls, ordering: Ordering, hidden: tuple[ByDegree, ...], widths: Tensor) -> Self:
-        m0 = (ordering.rank + 1).repeat_interleave(widths)
-        return cls(ordering, hidden, widths, ByDegree(m0, len(ordering)))
+    def of(
+        cls, ordering: Ordering, hidden: tuple[ByDegree, ...], widths: tuple[Tensor, Tensor]
+    ) -> Self:
+        m0 = ordering.rank + 1
+        inputs = ByDegree(m0.repeat_interleave(widths[0]), len(ordering))
+        outputs = inputs
+        if widths[1] is not widths[0]:
+            outputs = ByDegree(m0.repeat_interleave(widths[1]), len(ordering))
+        return cls(ordering, hidden, widths, inputs, outputs)
 
     def promote(self, known: Tensor) -> Self:
         return self.of(self.ordering.promote(known), self.hidden, self.widths)
+
+    def map(self, function: Callable[[ByDegree], ByDegree]) -> Self:
+        """The same with ``function`` of its columns."""
+        inputs = function(self.inputs)
+        outputs = inputs if self.outputs is self.inputs else function(self.outputs)
+        return replace(self, inputs=inputs, outputs=outputs)
 
 
 def sample_degrees(
@@ -135,13 +150,14 @@ class MADE(AutoregressiveModel):
         for layer in range(1, len(hidden)):
             self._nodes += [layer, 0] if config.residual else [layer]
 
+        self.encoding = Encoding(self.symbols)
         self._set_orderings(config.orderings)
         self._set_connectivities(
             connectivities if isinstance(connectivities, int) else DEFAULT_MEMBERS
         )
 
-        width = self.symbols.width
-        sizes = [width, *(hidden[node] for node in self._nodes)]
+        inputs, outputs = (int(widths.sum()) for widths in self.encoding.widths)
+        sizes = [inputs, *(hidden[node] for node in self._nodes)]
         # Rows of W are for the columns of inputs and outputs, the side whose order changes.
         self.layers = nn.ModuleList(
             MaskedLinear(a, b, by_source=i == 0, conditioning=conditioning, context=self.context)
@@ -149,18 +165,19 @@ class MADE(AutoregressiveModel):
         )
         self.norms = nn.ModuleList(PrefixNorm(n) for n in sizes[1:]) if config.norm else None
         self.output = MaskedLinear(
-            sizes[-1], width, strict=True, conditioning=conditioning, context=self.context
+            sizes[-1], outputs, strict=True, conditioning=conditioning, context=self.context
         )
         nn.init.zeros_(self.output.bias)  # until it starts from the data
-        self.direct = MaskedLinear(width, width, strict=True, bias=False) if config.direct else None
+        self.direct = (
+            MaskedLinear(inputs, outputs, strict=True, bias=False) if config.direct else None
+        )
         self.order_agnostic = self._fresh_orderings or config.evidence or len(self.orderings) > 1
 
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
         bias = self.output.bias
         if not bias.any():
-            dims = zip(x.flatten(1).unbind(1), self.symbols.levels, strict=True)
-            bias.copy_(torch.cat([marginal_logits(*dim) for dim in dims]))
+            bias.copy_(self.encoding.start(x.flatten(1)))
 
     def _set_orderings(self, orderings: Orderings) -> None:
         if isinstance(orderings, str) and orderings == "natural":
@@ -205,13 +222,13 @@ class MADE(AutoregressiveModel):
     # the host for which a device would have to be waited for.
 
     def _read_orderings(self) -> None:
-        widths = self.symbols.widths
+        widths = self.encoding.widths
         # Cloned, for buffers may be written to.
         each = [
             MaskedMember.of(Ordering(visit), (), widths) for visit in self.orderings.cpu().clone()
         ]
         device = self.orderings.device
-        self._ordered = [replace(own, columns=own.columns.to(device)) for own in each]
+        self._ordered = [own.map(lambda columns: columns.to(device)) for own in each]
 
     def _read_connectivities(self) -> None:
         self._connected = [self._by_degree(each) for each in zip(*self._degrees, strict=True)]
@@ -227,11 +244,11 @@ class MADE(AutoregressiveModel):
     def _member(self, index: int) -> MaskedMember:
         own = self._ordered[index % len(self._ordered)]
         hidden = self._connected[index % len(self._connected)]
-        return MaskedMember(own.ordering, hidden, own.widths, own.columns)
+        return replace(own, hidden=hidden)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
-        self._ordered = [replace(own, columns=own.columns.map(fn)) for own in self._ordered]
+        self._ordered = [own.map(lambda columns: columns.map(fn)) for own in self._ordered]
         self._connected = [tuple(each.map(fn) for each in layers) for layers in self._connected]
         return self
 
@@ -315,10 +332,10 @@ class MADE(AutoregressiveModel):
     def _parallel(
         self, x: Tensor, context: Tensor | None, member: Member, *, dropout: float = 0.0
     ) -> Conditional:
-        columns, nodes = self._sides(member)
-        x_columns = columns.sort(self.symbols.one_hot(x.flatten(1), self.output.weight.dtype))
+        inputs, nodes, outputs = self._sides(member)
+        x_columns = inputs.sort(self.encoding.encode(x.flatten(1), self.output.weight.dtype))
         streams: list[Tensor] = []
-        h, source = x_columns, columns
+        h, source = x_columns, inputs
         for j, (layer, node) in enumerate(zip(self.layers, nodes, strict=True)):
             z = layer(h, source, node, context)
             if self._adds_to_stream(j):
@@ -327,19 +344,20 @@ class MADE(AutoregressiveModel):
             h = self._activation(z if self.norms is None else self.norms[j](z, node))
             # Dropout is noise of the training objective; a likelihood never has any.
             h, source = F.dropout(h, dropout) if dropout else h, node
-        logits = self.output(h, source, columns, context)
+        columns = self.output(h, source, outputs, context)
         if self.direct is not None:
-            logits = logits + self.direct(x_columns, columns, columns)
-        return from_columns(columns.unsort(logits), self.symbols)
+            columns = columns + self.direct(x_columns, inputs, outputs)
+        return self.encoding.conditional(outputs.unsort(columns))
 
     def _adds_to_stream(self, node: int) -> bool:
         return self.config.residual and node >= 2 and node % 2 == 0
 
-    def _sides(self, member: Member) -> tuple[ByDegree, list[ByDegree]]:
-        """The columns of inputs and outputs by m⁰, and the units of each node by degree."""
+    def _sides(self, member: Member) -> tuple[ByDegree, list[ByDegree], ByDegree]:
+        """The input columns by m⁰, the units of each node by degree, the output columns by m⁰."""
         assert isinstance(member, MaskedMember)
+        own = member.map(lambda columns: columns.to(self.device))
         hidden = [units.to(self.device) for units in member.hidden]
-        return member.columns.to(self.device), [hidden[node] for node in self._nodes]
+        return own.inputs, [hidden[node] for node in self._nodes], own.outputs
 
     # The incremental face
 
@@ -352,9 +370,11 @@ class MADE(AutoregressiveModel):
         from everything before the block is one matrix product; only what they get from within
         the block is added step by step.
         """
-        columns, nodes = self._sides(member or self._member(0))
+        member = member or self._member(0)
+        inputs, nodes, outputs = self._sides(member)
+        kinds = [self.encoding.kinds[dim] for dim in member.ordering.visit.tolist()]
         # Layer i leads from sources[i] to targets[i].
-        layers, sources, targets = [*self.layers, self.output], [columns, *nodes], [*nodes, columns]
+        layers, sources, targets = [*self.layers, self.output], [inputs, *nodes], [*nodes, outputs]
         offsets = [
             layer.offset(source, target, context)
             for layer, source, target in zip(layers, sources, targets, strict=True)
@@ -375,22 +395,23 @@ class MADE(AutoregressiveModel):
                 before, within = layer.block(known, source, target, start, stop)
                 pending.append(before + offset[..., target.span(start, stop)])
                 weights.append(within)
-            logits, direct = pending[-1], None
+            columns, direct = pending[-1], None
             if self.direct is not None:
-                before, direct = self.direct.block(values[0], columns, columns, start, stop)
-                logits += before
+                before, direct = self.direct.block(values[0], inputs, outputs, start, stop)
+                columns += before
 
             for t in range(start, stop):
                 # Here and below ``own`` is within the block and ``place`` among all.
-                own, place = columns.span(t, t + 1, start), columns.span(t, t + 1)
-                symbols = yield _conditional(logits[:, own])
+                own, place = inputs.span(t, t + 1, start), inputs.span(t, t + 1)
+                asked = outputs.span(t, t + 1, start)
+                symbols = yield kinds[t].conditional(columns[:, asked])
                 if t + 1 == self.dims:
                     return
-                known = _as_columns(symbols, own.stop - own.start, logits.dtype)
+                known = kinds[t].encode(symbols, columns.dtype)
                 values[0][:, place] = known
                 pending[0].addmm_(known, weights[0][own])
                 if direct is not None:
-                    logits[:, own.stop :].addmm_(known, direct[own, own.stop :])
+                    columns[:, asked.stop :].addmm_(known, direct[own, asked.stop :])
                 for j, node in enumerate(nodes):
                     own, place = node.span(t, t + 1, start), node.span(t, t + 1)
                     if own.start == own.stop:
@@ -419,13 +440,3 @@ def _random_subset(dims: int, generator: torch.Generator | None) -> Tensor:
     """(D,) bool: so many dimensions, drawn uniformly, and then which."""
     size = int(torch.randint(dims + 1, (), generator=generator))
     return torch.randperm(dims, generator=generator) < size
-
-
-def _conditional(logits: Tensor) -> Conditional:
-    return Bernoulli(logits[:, 0]) if logits.shape[1] == 1 else Categorical(logits)
-
-
-def _as_columns(symbols: Tensor, width: int, dtype: torch.dtype) -> Tensor:
-    if width == 1:
-        return symbols.unsqueeze(1).to(dtype)
-    return F.one_hot(symbols.long(), width).to(dtype)
