@@ -6,6 +6,7 @@ each process works alone.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -123,6 +124,7 @@ class Processes:
     def leave(self) -> None:
         """Ends the communication with the other processes."""
         if self.size > 1:
+            gc.collect()  # what still talks to the others, such as DDP, ends before its group does
             dist.destroy_process_group()
             _joined.cache_clear()  # nor does its store outlive it, to be taken down at exit
 
