@@ -30,6 +30,14 @@ def _mixture(**options: Any) -> ar.Mixture:
 # From a family's name to what makes a tiny model of it; keywords replace its options.
 FAMILIES: dict[str, Build] = {
     "MADE": _family(ar.MADE, event_shape=(2, 3), symbols=(2, 3, 2, 4, 2, 2), hidden=(6, 5)),
+    "ordered MADE": _family(
+        ar.MADE,
+        event_shape=(6,),
+        symbols=(2, 5, 3, 2, 4, 3),
+        ordered=(False, True, False, False, True, True),
+        hidden=(6, 5),
+        mixture=2,
+    ),
     "PixelCNN": _family(ar.PixelCNN, **PIXELS),
     "GatedPixelCNN": _family(ar.GatedPixelCNN, **PIXELS),
     "RowLSTM": _family(ar.RowLSTM, **PIXELS),
