@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -19,7 +18,7 @@ from autoregress.networks.made import sample_degrees
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-OPTIONS: dict[str, dict[str, Any]] = {
+OPTIONS = {
     "plain": {},
     "deep": {"hidden": (9, 7, 8)},
     "narrow": {"hidden": (2, 1), "direct": True},

@@ -17,8 +17,11 @@ from torch.nn import functional as F
 from autoregress.conditionals import Bernoulli, Categorical, Conditional, Logistics, Mixed
 from autoregress.symbols import Symbols, as_numbers, marginal_logits
 
-# Of ordered levels: how far a component moves with its output, as a share of all levels. Of
-# a start: the least variance of a component, the number of quantiles it is fitted to, and of steps.
+# Ordered levels up to this number are inputs as categories too: it helps where each level is seen
+# often, and overfits where few are.
+FEW = 32
+# The distance that a component moves with its output, as a share of all levels; the least variance
+# of a component at the start, and the numbers of quantiles and of steps that it is fitted with.
 MOVE, NARROW = 1 / 4, 1 / 48
 QUANTILES, STEPS = 256, 30
 
@@ -92,19 +95,25 @@ class Categories:
 
 @dataclass(frozen=True)
 class Numbers:
-    """K ordered levels: the number and the fact that it is known, and a mixture of M logistics."""
+    """K ordered levels: a number, one-hot as well if they are few, and a mixture of M logistics."""
 
     levels: int
     mixture: int
-    inputs = 2
+
+    @property
+    def inputs(self) -> int:
+        return 1 + (self.levels if self.levels <= FEW else 1)
 
     @property
     def outputs(self) -> int:
         return 3 * self.mixture
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        # A dimension that a unit may not see is 0 to it in both columns.
-        return F.pad(as_numbers(x, self.levels, dtype).unsqueeze(-1), (0, 1), value=1)
+        number = as_numbers(x, self.levels, dtype).unsqueeze(-1)
+        if self.levels <= FEW:
+            return torch.cat([number, Categories(self.levels).encode(x, dtype)], -1)
+        # The constant tells the middle level from a dimension that a unit may not see.
+        return F.pad(number, (0, 1), value=1)
 
     def conditional(self, columns: Tensor) -> Logistics:
         weights, places, widths = columns.unflatten(-1, (3, self.mixture)).unbind(-2)
