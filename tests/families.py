@@ -34,6 +34,14 @@ def _mixture(**options: Any) -> ar.Mixture:
 # From a family's name to what makes a tiny model of it; keywords replace its options.
 FAMILIES: dict[str, Build] = {
     "MADE": _family(ar.MADE, event_shape=(2, 3), symbols=(2, 3, 2, 4, 2, 2), hidden=(6, 5)),
+    "ordered MADE": _family(
+        ar.MADE,
+        event_shape=(6,),
+        symbols=(2, 5, 3, 2, 4, 3),
+        ordered=(False, True, False, False, True, True),
+        hidden=(6, 5),
+        mixture=2,
+    ),
     **{name: _family(getattr(ar, name), **PIXELS) for name in IMAGES},
     "VideoTransformer": _family(
         ar.VideoTransformer,

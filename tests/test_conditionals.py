@@ -80,7 +80,7 @@ def test_a_temperature_is_a_power_of_the_probabilities(conditional, temperature)
 def test_columns_give_each_dimension_its_own_levels(levels):
     symbols = Symbols((len(levels),), levels)
     x = all_states(levels)
-    encoding = Encoding(symbols)
+    encoding = Encoding(symbols, 5)
     columns = encoding.encode(x, torch.float64)
     assert columns.shape == (len(x), sum(1 if k == 2 else k for k in levels))
     assert len(columns.unique(dim=0)) == len(x)  # no two events look alike
@@ -94,7 +94,7 @@ def test_columns_give_each_dimension_its_own_levels(levels):
 def test_a_bit_among_categories_is_the_same_bit():
     symbols = Symbols((2,), (2, 3))
     logits = torch.randn(40, 4)
-    table = Encoding(symbols).conditional(logits).table()
+    table = Encoding(symbols, 5).conditional(logits).table()
     assert torch.allclose(table[:, 0, :2], Bernoulli(logits[:, 0]).table())
     assert torch.allclose(table[:, 1], Categorical(logits[:, 1:]).table())
 
@@ -123,3 +123,8 @@ def test_bad_symbols_are_named():
 def test_impossible_symbols_are_refused(shape, levels, message):
     with pytest.raises(ValueError, match=message):
         Symbols(shape, levels)
+
+
+def test_the_dimensions_that_are_ordered_are_all_or_each_of_them():
+    with pytest.raises(ValueError, match="ordered gives 2 answers for 3 dimensions"):
+        Symbols((3,), 5, ordered=(True, False))

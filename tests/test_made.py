@@ -621,6 +621,8 @@ def numbers_of_an_update(levels, **options):
 def test_no_column_is_padded_to_the_largest():
     bits = numbers_of_an_update((2,) * 1000)
     assert numbers_of_an_update((2,) * 1000 + (100,)) < 2 * bits
+    ordered = [numbers_of_an_update((2, 2, k, 7), ordered=True) for k in (100, 65536)]
+    assert ordered[0] == ordered[1]
 
 
 # Context

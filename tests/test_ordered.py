@@ -1,6 +1,7 @@
 """Ordered levels: exact mass, both faces, causality with a predictor, drawing and coding."""
 
 import math
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 
 import autoregress as ar
 from autoregress.conditionals import Logistics
+from autoregress.networks import made
 from autoregress.predictors import median, nearby_at, nearby_maps, predict_at, predict_maps
 from autoregress.symbols import Symbols
 
@@ -325,3 +327,149 @@ def test_training_in_bfloat16_learns_ordered_levels(family):
     before = ar.evaluate(model, x).nats
     ar.fit(model, x, quiet=True, max_epochs=10, batch_size=10, lr=5e-3, precision="bfloat16")
     assert ar.evaluate(model, x).nats < before - 5
+
+
+# Tables
+
+MADES: dict[str, dict[str, Any]] = {
+    "numbers": {"symbols": (3, 5, 4), "ordered": True},
+    "mixed": {"symbols": (2, 5, 3, 2, 4), "ordered": (False, True, False, False, True)},
+    "one": {"symbols": (6,), "ordered": True, "mixture": 1},
+    "everything": {
+        "symbols": (4, 2, 3, 5),
+        "ordered": (True, False, False, True),
+        "hidden": (8, 5, 6),
+        "residual": True,
+        "norm": True,
+        "conditioning": True,
+        "direct": True,
+        "orderings": 3,
+        "connectivities": 2,
+        "context": 2,
+    },
+    "any": {"symbols": (4, 3, 4), "ordered": (True, False, True), "orderings": "any"},
+}
+every_made = pytest.mark.parametrize("kind", MADES.values(), ids=MADES.keys())
+
+
+def make_made(**options):
+    options = {"hidden": (8, 6), "mixture": 3, **options}
+    model = ar.MADE(len(options["symbols"]), options.pop("symbols"), **options)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return model
+
+
+@every_made
+def test_the_probabilities_of_all_rows_sum_to_one(kind, float64):
+    model = make_made(**kind)
+    ar.check_normalisation(model)
+    for visit in permutations(range(model.dims)):
+        if not model.context:
+            ar.check_normalisation(model.ensemble([visit]))
+
+
+@every_made
+@pytest.mark.parametrize("block", [1, 32])
+def test_the_two_faces_of_a_made_agree(kind, block, float64, monkeypatch):
+    monkeypatch.setattr(made, "UNROLL_BLOCK", block)
+    ar.check_faces(make_made(**kind))
+
+
+def test_the_two_faces_of_a_made_agree_on_65536_levels_in_float32():
+    levels = (65536, 2, 40, 65536, 3) * 8
+    model = make_made(symbols=levels, ordered=(True, False, False, True, False) * 8, direct=True)
+    ar.check_faces(model, rows=4)
+
+
+@every_made
+def test_a_column_depends_on_those_before_it_and_on_nothing_else(kind, float64):
+    torch.manual_seed(1)
+    assert not ar.check_causality(make_made(**{**kind, "direct": True})).absent
+
+
+@pytest.mark.parametrize("over", [{"orderings": "any"}, {"evidence": True}], ids=str)
+@torch.no_grad()
+def test_any_columns_of_numbers_complete_the_others(over, float64):
+    model = make_made(**MADES["mixed"] | over)
+    x = model.sample(40)
+    states = all_states(model.symbols.levels)
+    for known in all_states((2,) * 5).bool():
+        out, log_prob = model.complete(x, known, return_log_prob=True)
+        assert torch.equal(out[:, known], x[:, known])
+        torch.testing.assert_close(log_prob, model.conditional_log_prob(out, known))
+        agrees = (states[:, known] == x[0, known]).all(1)
+        mass = model.conditional_log_prob(states[agrees], known).exp().sum()
+        assert abs(float(mass) - 1) < 1e-10
+
+
+@pytest.mark.parametrize("orderings", ["natural", "any"])
+def test_rows_of_65536_levels_are_as_long_as_the_model_says(orderings):
+    levels = (65536, 2, 300, 7) * 10
+    model = make_made(symbols=levels, ordered=(True, False, True, False) * 10, orderings=orderings)
+    x = model.sample(50)
+    content = ar.encode(model, x)
+    assert torch.equal(ar.decode(model, content), x)
+    bits = -model.log_prob(x).sum().item() / math.log(2)
+    assert 8 * len(content) <= 1.001 * bits + 8 * 64 + 100 * len(model.members)
+
+
+def test_rows_of_numbers_follow_the_probabilities(float64):
+    model = make_made(**MADES["mixed"] | {"orderings": 2})
+    levels, count = model.symbols.levels, 20_000
+    expected = count * model.log_prob(all_states(levels)).detach().exp()
+    x = model.sample(count, generator=torch.Generator().manual_seed(0))
+    places = torch.tensor([math.prod(levels[dim + 1 :]) for dim in range(len(levels))])
+    seen = (x * places).sum(1).bincount(minlength=len(expected))
+    often = expected >= 5
+    seen, expected = (
+        torch.cat([each[often], each[~often].sum(0, keepdim=True)]) for each in (seen, expected)
+    )
+    statistic = ((seen - expected).square() / expected.clamp(min=1e-9)).sum()
+    assert statistic < chi2.ppf(1 - 1e-6, len(expected) - 1)
+
+
+def columns_of_numbers(count):
+    """Skewed, of two peaks, with most rows at an end, and constant; and one of categories."""
+    normal = torch.randn(count, 4)
+    peaks = 60 * torch.randint(2, (count,)) + 90
+    x = torch.stack(
+        [20 * normal[:, 0].exp(), peaks + 3 * normal[:, 1], 300 * normal[:, 2], 0 * normal[:, 3]], 1
+    )
+    return torch.cat([x.round().clamp(0, 255).long(), torch.randint(3, (count, 1))], 1)
+
+
+def test_a_new_made_has_about_the_marginals_of_numbers():
+    x = columns_of_numbers(1000)
+    model = ar.MADE(5, (256,) * 4 + (3,), ordered=(True,) * 4 + (False,), hidden=(20,), direct=True)
+    model.start_from(x)
+    surprisal = model.surprisal(x).mean(0)
+    for dim in range(5):
+        share = x[:, dim].bincount().double() / len(x)
+        entropy = torch.special.entr(share).sum()
+        assert surprisal[dim] < entropy + 0.25
+
+
+def test_numbers_with_neighbours_are_learnt_from_few_rows():
+    def rows(count):
+        first = 128 + 30 * torch.randn(count)
+        x = torch.stack([first, first + 5 * torch.randn(count)], 1)
+        return x.round().clamp(0, 255).long()
+
+    train, test = rows(200), rows(500)
+    nats = {}
+    for ordered in (False, True):
+        model = ar.MADE(2, 256, hidden=(50,), ordered=ordered, direct=True)
+        ar.fit(model, train, quiet=True, max_epochs=20, batch_size=20, lr=3e-3)
+        nats[ordered] = ar.evaluate(model, test).nats
+    independent = 2 * math.log(30) + math.log(2 * math.pi * math.e)
+    assert nats[True] < independent - 1 < nats[False]
+
+
+def test_a_made_of_numbers_is_saved_whole(tmp_path):
+    model = make_made(**MADES["everything"])
+    ar.save(model, tmp_path)
+    other = ar.load(tmp_path)
+    assert other.symbols.ordered == (True, False, False, True)
+    x, context = model.sample(5, torch.randn(5, 2)), torch.randn(5, 2)
+    assert torch.equal(model.log_prob(x, context), other.log_prob(x, context))

@@ -50,6 +50,9 @@ class MADEConfig:
         norm: Normalise each hidden layer before its nonlinearity, each unit over those of at most
             its own degree, which keeps to the ordering.
         dropout: Probability of dropping a hidden unit in training.
+        ordered: Treat levels as numbers, whose neighbours are alike, rather than as categories:
+            one answer for all dimensions, or one for each. It makes no difference to bits.
+        mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
     """
 
     hidden: tuple[int, ...] = (500,)
@@ -62,6 +65,8 @@ class MADEConfig:
     residual: bool = False
     norm: bool = False
     dropout: float = 0.0
+    ordered: bool | tuple[bool, ...] = False
+    mixture: int = 5
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((784,), 2)
 
@@ -86,6 +91,8 @@ class MADEConfig:
         _require_one_of("activation", self.activation, get_args(Activation))
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        if self.mixture < 1:
+            raise ValueError(f"mixture must be at least 1, got {self.mixture}")
 
 
 @dataclass(frozen=True)

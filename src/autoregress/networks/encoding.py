@@ -5,15 +5,25 @@ Dimensions of one kind are encoded together, so that none is padded to the width
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from autoregress.conditionals import Bernoulli, Categorical, Conditional, Mixed
-from autoregress.symbols import Symbols, marginal_logits
+from autoregress.conditionals import Bernoulli, Categorical, Conditional, Logistics, Mixed
+from autoregress.symbols import Symbols, as_numbers, marginal_logits
+
+# Ordered levels up to this number are inputs as categories too: it helps where each level is seen
+# often, and overfits where few are.
+FEW = 32
+# The distance that a component moves with its output, as a share of all levels; the least variance
+# of a component at the start, and the numbers of quantiles and of steps that it is fitted with.
+MOVE, NARROW = 1 / 4, 1 / 48
+QUANTILES, STEPS = 256, 30
 
 
 class Kind(Protocol):
@@ -83,6 +93,79 @@ class Categories:
         return torch.stack([marginal_logits(column, self.levels) for column in x.unbind(1)])
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """K ordered levels: a number, one-hot as well if they are few, and a mixture of M logistics."""
+
+    levels: int
+    mixture: int
+
+    @property
+    def inputs(self) -> int:
+        return 1 + (self.levels if self.levels <= FEW else 1)
+
+    @property
+    def outputs(self) -> int:
+        return 3 * self.mixture
+
+    def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        number = as_numbers(x, self.levels, dtype).unsqueeze(-1)
+        if self.levels <= FEW:
+            return torch.cat([number, Categories(self.levels).encode(x, dtype)], -1)
+        # The constant tells the middle level from a dimension that a unit may not see.
+        return F.pad(number, (0, 1), value=1)
+
+    def conditional(self, columns: Tensor) -> Logistics:
+        weights, places, widths = columns.unflatten(-1, (3, self.mixture)).unbind(-2)
+        means = (places * MOVE + self._evenly(columns) - 0.5) * self.levels
+        centre = torch.full_like(columns[..., 0], self.levels // 2, dtype=torch.long)
+        return Logistics(weights, means, widths + self._width, centre, self.levels)
+
+    # Components of outputs 0 are spread evenly over the levels, and overlap.
+
+    def _evenly(self, like: Tensor) -> Tensor:
+        """(M,) places from 0 to 1."""
+        m = torch.arange(self.mixture, dtype=like.dtype, device=like.device)
+        return (m + 0.5) / self.mixture
+
+    @property
+    def _width(self) -> float:
+        """A log-scale."""
+        return math.log(self.levels / (4 * self.mixture))
+
+    def start(self, x: Tensor) -> Tensor:
+        """By expectation maximisation, on quantiles; a component's variance is its logistic's."""
+        x = x.long().sort(0).values
+        some = (torch.arange(QUANTILES, device=x.device) * 2 + 1) * len(x) // (2 * QUANTILES)
+        x = x[some].T  # (n, quantiles)
+        values, centre = x.double().unsqueeze(-1), torch.zeros_like(x)
+        # Half-way between quantiles, of which many may be the same, and places spread evenly.
+        evenly = self._evenly(values)
+        low, high = values[:, 0], values[:, -1]
+        quantiles = values[:, (evenly * QUANTILES).long(), 0]
+        means = (quantiles + low + (high - low) * evenly) / 2  # (n, M)
+        variance = values.var(1, correction=0) / self.mixture**2 + NARROW
+        log_scales = _log_scale(variance).expand_as(means)
+        weights = torch.full_like(means, -math.log(self.mixture))
+        for _ in range(STEPS):
+            w, m, s = (p.unsqueeze(1).expand(*x.shape, -1) for p in (weights, means, log_scales))
+            components = Logistics(w, m, s, centre, self.levels)
+            shares = (components.weights + components.log_shares(x)).softmax(-1)
+            total = shares.sum(1)
+            # As if each component had been seen once more; and never much narrower than a level.
+            weights = ((total + 1) / (QUANTILES + self.mixture)).log()
+            means = (shares * values).sum(1) / total.clamp(min=1e-9)
+            squares = (shares * (values - means.unsqueeze(1)).square()).sum(1)
+            log_scales = _log_scale(squares / total.clamp(min=1e-9) + NARROW)
+        places = ((means - self.levels // 2) / self.levels - evenly + 0.5) / MOVE
+        return torch.cat([weights, places, log_scales - self._width], -1)
+
+
+def _log_scale(variance: Tensor) -> Tensor:
+    """Logarithms of the scales of logistics."""
+    return (variance * (3 / math.pi**2)).log() / 2
+
+
 class Encoding:
     """The columns of every dimension, in the order of the dimensions.
 
@@ -92,9 +175,11 @@ class Encoding:
             where all numbers are the same.
     """
 
-    def __init__(self, symbols: Symbols) -> None:
+    def __init__(self, symbols: Symbols, mixture: int) -> None:
         self.event_shape = symbols.event_shape
-        self.kinds: list[Kind] = [Bits() if k == 2 else Categories(k) for k in symbols.levels]
+        self.kinds = [
+            _kind(*each, mixture) for each in zip(symbols.levels, symbols.ordered, strict=True)
+        ]
         inputs = torch.tensor([kind.inputs for kind in self.kinds], device="cpu")
         outputs = torch.tensor([kind.outputs for kind in self.kinds], device="cpu")
         self.widths = (inputs, inputs if torch.equal(inputs, outputs) else outputs)
@@ -133,12 +218,24 @@ class Encoding:
             dims.append(own.to(columns.device))
         return Mixed(parts, dims, self.event_shape)
 
+    @property
+    def numeric(self) -> Tensor:
+        """The output columns of ordered dimensions."""
+        own = [places for kind, _, places in self._groups if isinstance(kind, Numbers)]
+        return torch.cat([torch.zeros(0, dtype=torch.long, device="cpu"), *own])
+
     def start(self, x: Tensor) -> Tensor:
         """Outputs that give the marginals of symbols x (rows, D), for all dimensions together."""
         out = torch.empty(int(self.widths[1].sum()), dtype=torch.float64, device=x.device)
         for kind, dims, places in self._groups:
             out[places.to(x.device)] = kind.start(x[:, dims.to(x.device)]).flatten()
         return out
+
+
+def _kind(levels: int, ordered: bool, mixture: int) -> Kind:
+    if levels == 2:
+        return Bits()
+    return Numbers(levels, mixture) if ordered else Categories(levels)
 
 
 def _columns(widths: Tensor, dims: Sequence[int]) -> Tensor:

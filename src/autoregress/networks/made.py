@@ -150,7 +150,7 @@ class MADE(AutoregressiveModel):
         for layer in range(1, len(hidden)):
             self._nodes += [layer, 0] if config.residual else [layer]
 
-        self.encoding = Encoding(self.symbols)
+        self.encoding = Encoding(self.symbols, config.mixture)
         self._set_orderings(config.orderings)
         self._set_connectivities(
             connectivities if isinstance(connectivities, int) else DEFAULT_MEMBERS
@@ -171,6 +171,9 @@ class MADE(AutoregressiveModel):
         self.direct = (
             MaskedLinear(inputs, outputs, strict=True, bias=False) if config.direct else None
         )
+        for layer in (self.output, self.direct):
+            if layer is not None:  # of numbers, for a little noise is much to narrow components
+                layer.weight.data[self.encoding.numeric] = 0
         self.order_agnostic = self._fresh_orderings or config.evidence or len(self.orderings) > 1
 
     @torch.no_grad()
