@@ -148,8 +148,8 @@ class Numbers:
         log_scales = _log_scale(variance).expand_as(means)
         weights = torch.full_like(means, -math.log(self.mixture))
         for _ in range(STEPS):
-            each = (p.unsqueeze(1).expand(*x.shape, -1) for p in (weights, means, log_scales))
-            components = Logistics(*each, centre, self.levels)
+            w, m, s = (p.unsqueeze(1).expand(*x.shape, -1) for p in (weights, means, log_scales))
+            components = Logistics(w, m, s, centre, self.levels)
             shares = (components.weights + components.log_shares(x)).softmax(-1)
             total = shares.sum(1)
             # As if each component had been seen once more; and never much narrower than a level.
