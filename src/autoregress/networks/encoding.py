@@ -226,7 +226,7 @@ class Encoding:
         return torch.cat([torch.zeros(0, dtype=torch.long, device="cpu"), *own])
 
     def start(self, x: Tensor) -> Tensor:
-        """Output columns of all dimensions, float64, that give the marginals of symbols x (rows, D)."""
+        """Output columns of all dimensions, float64, for the marginals of symbols x (rows, D)."""
         out = torch.empty(int(self.widths[1].sum()), dtype=torch.float64, device=x.device)
         for kind, dims, places in self._groups:
             out[places.to(x.device)] = kind.start(x[:, dims.to(x.device)]).flatten()

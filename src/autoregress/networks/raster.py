@@ -92,7 +92,7 @@ class EntrySteps(Steps, Protocol):
     """Steps of a module that reads the pixels themselves."""
 
     def put(self, column: int, group: int, x: Tensor) -> None:
-        """Takes inputs of a pixel that only later pixels will use."""
+        """Takes inputs of a pixel, for later pixels to see."""
         ...
 
 
@@ -134,7 +134,7 @@ class Incremental:
         self._column, self._group = column, group
 
     def put(self, module: Causal, x: Tensor) -> None:
-        """Gives an entry module further inputs of the pixel, which only later pixels will use."""
+        """Gives an entry module further inputs of the pixel, for later pixels to see."""
         cast(EntrySteps, self._steps[module]).put(self._column, self._group, x)
 
     def __call__(self, module: Causal, x: Tensor) -> Any:
