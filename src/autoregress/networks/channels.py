@@ -1,8 +1,9 @@
 """The channels of a pixel: their encoding for an image network, and their conditionals.
 
 Nominal channels follow PixelRNN (arXiv 1601.06759) and Gated PixelCNN (arXiv 1606.05328): groups of
-features, one for each channel, run through the whole network. Ordered channels follow PixelCNN++ (arXiv 1701.05517): they are modelled
-together, from features of the earlier pixels, so that the network has only one group.
+features, one for each channel, run through the whole network. Ordered channels follow PixelCNN++
+(arXiv 1701.05517): they are modelled together, from features of the earlier pixels, so that the
+network has only one group.
 """
 
 from __future__ import annotations
