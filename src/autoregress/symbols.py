@@ -49,8 +49,8 @@ class Symbols:
             dimensions. Dimensions with two levels are bits either way.
 
     Raises:
-        ValueError: an empty shape, fewer than two levels, a number of levels or of answers other
-            than D, or labels that do not match the levels.
+        ValueError: an empty shape, fewer than two levels, a sequence of other than D entries, or
+            labels that do not match the levels.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ QUANTILES, STEPS = 256, 30
 
 
 class Kind(Protocol):
-    """The dimensions with the same number and meaning of levels."""
+    """Dimensions whose levels agree in number and meaning."""
 
     @property
     def inputs(self) -> int:

@@ -318,8 +318,9 @@ class MADE(AutoregressiveModel):
         """−log p under one member, with dropout: (batch,) nats, float64.
 
         Each update uses the next ordering and connectivity of the lists, or a fresh one where the
-        model was made with "any" (order- and connectivity-agnostic training). All examples of an
-        update share it, whichever part or process holds them.
+        model was made with "any" (order- and connectivity-agnostic training). With ``evidence``, a
+        random subset of dimensions moves to the front with probability 1/2. All examples of an
+        update share these choices, whichever part or process holds them.
         """
         generator = update.generator
         member: MaskedMember = self._member(update.step)

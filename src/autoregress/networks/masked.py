@@ -1,7 +1,7 @@
 """Masked layers whose units have degrees (MADE, Germain et al., 2015, arXiv 1502.03509).
 
 A unit of degree m depends only on the first m visited dimensions, so a source feeds a unit when
-the unit's degree is at least its own (Algorithm 1). With both sides sorted by degree, the mask of
+its degree is at most the unit's (Algorithm 1). With both sides sorted by degree, the mask of
 a weight matrix is a staircase: everything below it is allowed, nothing above it, and only blocks
 along the edge need a mask at all. Both faces of a network follow that staircase, on activations
 kept in order of degree: the parallel face block by block, which halves the arithmetic of a dense
@@ -39,7 +39,7 @@ class ByDegree:
         rank: (n,) place by degree of each stored unit, the inverse of ``index``.
         ordered: (n,) degrees in ascending order, int32.
         counts: ``counts[t]`` is the number of units of degree at most t, for t = 0, …, D.
-        through: (n,) number of units of at most each unit's degree, in order of degree.
+        through: (n,) number of units whose degree is at most that of each unit, in order of degree.
     """
 
     def __init__(self, degrees: Tensor, dims: int) -> None:
