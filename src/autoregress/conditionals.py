@@ -1,7 +1,8 @@
-"""The distribution of one symbol given what came before it.
+"""Distributions of one symbol given the symbols before it.
 
-Each class holds the parameters of a batch of such distributions and offers the same three
-things: the log-probability of given symbols, a draw, and the table of all probabilities.
+Each class holds the parameters of a batch of such distributions and offers the same operations:
+the log-probability of given symbols, a draw, the distributions at another temperature, and the
+table of all probabilities.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Of logistics: the share that is uniform, and the logarithms of the smallest scale in levels, which
-# has tails of the same order, and of the largest.
+# Logistics: the uniform share, and the logarithms of the smallest and largest scales in levels; at
+# the smallest, the tails are of the same order as the uniform share.
 UNIFORM, NARROWEST, WIDEST = 2.0**-12, -3.0, 40.0
 
 
 class Conditional(Protocol):
-    """Distributions of one symbol each, in a batch of any shape."""
+    """A batch, of any shape, of distributions of one symbol each."""
 
     @property
     def logits(self) -> Tensor:
@@ -29,19 +30,19 @@ class Conditional(Protocol):
         ...
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log-probability in nats of the symbols x, of the shape of x."""
+        """Log-probability of the symbols x, in nats, with the shape of x."""
         ...
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """One symbol of each distribution, int64."""
+        """One symbol from each distribution, int64."""
         ...
 
     def tempered(self, temperature: float) -> Conditional:
-        """The distributions of which p(level)^(1 / temperature) is a multiple."""
+        """The distributions proportional to p(level)^(1 / temperature)."""
         ...
 
     def table(self) -> Tensor:
-        """Probability of every level, float64 of shape (…, K); sums to 1 over the last axis."""
+        """Probabilities of all levels, float64 of shape (…, K), summing to 1 over the last axis."""
         ...
 
 
@@ -65,7 +66,7 @@ class Bernoulli:
         return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        # A uniform number of 53 bits: with 24, events rarer than 6e-8 would never happen.
+        # A uniform number of 53 bits: with 24 bits, events rarer than 6e-8 would never happen.
         logits = self.logits
         uniform = torch.rand(
             logits.shape, generator=generator, dtype=torch.float64, device=logits.device
@@ -82,7 +83,7 @@ class Bernoulli:
 
 @dataclass(frozen=True)
 class Categorical:
-    """Categories, by unnormalised log-probabilities; a level with −∞ does not exist."""
+    """Categories, by unnormalised log-probabilities; levels at −∞ do not exist."""
 
     logits: Tensor  # (…, K)
 
@@ -108,12 +109,12 @@ class Categorical:
 class CoarseToFine:
     """B² levels in two digits, coarse · B + fine: p(level) = p(coarse) p(fine | coarse).
 
-    Of the fine digit only what is asked for is computed: a log-probability or a draw needs its
-    distribution given one coarse digit, the table given all B of them.
+    The fine digit's distribution is computed only where needed: for a log-probability or a draw
+    given one coarse digit, for the table given all B of them.
     """
 
     coarse: Categorical  # (…, B)
-    fine: Callable[[Tensor], Categorical]  # given coarse digits, one for each (…) or several
+    fine: Callable[[Tensor], Categorical]  # given coarse digits of shape (…) or (B, …)
 
     @property
     def base(self) -> int:
@@ -121,7 +122,7 @@ class CoarseToFine:
 
     @property
     def logits(self) -> Tensor:
-        """Of all levels, (…, B²); they are log-probabilities."""
+        """Log-probabilities of all levels, (…, B²)."""
         coarse = self.coarse.logits.log_softmax(-1)
         every = torch.arange(self.base, device=coarse.device)
         every = every.view(-1, *(1,) * (coarse.dim() - 1)).expand(-1, *coarse.shape[:-1])
@@ -148,8 +149,9 @@ class Digits:
     """Probabilities of the two digits of a level, coarse · base + fine, float64.
 
     Attributes:
-        coarse: (…, B).
-        fine: from coarse digits (…) to (…, base).
+        base: number of values of the fine digit.
+        coarse: (…, B) probabilities of the coarse digit.
+        fine: function from coarse digits (…) to probabilities (…, base) of the fine digit.
     """
 
     base: int
@@ -159,19 +161,20 @@ class Digits:
 
 @dataclass(frozen=True)
 class Logistics:
-    """Ordered levels 0 … K − 1: a mixture of M logistics (Salimans et al., 2017, eq. 2).
+    """Ordered levels 0 … K − 1: a mixture of M logistics (PixelCNN++, eq. 2).
 
-    A component gives a level what its density has between its edges, half a level to either side
-    of it, and the end levels the tails as well. So the mass is exact, and all of it is on the K
-    levels. A share of 2⁻¹² is uniform, so that every level can be coded.
+    Salimans et al., 2017, arXiv 1701.05517. A component gives each level the mass of its density
+    between the level's edges, half a level to either side, and gives the tails to the end levels.
+    So the mass is exact, and all of it is on the K levels. A share of 2⁻¹² is uniform, so that
+    every level can be coded.
 
-    Nothing but a table of all levels takes K numbers; the coder does with :meth:`digits`.
+    Only a table of all levels requires K numbers; :meth:`digits` suffices for the coder.
     """
 
     weights: Tensor  # (…, M), unnormalised log-probabilities
     means: Tensor  # (…, M), in levels, counted from the centre
     log_scales: Tensor  # (…, M), of scales in levels
-    centre: Tensor  # (…), a level; apart from the means, as a float32 has few digits
+    centre: Tensor  # (…), a level; separate from the means, as float32 has few digits
     levels: int
 
     def __post_init__(self) -> None:
@@ -180,12 +183,12 @@ class Logistics:
 
     @property
     def logits(self) -> Tensor:
-        """Of all levels, (…, K); they are log-probabilities."""
+        """Log-probabilities of all levels, (…, K)."""
         return self.table().log()
 
     def log_prob(self, x: Tensor) -> Tensor:
         mixed = (self.weights.log_softmax(-1) + self.log_shares(x)).logsumexp(-1)
-        # In the far tails exp() underflows, and there the uniform share is all that there is.
+        # In the far tails exp() underflows, and only the uniform share remains.
         return ((1 - UNIFORM) * mixed.exp() + UNIFORM / self.levels).log()
 
     def log_shares(self, x: Tensor) -> Tensor:
@@ -194,8 +197,9 @@ class Logistics:
         inverse = self._log_scales.neg().exp()
         distance = (x - self.centre).to(inverse.dtype).unsqueeze(-1) - self.means
         a, b = (distance + 0.5) * inverse, (distance - 0.5) * inverse
-        # log (σ(a) − σ(b)) = log σ(a) + log σ(−b) + log (1 − exp(b − a)), which cancels in neither
-        # tail. The first level has all below it, b = −∞, and the last all above it, a = ∞.
+        # log (σ(a) − σ(b)) = log σ(a) + log σ(−b) + log (1 − exp(b − a)), which suffers no
+        # cancellation in either tail. The first level includes all below it, b = −∞, and the last
+        # all above it, a = ∞.
         first, last = (x == 0).unsqueeze(-1), (x == self.levels - 1).unsqueeze(-1)
         up = F.logsigmoid(a).masked_fill(last, 0)
         down = F.logsigmoid(-b).masked_fill(first, 0)
@@ -207,15 +211,15 @@ class Logistics:
         return self.log_scales.clamp(NARROWEST, WIDEST)
 
     def cdf(self, x: Tensor) -> Tensor:
-        """The probability of the levels up to those of x (…, n), or (n,), float64.
+        """Cumulative probabilities of the levels up to x (…, n) or (n,), float64.
 
-        Below the first it is 0, from the last on 1. A difference of two is exact to 1e-16, so to a
-        small part of the uniform share.
+        They are 0 below the first level, and 1 from the last level on. The difference of two is
+        exact to 1e-16, a small part of the uniform share.
         """
         return self._function()(x.double())
 
     def _function(self) -> Callable[[Tensor], Tensor]:
-        """The distribution function, of x in float64."""
+        """The cumulative distribution function, for x in float64."""
         means = (self.centre.unsqueeze(-1) + self.means.double()).unsqueeze(-2)
         inverse = self._log_scales.double().neg().exp().unsqueeze(-2)
         weights = self.weights.double().softmax(-1).unsqueeze(-1) * (1 - UNIFORM)
@@ -233,7 +237,7 @@ class Logistics:
         ).view(*self.centre.shape, 1)
         mean = self.means.gather(-1, component).squeeze(-1)
         scale = self._log_scales.gather(-1, component).squeeze(-1).exp()
-        # As in Bernoulli, of 53 bits.
+        # Of 53 bits, as in Bernoulli.
         quantile, uniform = torch.rand(
             2, *mean.shape, generator=generator, dtype=torch.float64, device=mean.device
         )
@@ -248,7 +252,7 @@ class Logistics:
         return self.cdf(torch.arange(-1, self.levels, device=self.means.device)).diff()
 
     def digits(self) -> Digits:
-        """The same distribution in two digits, of base ⌈√K⌉."""
+        """The same distribution in two digits, in base ⌈√K⌉."""
         base = math.isqrt(self.levels - 1) + 1
         function, device = self._function(), self.means.device
         ends = torch.arange(-1, self.levels + base - 1, base, dtype=torch.float64, device=device)
@@ -263,7 +267,7 @@ class Logistics:
 
 @dataclass(frozen=True)
 class Stacked:
-    """Batches of distributions side by side along a new axis ``dim`` ≥ 0 of the batch."""
+    """Batches of distributions stacked along a new axis ``dim`` ≥ 0 of the batch."""
 
     parts: Sequence[Conditional]
     dim: int
@@ -288,14 +292,14 @@ class Stacked:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Distributions of the dimensions of events, some of one kind and some of another.
+    """Distributions of the dimensions of events, of several kinds.
 
-    Only a table, and the logits, which are its logarithms, pad every dimension to the largest
-    number of levels, with levels that do not exist.
+    Only the table, and the logits (its logarithms), pad every dimension to the largest number of
+    levels, with levels that do not exist.
     """
 
     parts: Sequence[Conditional]  # each (batch, n)
-    dims: Sequence[Tensor]  # (n,) of each part, its dimensions of the flattened event
+    dims: Sequence[Tensor]  # (n,) for each part, its dimensions in the flattened event
     event_shape: tuple[int, ...]
 
     @property
@@ -319,6 +323,6 @@ class Mixed:
         return self._joined([F.pad(table, (0, most - table.shape[-1])) for table in tables])
 
     def _joined(self, each: list[Tensor]) -> Tensor:
-        """What the parts give, (batch, n, …), as (batch, *event_shape, …)."""
+        """Results (batch, n, …) of the parts, joined into (batch, *event_shape, …)."""
         order = torch.cat(list(self.dims)).argsort()
         return torch.cat(each, 1)[:, order].unflatten(1, self.event_shape)

@@ -1,6 +1,6 @@
-"""Predictions of a symbol from those before it, which both faces of a network can compute.
+"""Predictions of a symbol from earlier symbols, which both faces of a network can compute.
 
-What a network with ordered levels then has to say is how far a symbol is from its prediction.
+A network with ordered levels then only has to model the difference of a symbol from its prediction.
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# How many rows above and columns to the left the nearest symbols before one are.
+# Offsets of the nearest earlier symbols: numbers of rows above and of columns to the left.
 NEARBY = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
 
 
 def median(west: Tensor, north: Tensor, northwest: Tensor) -> Tensor:
     """The median of west, north and west + north − northwest.
 
-    The predictor of LOCO-I (Weinberger, Seroussi and Sapiro, 2000, eq. 1): one of the two
-    neighbours at an edge, the plane through all three elsewhere.
+    This is the predictor of LOCO-I (Weinberger, Seroussi and Sapiro, 2000, eq. 1): one of the two
+    neighbours at an edge, and the plane through all three elsewhere.
     """
     low, high = torch.minimum(west, north), torch.maximum(west, north)
     return torch.clamp(west + north - northwest, low, high)
 
 
 def predict_maps(x: Tensor, levels: int) -> Tensor:
-    """The median of each symbol of maps (…, H, W).
+    """The median predictions of all symbols of maps (…, H, W).
 
-    The first row is predicted from the west, the first column from the north, and the first
-    symbol to be of the middle level.
+    In the first row the prediction is the west neighbour, in the first column the north neighbour,
+    and for the first symbol the middle level.
     """
     west, north, northwest = (_moved(x, *place) for place in NEARBY[:3])
     prediction = median(west, north, northwest)
@@ -38,7 +38,7 @@ def predict_maps(x: Tensor, levels: int) -> Tensor:
 
 
 def predict_at(x: Tensor, row: int, column: int, levels: int) -> Tensor:
-    """The same (…) of one symbol of maps (…, H, W), of which those before it are known."""
+    """The prediction (…) of one symbol of maps (…, H, W), given the symbols before it."""
     if row == 0 and column == 0:
         return x.new_full(x.shape[:-2], levels // 2)
     if row == 0:
@@ -49,9 +49,9 @@ def predict_at(x: Tensor, row: int, column: int, levels: int) -> Tensor:
 
 
 def nearby_maps(x: Tensor, prediction: Tensor) -> Tensor:
-    """How far the symbols nearby are from each prediction (…, H, W): (…, H, W, 6).
+    """Differences (…, H, W, 6) of the nearby symbols from each prediction (…, H, W).
 
-    What lies outside is as predicted.
+    Places outside the map have difference 0.
     """
     inside = torch.ones_like(x[:1])
     return torch.stack(
@@ -60,7 +60,7 @@ def nearby_maps(x: Tensor, prediction: Tensor) -> Tensor:
 
 
 def nearby_at(x: Tensor, prediction: Tensor, row: int, column: int) -> Tensor:
-    """The same (…, 6) of one symbol, of maps x (…, H, W)."""
+    """The differences (…, 6) for one symbol of maps x (…, H, W)."""
     width, far = x.shape[-1], torch.zeros_like(prediction)
     return torch.stack(
         [
@@ -74,7 +74,7 @@ def nearby_at(x: Tensor, prediction: Tensor, row: int, column: int) -> Tensor:
 
 
 def _moved(x: Tensor, up: int, left: int) -> Tensor:
-    """At each place what is so many rows above and columns to the left, 0 from outside."""
+    """Maps moved ``up`` rows down and ``left`` columns right, with 0 from outside."""
     height, width = x.shape[-2:]
     padded = F.pad(x, (max(left, 0), max(-left, 0), up, 0))
     return padded[..., :height, max(-left, 0) :][..., :width]

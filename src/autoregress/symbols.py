@@ -1,4 +1,4 @@
-"""What the models are models of: integer symbols, a number of levels in each dimension.
+"""Integer symbols, the data of all models, with a number of levels in each dimension.
 
 A dimension with two levels is a bit, one with K > 2 nominal levels a category, and one with K > 2
 ordered levels a number. Columns of a table keep their labels.
@@ -18,7 +18,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of a table's columns and, for each, the labels that its symbols stand for.
+    """The names of a table's columns and, for each column, the labels of its symbols.
 
     Symbol s of column c is the text ``labels[c][s]``.
     """
@@ -28,11 +28,11 @@ class Columns:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """The number of levels of each column; at least 2, so that a constant is a bit."""
+        """Number of levels of each column; at least 2, so that a constant column is a bit."""
         return tuple(max(2, len(labels)) for labels in self.labels)
 
     def text(self, column: int, symbol: int) -> str:
-        """The label of a symbol; a level that no label was given for shows its number."""
+        """The label of a symbol; a level without a label shows its number."""
         labels = self.labels[column]
         return labels[symbol] if symbol < len(labels) else f"#{symbol}"
 
@@ -42,13 +42,15 @@ class Symbols:
 
     Args:
         event_shape: shape of one example; D is its product.
-        levels: number of levels K ≥ 2 of every dimension, or one number for each of the D.
-        columns: names and labels, when the event is a row of a table.
-        ordered: whether the levels of every dimension have an order, or one answer for each of
-            the D. Bits are bits either way.
+        levels: number of levels K ≥ 2 of every dimension, or a number for each of the D
+            dimensions.
+        columns: names and labels, if the event is a row of a table.
+        ordered: whether the levels of every dimension are ordered, or an answer for each of the D
+            dimensions. Dimensions with two levels are bits either way.
 
     Raises:
-        ValueError: an empty shape, fewer than two levels, or not D numbers of levels or answers.
+        ValueError: an empty shape, fewer than two levels, a sequence of other than D entries, or
+            labels that do not match the levels.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Symbols:
 
     @property
     def compact(self) -> int | list[int]:
-        """The levels as they are written down: one number where all are the same."""
+        """The numbers of levels in short form: one number if all are the same."""
         return self.levels[0] if len(set(self.levels)) == 1 else list(self.levels)
 
     @property
@@ -100,7 +102,7 @@ class Symbols:
         return len(set(self.levels)) == 1
 
     def name(self, dim: int) -> str:
-        """A dimension as a person would call it: a column's name, or an index."""
+        """The name of a dimension in messages: the name of a column, or an index."""
         if self.columns is not None:
             return f"column {self.columns.names[dim]!r}"
         if len(self.event_shape) == 1:
@@ -109,7 +111,7 @@ class Symbols:
         return f"position ({', '.join(str(int(i)) for i in index)})"
 
     def check_array(self, shape: Sequence[int]) -> None:
-        """Raises ValueError unless a shape is (batch, *event_shape)."""
+        """Raises ValueError unless the shape is (batch, *event_shape)."""
         if tuple(shape[1:]) != self.event_shape or not shape:
             raise ValueError(
                 f"this model takes arrays of shape (batch, {', '.join(map(str, self.event_shape))})"
@@ -131,7 +133,7 @@ class Symbols:
     def check(self, x: Tensor, *, first: int = 0) -> None:
         """Raises ValueError unless x (batch, *event_shape) holds symbols within their levels.
 
-        The message names the row, counted from ``first``, the dimension and the value.
+        The message names the row (counted from ``first``), the dimension and the value.
         """
         self.check_shape(x)
         if x.dtype == torch.bool or len(x) == 0:
@@ -151,10 +153,10 @@ class Symbols:
 
 
 def marginal_logits(x: Tensor, levels: int) -> Tensor:
-    """Logits of the levels by how often each occurs in x, counted once more than it does, float64.
+    """Logits, float64, from the number of times each level occurs in x, plus one.
 
     Returns:
-        (1,) the log-odds of a 1 if the levels are two, (K,) log-frequencies otherwise.
+        (1,) the log-odds of a 1 for two levels, (K,) log-frequencies otherwise.
     """
     log = (x.flatten().long().bincount(minlength=levels) + 1).double().log()
     return log[1:] - log[0] if levels == 2 else log.log_softmax(0)
@@ -166,14 +168,15 @@ def as_numbers(x: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
 
 
 def as_tensor(values: Any) -> Tensor:
-    """Numbers as people hold them, as a tensor that shares their memory where it can.
+    """Numbers in any common form as a tensor, which shares their memory where possible.
 
     Args:
-        values: a tensor, or what NumPy makes an array of: an array of any integer dtype, byte
-            order and strides, read-only or not; nested lists; a table of whole numbers.
+        values: a tensor, or anything that NumPy converts to an array: an array of any integer
+            dtype, byte order and strides, read-only or not; nested lists; a table of whole
+            numbers.
 
     Raises:
-        ValueError: rows of several lengths, or anything but numbers.
+        ValueError: rows of different lengths, or anything but numbers.
     """
     if isinstance(values, Tensor):
         return values
@@ -184,7 +187,7 @@ def as_tensor(values: Any) -> Tensor:
     if array.dtype.kind not in "buif":
         what = f"a {type(values).__name__}" if array.ndim == 0 else f"an array of {array.dtype}"
         raise ValueError(f"symbols are integers, got {what}")
-    # Few of torch's operations know the wider unsigned integers, and none another byte order.
+    # Few of torch's operations support the wider unsigned integers, and none another byte order.
     wide = array.dtype.kind == "u" and array.dtype.itemsize > 1
     dtype = np.dtype(np.int64) if wide else array.dtype.newbyteorder("=")
     return torch.from_numpy(np.require(array, dtype=dtype, requirements=["C", "W"]))

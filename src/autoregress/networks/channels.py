@@ -1,8 +1,9 @@
-"""The channels of a pixel: how an image network is shown them, and what its outputs say of them.
+"""The channels of a pixel: their encoding for an image network, and their conditionals.
 
-Nominal channels are those of the papers: groups of features, one for each channel, run through the
-whole network. Ordered ones are modelled together, from features of the pixels before theirs, so
-that the network has one group only.
+Nominal channels follow PixelRNN (arXiv 1601.06759) and Gated PixelCNN (arXiv 1606.05328): groups of
+features, one for each channel, run through the whole network. Ordered channels follow PixelCNN++
+(arXiv 1701.05517): they are modelled together, from features of the earlier pixels, so that the
+network has only one group.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from autoregress.predictors import (
 )
 from autoregress.symbols import as_numbers, marginal_logits
 
-# From the number of a group, and what is new of its pixel since the group before, (N, …), to the
-# network's outputs for that group, (N, …).
+# A function of a group's number and the inputs of its pixel that are new since the previous group,
+# (N, …), that returns the network's outputs for that group, (N, …).
 Text = Callable[[int, Tensor], Tensor]
 
 
@@ -36,10 +37,10 @@ class Channels(ABC):
     """C channels of K levels.
 
     Attributes:
-        groups: of features, of the network.
-        given: numbers that are known of a pixel before any of its channels; the last is constant.
-        encoded: numbers that each group adds to that.
-        outputs: (outputs,) groups of the network's.
+        groups: number of groups of features in the network.
+        given: number of inputs known at a pixel before any of its channels; the last is constant.
+        encoded: number of inputs that each group adds.
+        outputs: (outputs,) group of each output of the network.
     """
 
     groups: int
@@ -52,11 +53,11 @@ class Channels(ABC):
 
     @abstractmethod
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """Symbols (N, C, H, W) as the network sees them, (N, H, W, given + groups · encoded)."""
+        """Symbols (N, C, H, W) as network inputs (N, H, W, given + groups · encoded)."""
 
     @abstractmethod
     def parameters(self, out: Tensor, x: Tensor) -> Tensor:
-        """Of the conditionals of symbols (N, C, H, W), from outputs (N, H, W, outputs).
+        """Parameters for the conditionals of symbols (N, C, H, W), from outputs (N, H, W, outputs).
 
         Returns:
             (N, H, W, C, parameters).
@@ -66,26 +67,26 @@ class Channels(ABC):
     def pixel(
         self, x: Tensor, row: int, column: int, text: Text, dtype: torch.dtype
     ) -> Generator[Conditional, Tensor, Tensor]:
-        """The same of one pixel, given those before it in x (N, C, H, W).
+        """The conditionals of one pixel, given the pixels before it in x (N, C, H, W).
 
-        Yields the conditionals (N,) of one channel after the other and is sent the symbols (N,)
-        there, which x then holds too.
+        Yields the conditionals (N,) of one channel after another, and receives the symbols (N,) of
+        that channel, which x then holds too.
 
         Returns:
-            What the last group adds to the encoded pixel, (N, encoded).
+            The inputs that the last group adds to the encoded pixel, (N, encoded).
         """
 
     @abstractmethod
     def conditional(self, parameters: Tensor) -> Conditional:
-        """From parameters (…, parameters), of batch shape (…)."""
+        """Conditionals of batch shape (…), from parameters (…, parameters)."""
 
     @abstractmethod
     def start(self, x: Tensor) -> Tensor:
-        """Outputs (outputs,), the same at all pixels, that suit symbols (N, C, H, W) best."""
+        """Outputs (outputs,), the same at all pixels, that best fit symbols (N, C, H, W)."""
 
 
 class NominalChannels(Channels):
-    """Each of K logits, or of one for bits."""
+    """Nominal channels of K logits each, or of one logit for bits."""
 
     def __init__(self, count: int, levels: int) -> None:
         super().__init__(count, levels)
@@ -95,7 +96,7 @@ class NominalChannels(Channels):
         )
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        # The constant tells the image from the zeros around it.
+        # The constant distinguishes the image from the zeros around it.
         return F.pad(as_numbers(x.permute(0, 2, 3, 1), self.levels, dtype), (1, 0), value=1)
 
     def parameters(self, out: Tensor, x: Tensor) -> Tensor:
@@ -116,24 +117,25 @@ class NominalChannels(Channels):
         return Categorical(parameters)
 
     def start(self, x: Tensor) -> Tensor:
-        """Log frequencies, or log odds, as if each level had been seen once more."""
+        """Log-frequencies, or log-odds, as if each level had been seen once more."""
         return torch.cat([marginal_logits(c, self.levels) for c in x.unbind(1)])
 
 
 class OrderedChannels(Channels):
-    """A mixture of M logistics, of which one component is that of all channels (PixelCNN++).
+    """A mixture of M logistics whose channels share one component (PixelCNN++).
 
-    Salimans et al., 2017, section 2.2: a component's mean of a channel is linear in the channels
-    before it. Written as a chain, the conditional of a channel is a mixture whose weights are the
-    posterior of the component, given the channels before it.
+    Salimans et al., 2017, arXiv 1701.05517, section 2.2: a component's mean for a channel is linear
+    in the channels before it. Written as a chain, the conditional of a channel is a mixture whose
+    weights are the posterior of the component given the channels before it.
 
-    With a predictor, everything is counted from a prediction: the network is shown how far symbols
-    are from theirs, and how far the symbols near a pixel are from that of the pixel; and a mean is
-    linear in the latter, too.
+    With a predictor, all values are relative to a prediction: the network's inputs include the
+    difference of each symbol from its own prediction, and the differences of the symbols near a
+    pixel from the pixel's prediction; the means are linear in the latter too.
 
     Args:
         mixture: M.
-        predictor: of a symbol from the pixels before; the middle level if there is none.
+        predictor: how a symbol is predicted from earlier pixels; without a predictor ("none"),
+            the prediction is the middle level.
     """
 
     def __init__(self, count: int, levels: int, mixture: int, predictor: Predictor) -> None:
@@ -142,11 +144,12 @@ class OrderedChannels(Channels):
         self.predictor: Predictor = predictor
         self.nearby = len(NEARBY) if predictor != "none" else 0
         self.groups, self.given, self.encoded = 1, 1 + count * self.nearby, 2 * count
-        # Which channel's mean is linear in which, in the order of the slopes.
+        # Pairs (before, channel) such that the mean of ``channel`` is linear in ``before``, in the
+        # order of the slopes.
         self.slopes = list(combinations(range(count), 2))
         each = [1, count, count, len(self.slopes)]
         self.parts = [*(n * mixture for n in each), count * self.nearby]
-        # Log-scales to begin with: from less than a level to a quarter of them all.
+        # Initial log-scales: between half a level and a quarter of all levels.
         narrow, wide = math.log(0.5), math.log(levels / 4)
         self.spread = [narrow + (wide - narrow) * (m + 0.5) / mixture for m in range(mixture)]
         self.outputs = torch.zeros(sum(self.parts), dtype=torch.long, device="cpu")
@@ -156,8 +159,8 @@ class OrderedChannels(Channels):
         return torch.cat([self._given(nearby, dtype), self._new(x, centre, dtype)], -1)
 
     def _given(self, nearby: Tensor, dtype: torch.dtype) -> Tensor:
-        """(…, given) from how far symbols nearby are from the predictions, (…, C, nearby)."""
-        # The constant tells the image from the zeros around it.
+        """(…, given) from the differences of nearby symbols from predictions, (…, C, nearby)."""
+        # The constant distinguishes the image from the zeros around it.
         return F.pad(_compressed(nearby, dtype).flatten(-2), (0, 1), value=1)
 
     def _new(self, x: Tensor, centre: Tensor, dtype: torch.dtype) -> Tensor:
@@ -165,7 +168,7 @@ class OrderedChannels(Channels):
         return torch.cat([as_numbers(x, self.levels, dtype), _compressed(x - centre, dtype)], -1)
 
     def _maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Symbols (N, H, W, C), their predictions, and what is nearby, (N, H, W, C, nearby)."""
+        """Symbols (N, H, W, C), predictions, and nearby differences (N, H, W, C, nearby)."""
         x = x.long()
         if self.predictor == "none":
             x = x.movedim(1, -1)
@@ -175,7 +178,7 @@ class OrderedChannels(Channels):
         return x.movedim(1, -1), centre.movedim(1, -1), nearby.movedim(1, -2)
 
     def _at(self, x: Tensor, row: int, column: int) -> tuple[Tensor, Tensor]:
-        """The predictions (N, C) of a pixel, and what is nearby, (N, C, nearby)."""
+        """The predictions (N, C) of a pixel, and the nearby differences (N, C, nearby)."""
         if self.predictor == "none":
             return torch.full_like(x[..., 0, 0], self.levels // 2), x.new_zeros(*x.shape[:2], 0)
         centre = predict_at(x, row, column, self.levels)
@@ -185,7 +188,7 @@ class OrderedChannels(Channels):
         return self._all(out, *self._maps(x))
 
     def _all(self, out: Tensor, x: Tensor, centre: Tensor, nearby: Tensor) -> Tensor:
-        """(…, C, parameters) of symbols (…, C)."""
+        """Parameters (…, C, parameters) for symbols (…, C)."""
         steps = self._chain(out, centre, nearby)
         each = [next(steps)] + [steps.send(symbols) for symbols in x.unbind(-1)[:-1]]
         return torch.stack(
@@ -214,12 +217,12 @@ class OrderedChannels(Channels):
     def _chain(
         self, out: Tensor, centre: Tensor, nearby: Tensor
     ) -> Generator[Logistics, Tensor, None]:
-        """Yields the conditional of one channel after the other, and is sent its symbols.
+        """Yields the conditional of one channel after another, and receives its symbols.
 
         Args:
             out: (…, outputs).
             centre: (…, C) predictions.
-            nearby: (…, C, nearby).
+            nearby: (…, C, nearby) differences of nearby symbols from the predictions.
         """
         out = out if out.dtype == torch.float64 else out.float()
         weights, means, log_scales, slopes, kernel = out.split(self.parts, -1)
@@ -242,7 +245,7 @@ class OrderedChannels(Channels):
             weights = weights + conditional.log_shares(symbols)
 
     def start(self, x: Tensor) -> Tensor:
-        """Of the greatest likelihood, by gradient on some of the pixels."""
+        """Outputs of the greatest likelihood, by gradient descent on some of the pixels."""
         pixels = [each.flatten(0, 2) for each in self._maps(x)]
         count = len(pixels[0])
         some = torch.arange(0, count, max(1, count // PIXELS), device=x.device)
@@ -261,9 +264,10 @@ class OrderedChannels(Channels):
 
 
 def _compressed(differences: Tensor, dtype: torch.dtype) -> Tensor:
-    """Differences in levels, on a scale on which small ones show."""
+    """Differences in levels, on a scale that keeps small ones visible."""
     return (differences.to(dtype) / 2).asinh() / 2
 
 
-# What marginals of ordered channels are fitted to, and for how long.
+# Approximate number of pixels that the marginals of ordered channels are fitted to, and number of
+# steps.
 PIXELS, STEPS = 2048, 100

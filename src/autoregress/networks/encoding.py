@@ -1,4 +1,4 @@
-"""The dimensions of an event as columns: the inputs of a network of vectors, and its outputs.
+"""The dimensions of an event as columns: the inputs and outputs of a network over vectors.
 
 Dimensions of one kind are encoded together, so that none is padded to the width of another.
 """
@@ -17,26 +17,27 @@ from torch.nn import functional as F
 from autoregress.conditionals import Bernoulli, Categorical, Conditional, Logistics, Mixed
 from autoregress.symbols import Symbols, as_numbers, marginal_logits
 
-# Ordered levels up to this number are inputs as categories too: it helps where each level is seen
-# often, and overfits where few are.
+# Largest number of ordered levels that are inputs as categories too: this helps where each level is
+# seen often, and overfits where few are.
 FEW = 32
-# The distance that a component moves with its output, as a share of all levels; the least variance
-# of a component at the start, and the numbers of quantiles and of steps that it is fitted with.
+# The distance that a component moves per unit of its output, as a share of all levels; the least
+# variance of a component at the start.
 MOVE, NARROW = 1 / 4, 1 / 48
+# Numbers of quantiles and of steps in fitting the components at the start.
 QUANTILES, STEPS = 256, 30
 
 
 class Kind(Protocol):
-    """Dimensions that share a number of levels, and what they mean."""
+    """Dimensions whose levels agree in number and meaning."""
 
     @property
     def inputs(self) -> int:
-        """Number of input columns of a dimension."""
+        """Number of input columns per dimension."""
         ...
 
     @property
     def outputs(self) -> int:
-        """Number of output columns of a dimension."""
+        """Number of output columns per dimension."""
         ...
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -44,11 +45,11 @@ class Kind(Protocol):
         ...
 
     def conditional(self, columns: Tensor) -> Conditional:
-        """The conditionals (…) from output columns (…, outputs)."""
+        """Conditionals (…) from output columns (…, outputs)."""
         ...
 
     def start(self, x: Tensor) -> Tensor:
-        """Output columns (n, outputs), float64, of the marginals of symbols (rows, n)."""
+        """Output columns (n, outputs), float64, for the marginals of symbols (rows, n)."""
         ...
 
 
@@ -95,7 +96,7 @@ class Categories:
 
 @dataclass(frozen=True)
 class Numbers:
-    """K ordered levels: a number, one-hot as well if they are few, and a mixture of M logistics."""
+    """K ordered levels: a number, also one-hot if K is small, and a mixture of M logistics."""
 
     levels: int
     mixture: int
@@ -112,7 +113,7 @@ class Numbers:
         number = as_numbers(x, self.levels, dtype).unsqueeze(-1)
         if self.levels <= FEW:
             return torch.cat([number, Categories(self.levels).encode(x, dtype)], -1)
-        # The constant tells the middle level from a dimension that a unit may not see.
+        # The constant distinguishes the middle level from a dimension hidden from a unit.
         return F.pad(number, (0, 1), value=1)
 
     def conditional(self, columns: Tensor) -> Logistics:
@@ -121,25 +122,25 @@ class Numbers:
         centre = torch.full_like(columns[..., 0], self.levels // 2, dtype=torch.long)
         return Logistics(weights, means, widths + self._width, centre, self.levels)
 
-    # Components of outputs 0 are spread evenly over the levels, and overlap.
+    # Zero outputs spread the components evenly over the levels, with overlaps.
 
     def _evenly(self, like: Tensor) -> Tensor:
-        """(M,) places from 0 to 1."""
+        """(M,) evenly spaced places from 0 to 1."""
         m = torch.arange(self.mixture, dtype=like.dtype, device=like.device)
         return (m + 0.5) / self.mixture
 
     @property
     def _width(self) -> float:
-        """A log-scale."""
+        """The log-scale of a component at output 0."""
         return math.log(self.levels / (4 * self.mixture))
 
     def start(self, x: Tensor) -> Tensor:
-        """By expectation maximisation, on quantiles; a component's variance is its logistic's."""
+        """Expectation maximisation on quantiles, which matches variances to get the scales."""
         x = x.long().sort(0).values
         some = (torch.arange(QUANTILES, device=x.device) * 2 + 1) * len(x) // (2 * QUANTILES)
         x = x[some].T  # (n, quantiles)
         values, centre = x.double().unsqueeze(-1), torch.zeros_like(x)
-        # Half-way between quantiles, of which many may be the same, and places spread evenly.
+        # Midway between quantiles, many of which may coincide, and evenly spread places.
         evenly = self._evenly(values)
         low, high = values[:, 0], values[:, -1]
         quantiles = values[:, (evenly * QUANTILES).long(), 0]
@@ -152,7 +153,7 @@ class Numbers:
             components = Logistics(w, m, s, centre, self.levels)
             shares = (components.weights + components.log_shares(x)).softmax(-1)
             total = shares.sum(1)
-            # As if each component had been seen once more; and never much narrower than a level.
+            # As if each component had been seen once more, and never much narrower than a level.
             weights = ((total + 1) / (QUANTILES + self.mixture)).log()
             means = (shares * values).sum(1) / total.clamp(min=1e-9)
             squares = (shares * (values - means.unsqueeze(1)).square()).sum(1)
@@ -162,7 +163,7 @@ class Numbers:
 
 
 def _log_scale(variance: Tensor) -> Tensor:
-    """Logarithms of the scales of logistics."""
+    """Log-scales of logistics with these variances."""
     return (variance * (3 / math.pi**2)).log() / 2
 
 
@@ -171,8 +172,8 @@ class Encoding:
 
     Attributes:
         kinds: kind of each of the D dimensions.
-        widths: (D,) numbers of input and of output columns of each, on the CPU; the same object
-            where all numbers are the same.
+        widths: (D,) numbers of input columns and of output columns of each dimension, on the CPU;
+            one object twice if the two are equal.
     """
 
     def __init__(self, symbols: Symbols, mixture: int) -> None:
@@ -190,7 +191,7 @@ class Encoding:
             (kind, torch.tensor(dims, device="cpu"), _columns(outputs, dims))
             for kind, dims in alike.items()
         ]
-        # Where each input column is among those of all groups, one group after the other.
+        # The position of each input column when the groups are concatenated.
         self._places = torch.cat([_columns(inputs, d) for d in alike.values()]).argsort()
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -203,7 +204,7 @@ class Encoding:
         return torch.cat(parts, 1)[:, self._places.to(x.device)]
 
     def conditional(self, columns: Tensor) -> Conditional:
-        """The conditionals of whole events, of batch shape (batch, *event_shape).
+        """Conditionals of whole events, of batch shape (batch, *event_shape).
 
         Args:
             columns: (batch, outputs of all dimensions).
@@ -220,12 +221,12 @@ class Encoding:
 
     @property
     def numeric(self) -> Tensor:
-        """The output columns of ordered dimensions."""
+        """Indices of the output columns of ordered dimensions."""
         own = [places for kind, _, places in self._groups if isinstance(kind, Numbers)]
         return torch.cat([torch.zeros(0, dtype=torch.long, device="cpu"), *own])
 
     def start(self, x: Tensor) -> Tensor:
-        """Outputs that give the marginals of symbols x (rows, D), for all dimensions together."""
+        """Output columns of all dimensions, float64, for the marginals of symbols x (rows, D)."""
         out = torch.empty(int(self.widths[1].sum()), dtype=torch.float64, device=x.device)
         for kind, dims, places in self._groups:
             out[places.to(x.device)] = kind.start(x[:, dims.to(x.device)]).flatten()
@@ -239,7 +240,7 @@ def _kind(levels: int, ordered: bool, mixture: int) -> Kind:
 
 
 def _columns(widths: Tensor, dims: Sequence[int]) -> Tensor:
-    """The columns of some dimensions, all of one width."""
+    """Indices of the columns of some dimensions, all of one width."""
     some = torch.tensor(dims, device="cpu")
     first = (widths.cumsum(0) - widths)[some]
     return (first[:, None] + torch.arange(int(widths[dims[0]]), device="cpu")).flatten()

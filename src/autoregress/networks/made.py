@@ -34,22 +34,23 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 Orderings = int | str | Sequence[Ordering | Sequence[int] | Tensor] | Tensor
 
-# How many members an order-agnostic model ("any") is measured with, unless told otherwise.
+# Number of members that evaluate an order-agnostic model ("any") by default.
 DEFAULT_MEMBERS = 8
 
-# Steps to a block of the incremental pass: large enough for matrix products to be worth it, small
-# enough for the work within a block to be little.
+# Number of steps per block of the incremental pass: large enough for matrix products to pay off,
+# small enough to keep the work within a block low.
 UNROLL_BLOCK = 32
 
 
 @dataclass(frozen=True)
 class MaskedMember(Member):
-    """An ordering, and the units of each hidden layer by their degrees.
+    """An ordering, and the units of each hidden layer by degree.
 
     Attributes:
-        widths: (D,) numbers of input and of output columns of each dimension.
-        inputs: input columns by m⁰, the place of their dimension.
-        outputs: output columns by m⁰; the same object where the widths are.
+        hidden: units of each hidden layer, by degree.
+        widths: (D,) numbers of input columns and of output columns of each dimension.
+        inputs: input columns by m⁰, the place of their dimension in the ordering.
+        outputs: output columns by m⁰; the same object as ``inputs`` if both widths are one object.
     """
 
     hidden: tuple[ByDegree, ...]
@@ -72,7 +73,7 @@ class MaskedMember(Member):
         return self.of(self.ordering.promote(known), self.hidden, self.widths)
 
     def map(self, function: Callable[[ByDegree], ByDegree]) -> Self:
-        """The same with ``function`` of its columns."""
+        """The same member with ``function`` applied to its columns."""
         inputs = function(self.inputs)
         outputs = inputs if self.outputs is self.inputs else function(self.outputs)
         return replace(self, inputs=inputs, outputs=outputs)
@@ -83,8 +84,8 @@ def sample_degrees(
 ) -> list[Tensor]:
     """The degrees of every hidden unit, a vector for each layer (Algorithm 1).
 
-    m^l(k) ~ Uniform{min m^{l−1}, …, D − 1}, independently. With D = 1 the range is empty: then
-    every unit has degree 1 and feeds no output, which is right, as there is nothing to see.
+    m^l(k) ~ Uniform{min m^{l−1}, …, D − 1}, independently. With D = 1 the range is empty: every
+    unit then has degree 1 and feeds no output, correctly, since the output has nothing to see.
     """
     degrees, lowest = [], 1
     for width in hidden:
@@ -96,20 +97,20 @@ def sample_degrees(
 
 @family
 class MADE(AutoregressiveModel):
-    """An autoencoder masked so that output d sees only what precedes d in an ordering.
+    """An autoencoder masked so that output d sees only the dimensions before d in an ordering.
 
-    Every hidden unit has a degree (Algorithm 1); layers of any number and width. With several
-    orderings it is an ensemble. Trained over orderings, by "any", by several or by ``evidence``,
-    it completes from any subset of dimensions.
+    Every hidden unit has a degree (arXiv 1502.03509, Algorithm 1); the number and widths of the
+    hidden layers are free. Several orderings make the model an ensemble. Trained over orderings
+    ("any", several orderings, or ``evidence``), it completes from any subset of dimensions.
 
     Args:
         event_shape, symbols, context, labels, columns: as for any
             :class:`~autoregress.model.AutoregressiveModel`.
-        **options: the fields of :class:`~autoregress.configs.MADEConfig`. As ``orderings``,
-            permutations may also be given as tensors or as :class:`Ordering`.
+        **options: the fields of :class:`~autoregress.configs.MADEConfig`. The permutations in
+            ``orderings`` may also be tensors or :class:`Ordering` objects.
 
-    The random choices are torch's: ``torch.manual_seed`` before making the model fixes them.
-    Orderings and degrees are saved with the weights.
+    Torch's generator makes the random choices: ``torch.manual_seed`` before constructing the
+    model fixes them. Orderings and degrees are saved with the weights.
 
     Raises:
         ValueError: invalid sizes, orderings or names.
@@ -144,8 +145,8 @@ class MADE(AutoregressiveModel):
         self._activation = ACTIVATIONS[config.activation]
         self._fresh_orderings = isinstance(orderings, str) and orderings == "any"
         self._fresh_connectivities = connectivities == "any"
-        # The nodes of the network: which hidden layer's degrees each has. A residual block is
-        # two nodes, the second of which is the stream again.
+        # The hidden layer whose degrees each node of the network has. A residual block is two
+        # nodes, the second of which returns to the stream.
         self._nodes = [0]
         for layer in range(1, len(hidden)):
             self._nodes += [layer, 0] if config.residual else [layer]
@@ -158,7 +159,7 @@ class MADE(AutoregressiveModel):
 
         inputs, outputs = (int(widths.sum()) for widths in self.encoding.widths)
         sizes = [inputs, *(hidden[node] for node in self._nodes)]
-        # Rows of W are for the columns of inputs and outputs, the side whose order changes.
+        # The rows of W are the input or output columns, the side whose order changes.
         self.layers = nn.ModuleList(
             MaskedLinear(a, b, by_source=i == 0, conditioning=conditioning, context=self.context)
             for i, (a, b) in enumerate(pairwise(sizes))
@@ -167,12 +168,12 @@ class MADE(AutoregressiveModel):
         self.output = MaskedLinear(
             sizes[-1], outputs, strict=True, conditioning=conditioning, context=self.context
         )
-        nn.init.zeros_(self.output.bias)  # until it starts from the data
+        nn.init.zeros_(self.output.bias)  # until ``start_from`` sets it from data
         self.direct = (
             MaskedLinear(inputs, outputs, strict=True, bias=False) if config.direct else None
         )
         for layer in (self.output, self.direct):
-            if layer is not None:  # of numbers, for a little noise is much to narrow components
+            if layer is not None:  # ordered levels: narrow components magnify noise
                 layer.weight.data[self.encoding.numeric] = 0
         self.order_agnostic = self._fresh_orderings or config.evidence or len(self.orderings) > 1
 
@@ -211,22 +212,22 @@ class MADE(AutoregressiveModel):
         draws = [sample_degrees(self.dims, self.config.hidden) for _ in range(count)]
         for layer, degrees in enumerate(zip(*draws, strict=True)):
             stack = torch.stack(degrees).int()
-            # Units are interchangeable: those of a single connectivity are numbered by degree,
-            # which spares rearranging them.
+            # Units are interchangeable: numbering the units of a single connectivity by degree
+            # saves rearranging them.
             self.register_buffer(f"degrees_{layer}", stack.sort(1).values if count == 1 else stack)
         self._read_connectivities()
 
     @property
     def _degrees(self) -> list[Tensor]:
-        """For each hidden layer (connectivities, units) int32."""
+        """The degrees of each hidden layer, (connectivities, units), int32."""
         return [self.get_buffer(f"degrees_{i}") for i in range(len(self.config.hidden))]
 
-    # Members. What they are is kept beside the buffers that say so: it takes sorting, and lists on
-    # the host for which a device would have to be waited for.
+    # Members. They are kept beside the buffers that define them: reading them requires sorting, and
+    # lists on the host, for which the program would have to wait for the device.
 
     def _read_orderings(self) -> None:
         widths = self.encoding.widths
-        # Cloned, for buffers may be written to.
+        # Cloned, since buffers may be written to.
         each = [
             MaskedMember.of(Ordering(visit), (), widths) for visit in self.orderings.cpu().clone()
         ]
@@ -241,7 +242,7 @@ class MADE(AutoregressiveModel):
 
     @property
     def members(self) -> list[MaskedMember]:
-        """The pairs that arise when both lists are cycled through side by side."""
+        """The pairs from cycling through orderings and connectivities side by side."""
         return [self._member(i) for i in range(math.lcm(len(self._ordered), len(self._connected)))]
 
     def _member(self, index: int) -> MaskedMember:
@@ -261,16 +262,17 @@ class MADE(AutoregressiveModel):
     def ensemble(
         self, orderings: Orderings | None = None, *, connectivities: int | None = None
     ) -> MADE:
-        """A model over the same weights (shared, not copied) with other members.
+        """A model with other members over the same weights (shared, not copied).
 
-        For a model trained with "any", this is the paper's "no limit" evaluation:
-        ``model.ensemble(1000)``. Likelihoods are good only for the orderings and connectivities
-        that it was trained for.
+        For a model trained with "any", ``model.ensemble(1000)`` is the paper's "no limit"
+        evaluation. Likelihoods are good only for orderings and connectivities that the model was
+        trained for.
 
         Args:
-            orderings: as for the constructor; its own by default.
-            connectivities: a count of fresh draws; by default its own, or, if it was trained with
-                "any" connectivity, one for each ordering.
+            orderings: as for the constructor; the model's own by default.
+            connectivities: number of fresh draws; by default the model's own connectivities or,
+                if new orderings are given and it was trained with "any" connectivity, one draw
+                for each ordering.
         """
         other = copy.copy(self)
         other._buffers = self._buffers.copy()
@@ -292,7 +294,7 @@ class MADE(AutoregressiveModel):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        # An ensemble is saved with as many members as it has, not as many as it was made with.
+        # A saved ensemble has its current number of members, not the number it was made with.
         for name, own in self._buffers.items():
             saved = state_dict.get(prefix + name)
             if own is not None and saved is not None and saved.shape[1:] == own.shape[1:]:
@@ -313,11 +315,12 @@ class MADE(AutoregressiveModel):
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
-        """−log p of the one member whose turn it is, with dropout: (batch,) nats, float64.
+        """−log p under one member, with dropout: (batch,) nats, float64.
 
-        Each update takes the next of the lists, or a fresh ordering or connectivity where
-        the model was made with "any" (order- and connectivity-agnostic training). It is the same
-        for all examples of the update, wherever their places are.
+        Each update uses the next ordering and connectivity of the lists, or a fresh one where the
+        model was made with "any" (order- and connectivity-agnostic training). With ``evidence``, a
+        random subset of dimensions moves to the front with probability 1/2. All examples of an
+        update share these choices, whichever part or process holds them.
         """
         generator = update.generator
         member: MaskedMember = self._member(update.step)
@@ -345,7 +348,7 @@ class MADE(AutoregressiveModel):
                 z = z + streams[j - 2]
             streams.append(z)
             h = self._activation(z if self.norms is None else self.norms[j](z, node))
-            # Dropout is noise of the training objective; a likelihood never has any.
+            # Dropout is noise in the training objective; likelihoods never use it.
             h, source = F.dropout(h, dropout) if dropout else h, node
         columns = self.output(h, source, outputs, context)
         if self.direct is not None:
@@ -356,7 +359,7 @@ class MADE(AutoregressiveModel):
         return self.config.residual and node >= 2 and node % 2 == 0
 
     def _sides(self, member: Member) -> tuple[ByDegree, list[ByDegree], ByDegree]:
-        """The input columns by m⁰, the units of each node by degree, the output columns by m⁰."""
+        """Input columns by m⁰, units of each node by degree, and output columns by m⁰."""
         assert isinstance(member, MaskedMember)
         own = member.map(lambda columns: columns.to(self.device))
         hidden = [units.to(self.device) for units in member.hidden]
@@ -367,11 +370,11 @@ class MADE(AutoregressiveModel):
     def unroll(
         self, batch: int, context: Tensor | None = None, member: Member | None = None
     ) -> Unrolling:
-        """Computes a hidden unit once, when the last input that it may see is known.
+        """Computes each hidden unit once, when the last input that it may see is known.
 
-        Units are taken in order of their degrees and steps in blocks. What a block's units get
-        from everything before the block is one matrix product; only what they get from within
-        the block is added step by step.
+        It visits units in order of degree, and steps in blocks. One matrix product gives a block's
+        units everything from before the block; contributions from within the block are added step
+        by step.
         """
         member = member or self._member(0)
         inputs, nodes, outputs = self._sides(member)
@@ -383,14 +386,14 @@ class MADE(AutoregressiveModel):
             for layer, source, target in zip(layers, sources, targets, strict=True)
         ]
         # The values of every source, filled from the left as they become known; the streams
-        # before their nonlinearity; and the sums that a norm needs.
+        # before their nonlinearity; and the running sums for the norms.
         values = [self.output.weight.new_zeros(batch, len(source)) for source in sources]
         streams = [torch.zeros_like(h) for h in values[1:]]
         sums = [(h.new_zeros(batch, 1), h.new_zeros(batch, 1)) for h in values[1:]]
 
         for start in range(0, self.dims, UNROLL_BLOCK):
             stop = min(start + UNROLL_BLOCK, self.dims)
-            # What the block's units have got so far, and the weights from sources in the block.
+            # The sums of the block's units so far, and the weights from sources in the block.
             pending, weights = [], []
             for layer, source, target, known, offset in zip(
                 layers, sources, targets, values, offsets, strict=True
@@ -404,7 +407,7 @@ class MADE(AutoregressiveModel):
                 columns += before
 
             for t in range(start, stop):
-                # Here and below ``own`` is within the block and ``place`` among all.
+                # Here and below, ``own`` is a span within the block and ``place`` one among all.
                 own, place = inputs.span(t, t + 1, start), inputs.span(t, t + 1)
                 asked = outputs.span(t, t + 1, start)
                 symbols = yield kinds[t].conditional(columns[:, asked])
@@ -440,6 +443,6 @@ def _ordering(visit: Ordering | Sequence[int] | Tensor) -> Ordering:
 
 
 def _random_subset(dims: int, generator: torch.Generator | None) -> Tensor:
-    """(D,) bool: so many dimensions, drawn uniformly, and then which."""
+    """(D,) bool: a subset of uniformly drawn size, and uniform given its size."""
     size = int(torch.randint(dims + 1, (), generator=generator))
     return torch.randperm(dims, generator=generator) < size

@@ -1,11 +1,11 @@
-"""Layers of units that know their degree: how much of the ordering they may depend on.
+"""Masked layers whose units have degrees (MADE, Germain et al., 2015, arXiv 1502.03509).
 
-A unit of degree m depends on the first m visited dimensions only, so a source feeds a unit when
-the unit's degree is at least its own (MADE, Algorithm 1). With both sides sorted by degree the
-mask of a weight matrix is a staircase: below it everything is allowed, above it nothing, and
-only blocks along the edge need a mask at all. Both faces of a network work along that staircase,
-on activations kept in order of degree: the parallel one a block after another, and so with half
-the arithmetic of a dense layer, the incremental one a step after another.
+A unit of degree m depends only on the first m visited dimensions, so a source feeds a unit when
+its degree is at most the unit's (Algorithm 1). With both sides sorted by degree, the mask of
+a weight matrix is a staircase: everything below it is allowed, nothing above it, and only blocks
+along the edge need a mask at all. Both faces of a network follow that staircase, on activations
+kept in order of degree: the parallel face block by block, which halves the arithmetic of a dense
+layer, and the incremental face step by step.
 """
 
 from __future__ import annotations
@@ -20,24 +20,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Weights to a block of the parallel pass; more where a launch costs more than its arithmetic.
+# Number of weights per block of the parallel pass; larger where a launch costs more than its
+# arithmetic.
 BLOCK_SIZE = {"cpu": 2**19, "gpu": 2**22}
 
 
 class ByDegree:
-    """Units, or columns of inputs or outputs, in order of their degrees.
+    """Units, or input or output columns, in order of degree.
 
     Args:
-        degrees: (n,) on the CPU, from 1 to D, in the order in which the weights are stored. That
-            of an input or output column is its m⁰, the place of its dimension in the ordering.
+        degrees: (n,) on the CPU, from 1 to D, in the order in which the weights are stored. The
+            degree of an input or output column is its m⁰, the place of its dimension in the
+            ordering.
         dims: D.
 
     Attributes:
-        index: (n,) where the unit that comes k-th by degree is stored.
-        rank: (n,) which place by degree each stored unit has, the inverse of ``index``.
-        ordered: (n,) int32 degrees in order.
-        counts: ``counts[t]`` units have a degree of at most t, for t = 0, …, D.
-        through: (n,) how many units have at most the degree of each, in order of degree.
+        index: (n,) storage position of the k-th unit by degree.
+        rank: (n,) place by degree of each stored unit, the inverse of ``index``.
+        ordered: (n,) degrees in ascending order, int32.
+        counts: ``counts[t]`` is the number of units of degree at most t, for t = 0, …, D.
+        through: (n,) number of units whose degree is at most that of each unit, in order of degree.
     """
 
     def __init__(self, degrees: Tensor, dims: int) -> None:
@@ -53,18 +55,18 @@ class ByDegree:
         return len(self.index)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> ByDegree:
-        """The same with ``function`` of each tensor, as a module's ``_apply`` has it."""
+        """A copy with ``function`` applied to each tensor, as in a module's ``_apply``."""
         other = copy.copy(self)
         for name in ("index", "rank", "ordered", "through"):
             setattr(other, name, function(getattr(self, name)))
         return other
 
     def to(self, device: torch.device) -> ByDegree:
-        """The same on a device."""
+        """The same units on a device."""
         return self if self.index.device == device else self.map(lambda x: x.to(device))
 
     def span(self, start: int, stop: int, base: int = 0) -> slice:
-        """Where the units of degree start + 1 to stop are, counted from degree base + 1."""
+        """The span of the units of degree start + 1 to stop, counted from degree base + 1."""
         first = self.counts[base]
         return slice(self.counts[start] - first, self.counts[stop] - first)
 
@@ -86,20 +88,20 @@ class ByDegree:
 
 
 class MaskedLinear(nn.Module):
-    """b + (W ⊙ M) x, on request with (U ⊙ M) 1 (eq. 14) and an unmasked context term.
+    """b + (W ⊙ M) x, optionally plus (U ⊙ M) 1 (MADE, eq. 14) and an unmasked context term.
 
     Takes and returns activations in order of degree.
 
     Args:
         sources: number of inputs.
         units: number of outputs.
-        strict: M is 1[m(unit) > m(source)], as M^V is for outputs; else 1[m(unit) ≥ m(source)],
-            as M^W is for hidden units.
+        strict: M is 1[m(unit) > m(source)], like M^V for outputs; otherwise
+            1[m(unit) ≥ m(source)], like M^W for hidden units.
         by_source: store W as (sources, units) instead of (units, sources). The rows should be
-            of the side whose order changes, for whole rows are cheap to rearrange.
+            the side whose order changes, since whole rows are cheap to rearrange.
         conditioning: add (U ⊙ M) 1, a bias that tells a unit what it is connected to.
         context: number of context features, each seen by every unit; 0 for none.
-        bias: whether there is a b.
+        bias: whether to add b.
     """
 
     def __init__(
@@ -129,7 +131,7 @@ class MaskedLinear(nn.Module):
         offset = self.offset(source, target, context)
         stairs = self.staircase(source, target)
         if torch.compiler.is_compiling():
-            # The one product of the whole matrix that the compiler knows how to make fast.
+            # A single product of the whole matrix, which the compiler can optimise.
             w = self.weight * stairs.dense(self.weight.dtype)
             out = F.linear(source.unsort(x), w.T if self.by_source else w)
             return target.sort(out) + offset
@@ -141,7 +143,7 @@ class MaskedLinear(nn.Module):
         return Staircase(source, target, self.strict, self.by_source)
 
     def offset(self, source: ByDegree, target: ByDegree, context: Tensor | None) -> Tensor:
-        """What does not depend on x: (units,), or (batch, units) with a context."""
+        """The terms that do not depend on x: (units,), or (batch, units) with a context."""
         offset = self.weight.new_zeros(len(target)) if self.bias is None else target.sort(self.bias)
         if self.conditioning is not None:
             u = self.conditioning * self.staircase(source, target).dense(self.weight.dtype)
@@ -153,14 +155,14 @@ class MaskedLinear(nn.Module):
     def block(
         self, values: Tensor, source: ByDegree, target: ByDegree, start: int, stop: int
     ) -> tuple[Tensor, Tensor]:
-        """For the incremental pass, in units of degree start + 1 to stop.
+        """The incremental pass into the units of degree start + 1 to stop.
 
         Args:
-            values: (batch, sources), of which those of degree at most ``start`` are known.
+            values: (batch, sources), known for the sources of degree at most ``start``.
 
         Returns:
-            What these units get from those values, (batch, units), and the weights from the
-            sources of degree start + 1 to stop, (sources, units).
+            The contribution of the known values to these units, (batch, units), and the weights
+            from the sources of degree start + 1 to stop, (sources, units).
         """
         weight, units = self.weight.detach(), target.span(start, stop)
         early, late = source.span(0, start), source.span(start, stop)
@@ -172,20 +174,20 @@ class MaskedLinear(nn.Module):
 
 
 class Block(NamedTuple):
-    """Rows of W side by side, by degree, and what they are connected to."""
+    """Adjacent rows of W, by degree, and the columns they are connected to."""
 
     rows: slice
-    columns: slice  # to which they are connected, by degree
-    edge: slice  # those columns, counted from the first, that need a mask
+    columns: slice  # connected to these rows, by degree
+    edge: slice  # the columns that need a mask, counted from the first in ``columns``
     mask: Tensor  # (rows, edge)
 
 
 @dataclass(frozen=True)
 class Staircase:
-    """M for a matrix W whose sides are ``source`` and ``target``, and where it is not zero.
+    """The mask M of a matrix W from ``source`` to ``target``, and where M is not zero.
 
     Attributes:
-        strict: M is 1[m(unit) > m(source)]; else 1[m(unit) ≥ m(source)].
+        strict: M is 1[m(unit) > m(source)]; otherwise 1[m(unit) ≥ m(source)].
         by_source: W is stored as (sources, units) instead of (units, sources).
     """
 
@@ -196,18 +198,18 @@ class Staircase:
 
     @property
     def sides(self) -> tuple[ByDegree, ByDegree]:
-        """Whose the rows of W are, and the columns."""
+        """The side of the rows of W, and that of the columns."""
         return (self.source, self.target) if self.by_source else (self.target, self.source)
 
     def dense(self, dtype: torch.dtype) -> Tensor:
-        """M as W is stored."""
+        """M, laid out as W is stored."""
         target, source = (side.unsort(side.ordered) for side in (self.target, self.source))
         compare = torch.gt if self.strict else torch.ge
         mask = compare(target[:, None], source).to(dtype)
         return mask.T if self.by_source else mask
 
     def blocks(self, dtype: torch.dtype) -> Iterator[Block]:
-        """W ⊙ M without what is zero, some rows at a time."""
+        """The nonzero parts of W ⊙ M, a block of rows at a time."""
         source, target = self.source, self.target
         dims = len(source.counts) - 1
         size = BLOCK_SIZE["cpu" if source.index.device.type == "cpu" else "gpu"]
@@ -216,24 +218,24 @@ class Staircase:
         for start, stop in pairwise(edges):
             some, units = source.span(start, stop), target.span(start, stop)
             mask = self._mask(some, units, dtype)
-            if self.by_source:  # these sources feed the units of their degrees and all later ones
+            if self.by_source:  # these sources feed the units of their degrees and later
                 columns = slice(units.start, len(target))
                 yield Block(some, columns, slice(0, units.stop - units.start), mask.T)
-            else:  # these units see the sources of their degrees and all earlier ones
+            else:  # these units see the sources of their degrees and earlier
                 columns = slice(0, some.stop)
                 yield Block(units, columns, slice(some.start, some.stop), mask)
 
     def _mask(self, some: slice, units: slice, dtype: torch.dtype) -> Tensor:
-        """M of some sources and units, (units, sources)."""
+        """M between some sources and some units, (units, sources)."""
         compare = torch.gt if self.strict else torch.ge
-        # Straight into the weights' dtype: many times faster than to bool and then converted; and
-        # floats compare fastest.
+        # Straight into the weights' dtype: many times faster than converting from bool. Floats
+        # compare fastest.
         left, right = self.target.ordered[units, None].float(), self.source.ordered[some].float()
         out = torch.empty(len(left), right.shape[0], dtype=dtype, device=left.device)
         return compare(left, right, out=out)
 
     def weights(self, weight: Tensor, dtype: torch.dtype) -> Iterator[tuple[slice, slice, Tensor]]:
-        """Rows and columns by degree, and W ⊙ M there."""
+        """Rows and columns of each block, by degree, and W ⊙ M there."""
         row_side, column_side = self.sides
         for rows, columns, edge, mask in self.blocks(weight.dtype):
             w = row_side.rows(column_side.columns(weight, columns), rows)
@@ -241,16 +243,17 @@ class Staircase:
             yield rows, columns, w.to(dtype)
 
 
-# Σ rᵢ (W ⊙ M)ᵢⱼ cⱼ is linear in each of three arguments. Its derivative by r or c is a Product of W
-# with the other, that by W their Outer product; and so are the derivatives of these. Hence both can
-# be differentiated ever again, forwards and backwards, and all of it goes along the staircase.
+# Σ rᵢ (W ⊙ M)ᵢⱼ cⱼ is linear in each of r, W and c. Its derivative by r or c is a Product of W with
+# the other, and its derivative by W is their Outer product; the derivatives of these are again
+# Products and Outers. So both can be differentiated any number of times, forwards and backwards,
+# and every derivative follows the staircase.
 
 
 class Product(torch.autograd.Function):
     """x (W ⊙ M) + offset, or x (W ⊙ M)ᵀ + offset, in order of degree.
 
-    Args: x (n, rows of W), or (n, columns of W); W as stored; the offset (m,), (n, m) or None; M;
-    and whether the result is for the columns of W, else it is for its rows.
+    Args: x (n, rows of W) or (n, columns of W); W as stored; the offset (m,), (n, m) or None; M;
+    and whether the result is for the columns of W (otherwise for its rows).
     """
 
     @staticmethod
@@ -311,7 +314,7 @@ class Product(torch.autograd.Function):
         if offset is not None and offset.dim() == 3:
             offsets = list(offset.unbind())
             offset = offset.flatten(0, 1)
-        if in_dims[1] is not None:  # each with weights of its own
+        if in_dims[1] is not None:  # separate weights for each
             each = zip(x.unbind(), weight.movedim(in_dims[1], 0).unbind(), offsets, strict=True)
             return torch.stack([Product.apply(*one, stairs, to_columns) for one in each]), 0
         out = Product.apply(x.flatten(0, 1), weight, offset, stairs, to_columns)
@@ -319,7 +322,7 @@ class Product(torch.autograd.Function):
 
 
 class Outer(torch.autograd.Function):
-    """rᵀ c ⊙ M as W is stored, from r (n, rows of W) and c (n, columns of W) in order of degree."""
+    """rᵀ c ⊙ M, stored like W, from r (n, rows of W) and c (n, columns of W) in order of degree."""
 
     @staticmethod
     def forward(r: Tensor, c: Tensor, stairs: Staircase, dtype: torch.dtype) -> Tensor:
@@ -376,9 +379,9 @@ def _in_front(x: Tensor, dim: int | None, size: int) -> Tensor:
 class PrefixNorm(nn.Module):
     """Layer normalisation that respects degrees.
 
-    A unit of degree m is centred and scaled by the mean and variance of the units of degree at
-    most m, so that it learns nothing of what comes later. One imagined unit, of value 0 and
-    square 1, is counted with them: else a lone first unit would always be normalised to 0.
+    The mean and variance of the units of degree at most m normalise a unit of degree m, so that
+    it learns nothing about later dimensions. The statistics include one imaginary unit of value 0
+    and square 1; without it, a lone first unit would always be normalised to 0.
     """
 
     def __init__(self, units: int) -> None:
@@ -402,7 +405,7 @@ class PrefixNorm(nn.Module):
         units: ByDegree,
         some: slice,
     ) -> Tensor:
-        """z (batch, n) of some units, by the sum and sum of squares over ``count`` units."""
+        """Some units z (batch, n), normalised by the sum and sum of squares of ``count`` units."""
         mean = total / (count + 1)
         variance = (square + 1) / (count + 1) - mean.square()
         where = units.index[some]

@@ -1,11 +1,11 @@
-"""Layers over the pixels of an image in raster order, and the machine that runs their two faces.
+"""Layers over the pixels of an image in raster order, and the code that runs their two faces.
 
-Maps have their features last, (N, H, W, features). Features belong to groups: one for each channel
-of a pixel, of which those of group g see every pixel before theirs, and of their own pixel the
-channels before g (van den Oord et al., 2016a, section 3.4); or a single one, which sees of its own
-pixel nothing. A network is written once, as a text over
-:class:`Causal` modules; ``parallel`` runs it on all pixels at once, and :class:`Incremental` on one
-group of one pixel after another, each module keeping what it will need again.
+Maps have their features last, (N, H, W, features). Features belong to groups. With one group for
+each channel, the features of group g see every earlier pixel and, of their own pixel, the channels
+before g (PixelRNN, van den Oord et al., 2016, arXiv 1601.06759, section 3.4); a single group sees
+nothing of its own pixel. A network is written once, as a text over :class:`Causal` modules:
+``parallel`` runs it on all pixels at once, and :class:`Incremental` runs it group by group and
+pixel by pixel, with each module keeping what it will need again.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Condition:
-    """What the pixels are conditioned on besides each other.
+    """The conditioning of the pixels, apart from other pixels.
 
     Attributes:
-        context: (N, context) one vector for an image.
-        map: (N, H, W, features) a vector for each pixel.
+        context: (N, context) one vector for each image.
+        map: (N, H, W, features) one vector for each pixel.
     """
 
     context: Tensor | None = None
@@ -37,14 +37,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What all modules of a network share.
+    """The sizes that all modules of a network share.
 
     Attributes:
         count: number of groups of features.
-        given: numbers that are known of a pixel before any of its channels; the last is constant.
-        encoded: numbers that each group adds to that.
+        given: number of inputs known at a pixel before any of its channels; the last is constant.
+        encoded: number of inputs that each group adds.
         context: length of the conditioning vector of an image, 0 for none.
-        map: length of that of a pixel, 0 for none.
+        map: length of the conditioning vector of a pixel, 0 for none.
     """
 
     count: int
@@ -54,60 +54,61 @@ class Sizes:
     map: int = 0
 
     def groups(self, features: int, *, parts: int = 1) -> Tensor:
-        """(parts · features,): the group of each feature; groups are equal to within one.
+        """(parts · features,) the group of each feature; group sizes differ by at most one.
 
-        Several parts, such as the gates of an LSTM, have the same groups one after the other.
+        Several parts, such as the gates of an LSTM, repeat the same groups one after another.
         """
         numbers = torch.arange(features, device="cpu")
         return (numbers * self.count // features).repeat(parts)
 
     def spans(self, features: int) -> list[slice]:
-        """Where the features of each group are."""
+        """The span of features of each group."""
         return spans(self.groups(features))
 
     @property
     def inputs(self) -> Tensor:
-        """The groups of the numbers of an encoded pixel.
+        """The group of each input of an encoded pixel.
 
-        The first mask is strict (the paper's mask A): what a group g adds counts as of g + 1.
+        The first mask is strict (the paper's mask A): inputs that group g adds count as group
+        g + 1.
         """
         numbers = torch.tensor([self.given, *[self.encoded] * self.count], device="cpu")
         return torch.arange(self.count + 1, device="cpu").repeat_interleave(numbers)
 
 
 class Steps(Protocol):
-    """A module at one pixel after another."""
+    """A module that runs pixel by pixel."""
 
     def start_row(self, row: int) -> None:
-        """The rows above are complete: does all the work that needs no more than them."""
+        """Does all the work that needs only the rows above, which are complete."""
         ...
 
     def feed(self, column: int, group: int, x: Tensor) -> Any:
-        """Takes the inputs (N, …) of a group of a pixel, and gives the outputs of that group."""
+        """Takes the inputs (N, …) of a group of a pixel and returns the outputs of that group."""
         ...
 
 
 class EntrySteps(Steps, Protocol):
-    """The same of a module that reads the pixels themselves."""
+    """Steps of a module that reads the pixels themselves."""
 
     def put(self, column: int, group: int, x: Tensor) -> None:
-        """Takes inputs of a pixel for the sake of pixels to come."""
+        """Takes inputs of a pixel, for later pixels to see."""
         ...
 
 
 class Causal(nn.Module, ABC):
-    """A module of which outputs of a group see inputs of groups up to theirs, and pixels before."""
+    """A module whose outputs see earlier pixels and, at their own, groups up to their own group."""
 
     @abstractmethod
     def forward(self, x: Tensor, condition: Condition) -> Any:
-        """All outputs from all inputs (N, H, W, features)."""
+        """All outputs, from all inputs (N, H, W, features)."""
 
     @abstractmethod
     def steps(self, batch: int, width: int, condition: Condition) -> Steps:
-        """The same, one pixel at a time, from the top left."""
+        """The same outputs, one pixel at a time, from the top left."""
 
 
-# How a network's text calls a module: on whole maps, or at one pixel.
+# How a network's text calls a module: on whole maps or at one pixel.
 Apply = Callable[[Causal, Tensor], Any]
 
 
@@ -117,7 +118,7 @@ def parallel(condition: Condition) -> Apply:
 
 
 class Incremental:
-    """Runs a network's text at one group of one pixel after another."""
+    """Runs a network's text pixel by pixel and, at each pixel, group by group."""
 
     def __init__(self, batch: int, width: int, condition: Condition) -> None:
         self._batch, self._width, self._condition = batch, width, condition
@@ -133,7 +134,7 @@ class Incremental:
         self._column, self._group = column, group
 
     def put(self, module: Causal, x: Tensor) -> None:
-        """Tells an entry what is known of a pixel besides, for the sake of pixels to come."""
+        """Gives an entry module further inputs of the pixel, for later pixels to see."""
         cast(EntrySteps, self._steps[module]).put(self._column, self._group, x)
 
     def __call__(self, module: Causal, x: Tensor) -> Any:
@@ -146,7 +147,7 @@ class Incremental:
 
 
 class Conditioning(nn.Module):
-    """Terms that a layer's sums get from what the pixels are conditioned on."""
+    """Terms that the conditioning adds to a layer's sums."""
 
     def __init__(self, sizes: Sizes, outputs: int) -> None:
         super().__init__()
@@ -154,7 +155,7 @@ class Conditioning(nn.Module):
         self.map = nn.Linear(sizes.map, outputs, bias=False) if sizes.map else None
 
     def forward(self, condition: Condition) -> Tensor | None:
-        """(N, H or 1, W or 1, outputs), if there are any."""
+        """(N, H or 1, W or 1, outputs), or None without conditioning."""
         terms = None
         if self.context is not None:
             assert condition.context is not None
@@ -167,18 +168,20 @@ class Conditioning(nn.Module):
 
 
 class CausalConv(Causal):
-    """A convolution over what precedes a pixel: (N, H, W, inputs) to (N, H, W, outputs).
+    """A masked convolution (arXiv 1601.06759): (N, H, W, inputs) to (N, H, W, outputs).
 
-    It sees ``above`` rows, from ``reach`` pixels to the left to ``reach`` to the right; of its own
-    row ``reach`` pixels to the left; and of its own pixel the features of groups up to its own.
-    With the first numbers 3 and 3 it is the masked 7×7 convolution, with 1 and 1 the 3×3, with 0
-    and 1 that of Row LSTM, and with 0 and 0 the 1×1. Taps that the paper's masks set to zero are
-    not there, but for those between the groups of one pixel.
+    It sees ``above`` rows above the pixel, from ``reach`` pixels to the left to ``reach`` to the
+    right; ``reach`` pixels to the left in its own row; and the features of groups up to its own at
+    its own pixel. With ``above`` and ``reach`` 3 and 3 it is the masked 7×7 convolution, with 1 and
+    1 the 3×3, with 0 and 1 the Row LSTM's, and with 0 and 0 the 1×1. Taps that the paper's masks
+    set to zero do not exist, except between the groups of one pixel.
 
     Args:
-        sources: (inputs,) groups.
-        targets: (outputs,) groups.
-        conditioned: whether it takes a condition.
+        sources: (inputs,) group of each input.
+        targets: (outputs,) group of each output.
+        above: number of rows in view above the pixel.
+        reach: number of pixels in view to the left, and in the rows above also to the right.
+        conditioned: whether to add terms from the condition.
     """
 
     def __init__(
@@ -203,15 +206,16 @@ class CausalConv(Causal):
         self.targets: Tensor
         self.register_buffer("sources", sources.to(self.bias.device), persistent=False)
         self.register_buffer("targets", targets.to(self.bias.device), persistent=False)
-        # The outputs of each group are sizes[group] of ``by_group``, one group after another, and
-        # its inputs lie side by side, at places[group].
+        # ``by_group`` lists the outputs group by group, sizes[group] of them for each; the inputs
+        # of a group are adjacent, at places[group].
         self.by_group: Tensor
         by_group = targets.argsort(stable=True).to(self.bias.device)
         self.register_buffer("by_group", by_group, persistent=False)
         self.sizes = targets.bincount(minlength=sizes.count).tolist()
         self.places = spans(sources, sizes.count + 1)
         self.conditioning = Conditioning(sizes, n) if conditioned else None
-        # As torch's own, by the taps that there are. He's learn faster at first and end higher.
+        # Torch's initialisation, for the taps that exist. He's learns faster at first but ends with
+        # a higher loss.
         bound = 1 / math.sqrt(m * (above * (2 * reach + 1) + reach + 1))
         for parameter in (self.above, self.own):
             if parameter is not None:
@@ -219,7 +223,7 @@ class CausalConv(Causal):
         nn.init.zeros_(self.bias)
 
     def own_weights(self) -> Tensor:
-        """The weights of the own row, (outputs, inputs, 1, reach + 1), masked between groups."""
+        """The weights within the row, (outputs, inputs, 1, reach + 1), masked between groups."""
         if not self.masked:
             return self.own
         allowed = (self.sources <= self.targets[:, None])[..., None, None]
@@ -243,24 +247,24 @@ class CausalConv(Causal):
 
 
 class ConvSteps:
-    """What a row gets from those above it is one convolution; the rest is added pixel by pixel."""
+    """Steps that add the rows above by one convolution, and a row's own pixels one by one."""
 
     def __init__(self, conv: CausalConv, batch: int, width: int, condition: Condition) -> None:
         self.reach, self.above, self.bias = conv.reach, conv.above, conv.bias
         self.terms = None if conv.conditioning is None else conv.conditioning(condition)
-        # The last rows of inputs, the own one last, with as many zeros on either side as it sees.
+        # The last rows of inputs, the current row last, with ``reach`` zeros on either side.
         padded = width + 2 * conv.reach
         self.inputs = conv.bias.new_zeros(batch, conv.rows + 1, padded, len(conv.sources))
         own = conv.own_weights()[:, :, 0].transpose(1, 2)  # (outputs, reach + 1, inputs)
         self.places = conv.places
         self.targets = conv.by_group.split(conv.sizes)
-        # Groups of the own pixel that are not yet known are the last inputs in view.
+        # The groups of the current pixel that are not yet known are the last inputs in view.
         self.seen = [conv.reach * len(conv.sources) + place.stop for place in conv.places]
         self.weights = [
             own[target].flatten(1)[:, :seen].T.contiguous()
             for target, seen in zip(self.targets, self.seen, strict=False)
         ]
-        # Of a 1×1 convolution in one group nothing is needed again.
+        # A 1×1 convolution in one group needs to keep no inputs.
         self.alone = conv.count == 1 and conv.above is None and conv.reach == 0
         self.sums: list[Tensor] = []
 
@@ -291,11 +295,11 @@ class ConvSteps:
 
 
 def spans(groups: Tensor, count: int = 0) -> list[slice]:
-    """Where the features of each group are, which lie side by side; of ``count`` groups or more."""
+    """The span of adjacent features of each group, for at least ``count`` groups."""
     ends = groups.bincount(minlength=count).cumsum(0).tolist()
     return [slice(a, b) for a, b in pairwise([0, *ends])]
 
 
 def part(x: Tensor, span: slice, parts: int) -> Tensor:
-    """The features of a group: a span in each of several parts that lie side by side."""
+    """The features of a group: its span in each of several adjacent parts."""
     return x.unflatten(-1, (parts, -1))[..., span].flatten(-2).contiguous()
