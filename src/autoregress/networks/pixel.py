@@ -97,7 +97,7 @@ class PixelNetwork(nn.Module, ABC):
 
 
 class ResidualNetwork(PixelNetwork):
-    """Layers around a stream of features, each with a residual and a skip connection.
+    """Layers around a stream of features, each with an optional residual and skip connection.
 
     A layer reads the stream at a pixel and before it, and computes h features. A 1×1 layer maps
     these to a term that is added to the stream (the residual connection) and to a term of the sum
