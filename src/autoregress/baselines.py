@@ -1,4 +1,4 @@
-"""Simpler models and compressors of the same examples: the figures that a model has to beat."""
+"""Simpler models and compressors of the same examples, as figures for a model to beat."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from torch import Tensor
 from autoregress.data.source import Source
 from autoregress.symbols import Symbols
 
-# Symbols that marginals are counted from, and that files are made of, at most.
+# Largest number of symbols to count marginals from, and to measure.
 COUNTED, FILED = 2**22, 2**18
 
 
 def baselines(train: Source, test: Source) -> tuple[dict[str, float], int]:
-    """Bits per dimension of some examples, by means that need no model.
+    """Bits per dimension of some examples, by methods that need no model.
 
-    - independent dimensions: each by how often the training examples have each of its levels,
-      counted once more than they do;
-    - xz: all at once, by LZMA2 without a container;
-    - PNG and lossless WebP: each image, or each frame of a clip, of at most 256 levels;
+    - independent dimensions: each by the frequencies of its levels in the training examples, with
+      every count increased by one;
+    - xz: all examples at once, by LZMA2 without a container;
+    - PNG and lossless WebP: each image, or each frame of a clip;
     - FFV1: each clip, without a container, if PyAV is installed.
+
+    The compressors are left out for more than 256 levels.
 
     Args:
         train: examples that marginals are counted from.
@@ -36,7 +38,7 @@ def baselines(train: Source, test: Source) -> tuple[dict[str, float], int]:
 
     Returns:
         Bits per dimension by name, and the number of examples of ``test``, taken at equal
-        distances, that they are of.
+        intervals, that were measured.
     """
     symbols = train.symbols
     x = some(test, FILED // symbols.dims)
@@ -64,7 +66,7 @@ def independent(train: Tensor, test: Tensor, symbols: Symbols) -> float:
 
 
 def some(source: Source, most: int) -> Tensor:
-    """At most ``most`` examples, and at least one, at equal distances."""
+    """At most ``most`` examples, but at least one, at equal intervals."""
     count = min(len(source), max(1, most))
     return source[torch.arange(count) * len(source) // count]
 
@@ -75,7 +77,7 @@ def _lzma(data: bytes) -> bytes:
 
 
 def _pictured(x: np.ndarray) -> dict[str, Callable[[], int]]:
-    """What gives the bytes of each format for images (N, C, H, W) or clips (N, T, C, H, W)."""
+    """Functions for the bytes of each format, for images (N, C, H, W) or clips (N, T, C, H, W)."""
     if x.ndim not in (4, 5) or x.shape[-3] not in (1, 3):
         return {}
     sizes: dict[str, Callable[[], int]] = {
@@ -94,7 +96,7 @@ def _pictured(x: np.ndarray) -> dict[str, Callable[[], int]]:
 
 
 def _frames(x: np.ndarray) -> Iterator[np.ndarray]:
-    """(H, W) or (H, W, 3) of each image."""
+    """Each image or frame, (H, W) or (H, W, 3)."""
     for image in x.reshape(-1, *x.shape[-3:]):
         yield image[0] if len(image) == 1 else image.transpose(1, 2, 0)
 
@@ -102,14 +104,14 @@ def _frames(x: np.ndarray) -> Iterator[np.ndarray]:
 def _saved(image: np.ndarray, kind: str, **options: Any) -> int:
     file = io.BytesIO()
     if image.ndim == 2 and image.max() <= 1:
-        Image.fromarray(image.astype(bool)).save(file, kind, **options)  # a bit a pixel
+        Image.fromarray(image.astype(bool)).save(file, kind, **options)  # one bit per pixel
     else:
         Image.fromarray(image).save(file, kind, **options)
     return len(file.getvalue())
 
 
 def _ffv1(clip: np.ndarray, av: Any) -> int:
-    """Bytes of the packets of a film."""
+    """The total size of a clip's packets, in bytes."""
     coder = av.CodecContext.create("ffv1", "w")
     _, channels, coder.height, coder.width = clip.shape
     coder.pix_fmt = "gray" if channels == 1 else "bgr0"

@@ -1,4 +1,4 @@
-"""What verbs share for trained models: loading them to a device, and their conditions."""
+"""Trained models, shared by verbs: loading them to a device, and their conditions."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ class Conditions:
     condition: str | None = None
 
     def context(self, model: AutoregressiveModel, examples: Source) -> Tensor | None:
-        """The context of the examples; None for a model that is not conditioned on anything.
+        """The context of the examples; None for an unconditional model.
 
         Raises:
-            ValueError: both are given, or neither, or not what the model takes.
+            ValueError: both are given, or neither for a conditional model, or the condition does
+                not match the model.
         """
         if self.given and self.condition:
             raise ValueError("--given is for all examples and --condition for each; give one")
@@ -56,7 +57,7 @@ def given_context(model: AutoregressiveModel, given: tuple[str, ...], count: int
     """The same condition for ``count`` examples, (count, context).
 
     Raises:
-        ValueError: it is not what the model takes.
+        ValueError: the condition does not match the model.
     """
     import torch
 

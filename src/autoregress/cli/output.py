@@ -1,4 +1,4 @@
-"""The output of verbs for people: progress, and a line about what was written."""
+"""The output of verbs for people: progress, and a line about each file written."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 
 from autoregress.disk import is_stdout
 
-# For terminals and pipes that know only ASCII.
+# Replacements for terminals and pipes that know only ASCII.
 ASCII = str.maketrans({"±": "+/-", "−": "-", "×": "x", "…": "...", "√": "sqrt", "–": "-"})
-# Seconds between refreshes of a terminal, and between lines elsewhere.
+# Seconds between refreshes on a terminal, and between lines elsewhere.
 REFRESH = 0.2
 LINES = 5.0
 
 
 def never_fail_to_print() -> None:
-    """Replaces characters that standard output and error cannot encode, instead of an error."""
+    """Makes standard output and error replace characters that they cannot encode."""
 
     def replaced(error: UnicodeError) -> tuple[str, int]:
         assert isinstance(error, UnicodeEncodeError)
@@ -89,10 +89,10 @@ class Progress:
 
 
 def announce(text: str, out: Path) -> None:
-    """Prints what was written to a file; on standard error if the file is standard output."""
+    """Prints a line about a written file, on standard error if the file is standard output."""
     print(text, file=sys.stderr if is_stdout(out) else sys.stdout)
 
 
 def named(files: Sequence[Path]) -> str:
-    """The names of one or several files."""
+    """The name of one file, or the first and last names of several."""
     return str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1]}"

@@ -1,7 +1,8 @@
-"""The verbs together, and how they end: with an exit status, and a sentence if they fail.
+"""The command line: all verbs, their exit status, and one sentence if they fail.
 
-Of several processes started by torchrun one reports for all; the others are silent. Nothing here
-needs torch, so that help and mistakes are answered at once; verbs import it when they are run.
+Of several processes started by torchrun, one reports for all and the others are silent. Nothing
+here imports torch, so that help and errors in the arguments appear at once; verbs import it when
+they run.
 """
 
 from __future__ import annotations
@@ -57,12 +58,12 @@ Exact-likelihood autoregressive models of bits, categories, images and video. Ve
 
 autoregress VERB --help shows the options of a verb.
 autoregress --plugin MODULE VERB … first imports a module of yours, such as one with a family."""
-# Verbs that several processes run together; all others are run by the first alone.
+# Verbs that several processes run together; the first process alone runs all others.
 TOGETHER = (Train, Evaluate)
 
 
 def run(argv: Sequence[str]) -> None:
-    """Runs a verb; if it fails, ends the process."""
+    """Runs a verb; ends the process if it fails."""
     first = os.environ.get("RANK", "0") == "0"
     verb: Callable[[], None] | None = None
     processes: Processes | None = None
@@ -72,7 +73,7 @@ def run(argv: Sequence[str]) -> None:
             verb = _parse(_plug_in(argv))
         processes = _processes()
         if processes is not None:
-            # Sent by torchrun when one process has ended, or by a cluster when time is up.
+            # torchrun sends SIGTERM when one process has ended, and a cluster when time is up.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         with _silent(unless=first):
             if first or isinstance(verb, TOGETHER):
@@ -119,9 +120,9 @@ def _plug_in(argv: Sequence[str]) -> Sequence[str]:
 
 
 def _parse(argv: Sequence[str]) -> Callable[[], None]:
-    """The verb that the arguments name, with its options.
+    """The verb named by the arguments, with its options.
 
-    Only the options of that verb, and of the recipe that train and plan take, are parsed.
+    Only the options of that verb are parsed, and of the recipe that train and plan take.
     """
     match argv:
         case [("train" | "plan") as verb, name, *rest] if not name.startswith("-"):
@@ -166,7 +167,7 @@ def _help() -> str:
 
 
 def _processes() -> Processes | None:
-    """The processes that torchrun started, if there are several."""
+    """The processes that torchrun started; None if there is only one."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return None
     from autoregress.processes import join
@@ -175,7 +176,7 @@ def _processes() -> Processes | None:
 
 
 def _again(verb: object) -> str:
-    """What the same command does after an interruption."""
+    """Advice on the effect of the same command after an interruption."""
     match verb:
         case Train():
             return "; the same command resumes the training run"
@@ -185,7 +186,7 @@ def _again(verb: object) -> str:
 
 
 def _less(verb: object) -> str:
-    """How to use less memory."""
+    """Advice on how to use less memory."""
     match verb:
         case Train():
             return (
@@ -204,7 +205,7 @@ def _is_lost(error: Exception) -> bool:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether it is torch's or Python's error for a lack of memory, of a GPU or the CPU."""
+    """Whether the error is torch's or Python's for a lack of GPU or CPU memory."""
     words = ("out of memory", "DefaultCPUAllocator")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 

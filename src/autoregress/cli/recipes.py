@@ -1,4 +1,4 @@
-"""Recipes: runs by name."""
+"""The recipes verb, and recipes by name."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class Recipes:
 
 
 def find_recipe(name: str) -> Recipe:
-    """A recipe by its name, or by that of a family from ``--plugin`` or an installed package.
+    """The recipe of a name, which may be a family's from ``--plugin`` or an installed package.
 
     Raises:
-        ValueError: there is none; the message suggests a similar name.
+        ValueError: no recipe has this name; the message suggests a similar one.
     """
     if name in RECIPES:
         return RECIPES[name]
@@ -79,13 +79,13 @@ def find_recipe(name: str) -> Recipe:
 
 
 def recipe_help(verb: str) -> str:
-    """The first help on a verb that takes a recipe."""
+    """The help of a verb that takes a recipe, before the recipe is known."""
     lines = [f"  {name:16} {RECIPES[name].title}" for name in GENERAL]
     return HELP.format(verb=verb, recipes="\n".join(lines))
 
 
 def _hyphened(kind: str) -> str:
-    """MyFamily as my-family."""
+    """The name in lower case with hyphens: my-family for MyFamily."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", kind).lower()
 
 

@@ -1,4 +1,4 @@
-"""Training."""
+"""The train verb."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Train(Generic[Config]):
 
     @classmethod
     def of(cls, recipe: Recipe) -> Train[Any]:
-        """The run of a recipe, without the options that the user must give."""
+        """A recipe's run, without the options that the user must give."""
         examples = Examples(tyro.MISSING, Reading(**recipe.reading))
         return cls(
             examples, tyro.MISSING, recipe.config, recipe.training, recipe.kind, recipe.config
@@ -103,7 +103,7 @@ class Train(Generic[Config]):
 
 
 def _fitted(config: Any, chosen: Any, event_shape: tuple[int, ...]) -> Any:
-    """The options, with those that nobody set made to fit the examples; says which changed."""
+    """The options, with those the user did not set fitted to the examples; prints the changes."""
     if not hasattr(config, "fitted"):
         return config
     fitted = config.fitted(event_shape, chosen)
@@ -116,7 +116,7 @@ def _fitted(config: Any, chosen: Any, event_shape: tuple[int, ...]) -> Any:
 
 
 def _beside(train: Source, valid: Source, bits: float) -> str:
-    """What the validation examples take without a model, so that one sees what it is worth."""
+    """The bits/dim of the validation examples without a model, for comparison with the model's."""
     from autoregress.baselines import baselines
 
     found, count = baselines(train, valid)

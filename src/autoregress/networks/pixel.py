@@ -1,4 +1,4 @@
-"""What PixelCNN and PixelRNN share: an image model whose network sees pixels in raster order."""
+"""The base of PixelCNN and PixelRNN: an image model whose network sees pixels in raster order."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ from autoregress.orderings import Ordering
 from autoregress.symbols import Columns, as_numbers
 from autoregress.traversal import Unrolling
 
-# From the stream, at all pixels or at one, to what a layer makes of it.
+# A layer's output from the stream, at all pixels or at one.
 Layer = Callable[[Tensor, Apply], Tensor]
 
-# Numbers of a map that are held at once in measuring: a quarter of a GiB.
+# Largest number of elements of a map held at once when measuring: a quarter of a GiB in float32.
 CHUNK = 2**26
 
 
 class PixelNetwork(nn.Module, ABC):
-    """Parameters of each channel of each pixel, given the pixels and channels before it.
+    """The parameters of each channel of each pixel, given the pixels and channels before it.
 
     Args:
-        channels: how it is shown them, and what its outputs say of them.
-        features: of the trunk's output.
-        head: maps of the two 1×1 layers before the output.
+        sizes: what all modules of the network share.
+        channels: how the network reads the channels, and how its outputs parametrise them.
+        features: number of features of the trunk's output.
+        head: number of maps of each of the two 1×1 layers before the output.
     """
 
     def __init__(self, sizes: Sizes, channels: Channels, features: int, head: int) -> None:
@@ -52,11 +53,11 @@ class PixelNetwork(nn.Module, ABC):
     @property
     @abstractmethod
     def entries(self) -> Sequence[Causal]:
-        """The modules that take the pixels themselves."""
+        """The modules that read the pixels themselves."""
 
     @abstractmethod
     def trunk(self, x: Tensor, apply: Apply) -> Tensor:
-        """Features from encoded pixels: the text of both faces up to the head."""
+        """The features of encoded pixels: the text of both faces, up to the head."""
 
     def _text(self, x: Tensor, apply: Apply) -> Tensor:
         h = self.trunk(x, apply)
@@ -66,18 +67,18 @@ class PixelNetwork(nn.Module, ABC):
 
     @property
     def bias(self) -> nn.Parameter:
-        """Of the outputs."""
+        """The bias of the outputs."""
         return cast(CausalConv, self.head[-1]).bias
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        """(N, H, W, C, parameters) of the conditionals of the symbols x (N, C, H, W)."""
+        """The parameters (N, H, W, C, parameters) of the conditionals of symbols x (N, C, H, W)."""
         out = self._text(self.channels.encode(x, self.bias.dtype), parallel(condition))
         return self.channels.parameters(out, x)
 
     def unroll(self, x: Tensor, condition: Condition) -> Generator[Conditional, Tensor, None]:
         """Yields the conditional (N,) of the next channel and is sent its symbols (N,).
 
-        Whoever sends them puts them into x (N, C, H, W) as well.
+        The caller also writes these symbols to x (N, C, H, W).
         """
         batch, _, height, width = x.shape
         machine = Incremental(batch, width, condition)
@@ -96,18 +97,18 @@ class PixelNetwork(nn.Module, ABC):
 
 
 class ResidualNetwork(PixelNetwork):
-    """Layers around a stream of features, each of which adds to it and gives to the output.
+    """Layers around a stream of features, each with an optional residual and skip connection.
 
-    A layer reads the stream, at a pixel and before it, and makes h features of it; a 1×1 layer
-    makes of these what is added to the stream (the residual connection) and to the sum that the
-    head reads, with what the stream is in the end (the skip connection).
+    A layer reads the stream at a pixel and before it, and computes h features. A 1×1 layer maps
+    these to a term that is added to the stream (the residual connection) and to a term of the sum
+    that the head reads (the skip connection); the final stream is added to that sum as well.
 
     Args:
-        layers: the family's own, each from (stream, apply) to h features.
+        layers: the family's own layers, each from (stream, apply) to h features.
         entry: the layer from pixels to the stream.
-        features: h.
-        stream: features of the stream.
-        residual, skip: whether there are such connections.
+        features: h, number of features of each layer.
+        stream: number of features of the stream.
+        residual, skip: whether the layers have these connections.
     """
 
     def __init__(
@@ -148,46 +149,46 @@ class ResidualNetwork(PixelNetwork):
 
 
 class Upsampling(nn.Module):
-    """From the symbols of a coarse image to a vector for each pixel of a finer one."""
+    """A vector for each pixel of an image, from the symbols of a coarser one."""
 
     def __init__(self, channels: int, levels: int, features: int, factor: int) -> None:
         super().__init__()
         self.levels = levels
         self.read = nn.Conv2d(channels, features, 3, padding=1)
-        # Of twice the stride, so that a pixel hears of the coarse ones on either side of it.
+        # Twice as wide as the stride, so that a pixel sees the coarse pixels on either side of it.
         self.grow = nn.ConvTranspose2d(
             features, features, 2 * factor, stride=factor, padding=factor // 2
         )
         self.mix = nn.Conv2d(features, features, 3, padding=1)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """(N, H, W, features) from symbols (N, C, ⌈H / factor⌉, ⌈W / factor⌉)."""
+        """Vectors (N, H, W, features) from symbols (N, C, ⌈H / factor⌉, ⌈W / factor⌉)."""
         x = as_numbers(x, self.levels, self.read.weight.dtype)
         grown = self.grow(self.read(x).relu()).relu()[:, :, : size[0], : size[1]]
         return self.mix(grown).relu().permute(0, 2, 3, 1)
 
 
 class PixelModel(AutoregressiveModel):
-    """An image model in raster order: row by row, and in each pixel channel by channel.
+    """An image model in raster order: row by row, and channel by channel within each pixel.
 
-    With ``scales`` it is the multi-scale model (van den Oord et al., 2016a, section 3.6): first
-    every s-th pixel of every s-th row, then, given those, the other pixels of a finer grid, and at
-    last of the image. Each grid has a network of its own, which hears of the coarser image through
+    With ``scales`` it is the multi-scale model (arXiv 1601.06759, section 3.6): first every s-th
+    pixel of every s-th row, then, given those, the other pixels of a finer grid, and finally those
+    of the image. Each grid has its own network, which is conditioned on the coarser image through
     learned deconvolutions at every layer. Pixels of a coarser grid are not predicted again, so
-    that the likelihood is that of the image, exactly.
+    the likelihood is exactly that of the image.
 
-    A family says what its network is, by :meth:`_network`.
+    A family defines its network in :meth:`_network`.
 
-    Levels are ordered by default: numbers that the network is shown, and of which it predicts how
-    far they are from a first guess, for all channels of a pixel together. Nominal ones are those
-    of the papers, categories without neighbours that are predicted channel by channel, by groups of
-    features of their own. Bits are bits in either case, and have such groups.
+    Levels are ordered by default: the network is shown them as numbers and predicts how far they
+    are from a first guess, for all channels of a pixel together. Nominal levels, as in the papers,
+    are categories without neighbours, predicted channel by channel, each from its own group of
+    features. Bits are the same in either case, and have such groups.
 
     Args:
         event_shape: (C, H, W).
         symbols: number of levels K ≥ 2 of every channel; its values are taken as intensities.
         context: number of features of an optional conditioning vector, such as a one-hot class;
-            it shifts the sums of every layer (van den Oord et al., 2016b, eq. 4).
+            it shifts the sums of every layer (arXiv 1606.05328, eq. 4).
         labels: as for any :class:`~autoregress.model.AutoregressiveModel`.
         **options: the fields of :class:`~autoregress.configs.PixelConfig`.
 
@@ -259,7 +260,7 @@ class PixelModel(AutoregressiveModel):
     def _network(
         self, sizes: Sizes, channels: Channels, *, layers: int, features: int, **settings: Any
     ) -> PixelNetwork:
-        """A network for the images of one grid."""
+        """The network for the images of one grid."""
 
     @property
     def members(self) -> list[Member]:
@@ -275,7 +276,7 @@ class PixelModel(AutoregressiveModel):
         return Member(Ordering(torch.cat(visit)))
 
     def _condition(self, x: Tensor, level: int, context: Tensor | None) -> Condition:
-        """What the pixels of a grid are conditioned on, given an image right on coarser grids."""
+        """The condition of a grid's pixels, given an image that is correct on the coarser grids."""
         if level == 0:
             return Condition(context)
         coarse, stride = self._strides[level - 1], self._strides[level]
@@ -301,14 +302,14 @@ class PixelModel(AutoregressiveModel):
     def unroll(
         self, batch: int, context: Tensor | None = None, member: Member | None = None
     ) -> Unrolling:
-        """Keeps the rows, the states and the sums that the pixels to come will need.
+        """Keeps the rows, states and sums that later pixels need.
 
-        A finished row is never computed again, and a pixel costs its own work only.
+        A finished row is never computed again, and a pixel costs only its own work.
         """
         x = torch.zeros(batch, *self.event_shape, dtype=torch.int64, device=self.device)
         for level, (stride, network) in enumerate(zip(self._strides, self.networks, strict=True)):
             grid, known = x[:, :, ::stride, ::stride], 0
-            if level:  # every so many rows and columns are those of the coarser grid
+            if level:  # every known-th pixel of every known-th row is on the coarser grid
                 known = self._strides[level - 1] // stride
             height, width = grid.shape[2:]
             steps = cast(PixelNetwork, network).unroll(grid, self._condition(x, level, context))

@@ -1,4 +1,4 @@
-"""PixelCNN (van den Oord et al., 2016a) and Gated PixelCNN (van den Oord et al., 2016b)."""
+"""PixelCNN (van den Oord et al., arXiv 1601.06759) and Gated PixelCNN (1606.05328)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from autoregress.networks.raster import (
 
 @family
 class PixelCNN(PixelModel):
-    """Masked convolutions (van den Oord et al., 2016a, section 3.5 and table 1).
+    """Masked convolutions (arXiv 1601.06759, section 3.5 and table 1).
 
     A masked 7×7 convolution, then residual blocks ReLU-1×1, ReLU-3×3, ReLU-1×1 around a stream of
-    2h features. It sees 3 + layers pixels to the left and up, but has a blind spot: to get further
-    to the right, a layer has to go up a row, so that on the k-th row above a pixel, and be there
-    ever so many layers, nothing is seen beyond k + 2 pixels to the right.
-    :class:`GatedPixelCNN` is without.
+    2h features. It sees 3 + layers pixels to the left and up, but has a blind spot: a layer can
+    reach further to the right only by going up a row, so that on the k-th row above a pixel
+    nothing beyond k + 2 pixels to the right is seen, whatever the number of layers.
+    :class:`GatedPixelCNN` has no blind spot.
     """
 
     def _network(
@@ -50,7 +50,7 @@ class PixelCNN(PixelModel):
 
 
 class Block(nn.Module):
-    """What lies in a residual block of PixelCNN, but for the last 1×1 layer."""
+    """A residual block of PixelCNN, without its last 1×1 layer."""
 
     def __init__(self, sizes: Sizes, features: int) -> None:
         super().__init__()
@@ -65,11 +65,11 @@ class Block(nn.Module):
 
 @family
 class GatedPixelCNN(PixelModel):
-    """A vertical and a horizontal stack of gated convolutions (van den Oord et al., 2016b).
+    """A vertical and a horizontal stack of gated convolutions (arXiv 1606.05328).
 
-    The vertical stack sees all of the rows above within its reach, 3 + layers pixels to either
-    side and upwards, and gives to the horizontal stack, which sees its own row to the left: there
-    is no blind spot. The streams have h features.
+    The vertical stack sees everything in the rows above within its reach, 3 + layers pixels to
+    either side and upwards, and feeds the horizontal stack, which sees its own row to the left:
+    there is no blind spot. The streams have h features.
     """
 
     def _network(
@@ -87,14 +87,14 @@ class GatedPixelCNN(PixelModel):
 
 
 def gate(x: Tensor) -> Tensor:
-    """tanh of the first half of the features, times the logistic function of the second (eq. 2)."""
-    # Contiguous, as in bfloat16 the functions of a part take twice as long.
+    """tanh of the first half of the features times sigmoid of the second (1606.05328, eq. 2)."""
+    # Contiguous, because these functions take twice as long on a slice in bfloat16.
     values, gates = (half.contiguous() for half in x.chunk(2, -1))
     return values.tanh() * gates.sigmoid()
 
 
 class GatedLayer(nn.Module):
-    """The horizontal side of a layer (2016b, figure 2), but for the last 1×1 layer."""
+    """The horizontal half of a layer (1606.05328, figure 2), without its last 1×1 layer."""
 
     def __init__(self, sizes: Sizes, features: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class GatedLayer(nn.Module):
 
 
 class GatedNetwork(ResidualNetwork):
-    """The horizontal stack, a residual network, and beside it the vertical one."""
+    """The horizontal stack, which is a residual network, with the vertical stack beside it."""
 
     def __init__(
         self,
@@ -130,10 +130,10 @@ class GatedNetwork(ResidualNetwork):
 
 
 class VerticalStack(Causal):
-    """From the rows above a pixel, all of them within reach, to terms for each horizontal layer.
+    """Terms for each horizontal layer, from everything within reach in the rows above a pixel.
 
-    Of what is known of a pixel before its channels it is shown the constant alone, as it knows the
-    pixels around that pixel by themselves.
+    Of the numbers known of a pixel before its channels it is shown only the constant, since it
+    sees the pixels around that pixel directly.
     """
 
     def __init__(self, sizes: Sizes, features: int, layers: int) -> None:
@@ -148,7 +148,7 @@ class VerticalStack(Causal):
         )
 
     def forward(self, x: Tensor, condition: Condition) -> list[Tensor]:
-        # On rows above only; the layers after it may see their own row.
+        # The entry sees only the rows above; the layers after it may see their own row.
         x = x[..., -len(self.inputs) :]
         v = convolve(self.entry, F.pad(x, (0, 0, 3, 3, 3, 0))[:, :-1])
         terms = []
@@ -168,14 +168,14 @@ class VerticalStack(Causal):
 
 
 class VerticalSteps:
-    """The whole row at once, when it starts."""
+    """The vertical stack row by row: a whole row at once, when the row starts."""
 
     def __init__(self, stack: VerticalStack, batch: int, width: int, condition: Condition) -> None:
         self.stack = stack
         self.places = stack.places
         weight = stack.entry.weight
         features, inputs = weight.shape[:2]
-        # Three rows of pixels and the own one, and of each layer's inputs one and the own one.
+        # Four rows of pixels and two of each layer's inputs, the current row last.
         self.pixels = weight.new_zeros(batch, 4, width + 6, inputs)
         self.rows = [weight.new_zeros(batch, 2, width + 2, features) for _ in stack.convs]
         self.extra = [conditioning(condition) for conditioning in stack.conditioning]
@@ -209,5 +209,5 @@ class VerticalSteps:
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A convolution with the features last."""
+    """A convolution of a map whose features are last, (N, H, W, features)."""
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

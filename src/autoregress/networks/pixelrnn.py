@@ -1,4 +1,4 @@
-"""PixelRNN: Row LSTM and Diagonal BiLSTM (van den Oord et al., 2016a)."""
+"""PixelRNN: Row LSTM and Diagonal BiLSTM (van den Oord et al., arXiv 1601.06759)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from autoregress.networks.raster import Apply, Causal, CausalConv, Condition, Si
 
 @family
 class RowLSTM(PixelModel):
-    """An LSTM that takes a row at a time (van den Oord et al., 2016a, section 3.1).
+    """An LSTM that processes one row at a time (arXiv 1601.06759, section 3.1).
 
-    The state of a pixel comes from the states of the three pixels above it, so that the context
-    of a layer is a triangle; its input from its own pixel and the one to the left (a masked 3×1
-    convolution, for the whole map at once). A masked 7×7 convolution comes first.
+    The state of a pixel depends on the states of the three pixels above it, so that the context
+    of a layer is a triangle; its input comes from the pixel itself and the one to its left (a
+    masked 3×1 convolution of the whole map at once). A masked 7×7 convolution comes first.
     """
 
     def _network(self, sizes: Sizes, channels: Channels, **settings: Any) -> ResidualNetwork:
@@ -31,13 +31,13 @@ class RowLSTM(PixelModel):
 
 @family
 class DiagonalBiLSTM(PixelModel):
-    """LSTMs along the diagonals, from either side (van den Oord et al., 2016a, section 3.2).
+    """LSTMs along the diagonals, from either side (arXiv 1601.06759, section 3.2).
 
-    The state of a pixel comes from those of the pixels before it and above it, seen from the left
-    in one map and from the right in the other; the map from the right is moved down by a row, and
-    added. So every layer sees all that precedes a pixel, save one: as the first convolution hides
-    a pixel from its own place, the map from the right does not have the last pixel of the row
-    above, and only the 7×7 shows it to those at most three to its left.
+    The state of a pixel depends on the states of the pixels beside it and above it. One map runs
+    from the left and the other from the right; the map from the right is moved down by one row
+    and added. So every layer sees all pixels that precede a pixel, except one: because the first
+    convolution hides a pixel from its own position, the map from the right lacks the last pixel
+    of the row above, and only the 7×7 convolution shows it, to pixels at most three to its left.
     """
 
     def _network(self, sizes: Sizes, channels: Channels, **settings: Any) -> ResidualNetwork:
@@ -55,7 +55,7 @@ def _network(
     features: int,
     **settings: Any,
 ) -> ResidualNetwork:
-    """Layers of a recurrence in so many maps, whose input reaches so far to the left."""
+    """A network of recurrent layers of ``maps`` maps, whose inputs reach ``reach`` pixels left."""
     source, target = sizes.groups(2 * features), sizes.groups(features, parts=4 * maps)
     made = [
         LSTMLayer(
@@ -70,12 +70,12 @@ def _network(
 
 
 class LSTMLayer(nn.Module):
-    """The input-to-state component, for the whole map, and the recurrence (eq. 3)."""
+    """The input-to-state component, for the whole map, and the recurrence (1601.06759, eq. 3)."""
 
     def __init__(self, inputs: CausalConv, cell: Cell) -> None:
         super().__init__()
         self.inputs, self.cell = inputs, cell
-        # To remember is the better beginning: the forget gates start open (the paper is silent).
+        # The forget gates start open, which is the better start; the paper does not specify this.
         with torch.no_grad():
             inputs.bias.view(-1, 4, cell.features)[:, 1] += 1
 
@@ -85,24 +85,25 @@ class LSTMLayer(nn.Module):
 
 def lstm(sums: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """The new state h and memory c of an LSTM (eq. 3), from its sums o, f, i, g side by side."""
-    # Contiguous, as the sigmoids and tangents of a part take twice to five times as long.
+    # Contiguous, because sigmoid and tanh take two to five times as long on a slice.
     o, f, i, _ = sums.sigmoid().chunk(4, -1)
     c = f * c + i * sums[..., 3 * sums.shape[-1] // 4 :].contiguous().tanh()
     return o * c.tanh(), c
 
 
 class Cell(Causal):
-    """A recurrence: its weights, and its learned first state.
+    """The weights of a recurrence, and its learned initial state.
 
     Args:
-        maps: how many there are side by side.
-        seen: of how many pixels it sees the state.
+        features: h, number of features of a state.
+        maps: number of maps side by side.
+        seen: number of pixels whose states it sees.
     """
 
     def __init__(self, sizes: Sizes, features: int, *, maps: int, seen: int) -> None:
         super().__init__()
         self.features, self.spans = features, sizes.spans(features)
-        # From the states of the pixels seen, side by side, to the four sums.
+        # Maps the states of the pixels seen, side by side, to the four sums.
         self.weight = nn.Parameter(torch.empty(maps, seen * features, 4 * features))
         self.h = nn.Parameter(torch.zeros(maps, features))
         self.c = nn.Parameter(torch.zeros(maps, features))
@@ -111,7 +112,7 @@ class Cell(Causal):
 
 
 class RowCell(Cell):
-    """State-to-state by a 3×1 convolution of the row above, which sees all of its channels."""
+    """A state-to-state 3×1 convolution of the row above, which sees all channels of that row."""
 
     def __init__(self, sizes: Sizes, features: int) -> None:
         super().__init__(sizes, features, maps=1, seen=3)
@@ -126,7 +127,7 @@ class RowCell(Cell):
         return torch.stack(out, 1)
 
     def from_above(self, h: Tensor) -> Tensor:
-        """(N, W, 4h) from the states (N, W, h) of the row above."""
+        """The terms (N, W, 4h) of a row's sums from the states (N, W, h) of the row above."""
         h = F.pad(h, (0, 0, 1, 1))
         return torch.cat([h[:, :-2], h[:, 1:-1], h[:, 2:]], -1) @ self.weight[0]
 
@@ -135,11 +136,11 @@ class RowCell(Cell):
 
 
 class RowSteps:
-    """What a row gets from the states above it, at its start; then the gates of each pixel."""
+    """The terms from the row above, when a row starts; then the gates of each pixel."""
 
     def __init__(self, cell: RowCell, batch: int, width: int) -> None:
         self.cell = cell
-        # States of the own row, which at the start of the first are the learned ones.
+        # The states of the current row; before the first row, the learned initial ones.
         self.h, self.c = (v.expand(batch, width, -1).clone() for v in (cell.h, cell.c))
         self.sums: list[Tensor] = []
         self.memory: list[Tensor] = []
@@ -158,10 +159,10 @@ class RowSteps:
 
 
 class DiagonalCell(Cell):
-    """State-to-state by a 2×1 convolution of the diagonal before, in two maps.
+    """A state-to-state 2×1 convolution of the previous diagonal, in two maps.
 
-    The paper skews the map so that diagonals become columns; here the pixels are put in order of
-    their diagonals, which takes no padding. The second map is mirrored, and then does the same.
+    The paper skews the map so that diagonals become columns; here the pixels are sorted by
+    diagonal instead, which requires no padding. The second map is mirrored, then treated alike.
     """
 
     def __init__(self, sizes: Sizes, features: int) -> None:
@@ -179,16 +180,16 @@ class DiagonalCell(Cell):
             ]
         )
 
-        # Beyond the left and the upper border lies the learned state.
+        # The learned initial state lies beyond the left and the upper border.
         first_h, first_c = (v[:, None, None].expand(-1, 1, batch, -1) for v in (self.h, self.c))
         h, c, out = first_h[:, :0], first_c[:, :0], []
         for d, own in enumerate(sums.split(lengths, 1)):
-            # The states of the diagonal before, (2, pixels, N, h), from the row above the first
-            # pixel of this one to its last row.
+            # The states of the previous diagonal, (2, pixels, N, h), from the row above this
+            # diagonal's first pixel to the row of its last.
             upper, lower = d < width, d < height
             h = torch.cat([first_h] * upper + [h] + [first_h] * lower, 1)
             c = torch.cat([first_c] * upper + [c] + [first_c] * lower, 1)
-            seen = torch.cat([h[:, 1:], h[:, :-1]], -1).flatten(1, 2)  # before, and above
+            seen = torch.cat([h[:, 1:], h[:, :-1]], -1).flatten(1, 2)  # beside, and above
             own = torch.baddbmm(own.flatten(1, 2), seen, self.weight).view_as(own)
             h, c = lstm(own, c[:, 1:])
             out.append(h)
@@ -203,14 +204,14 @@ class DiagonalCell(Cell):
 
 
 class DiagonalSteps:
-    """The left map pixel by pixel; the right map of a row once the row is complete."""
+    """The left map pixel by pixel, and the right map of each row once the row is complete."""
 
     def __init__(self, cell: DiagonalCell, batch: int, width: int) -> None:
         self.cell = cell
         self.before, self.above = cell.weight.chunk(2, 1)  # (2, h, 4h) each
         self.own = [part(self.before[0], span, 4) for span in cell.spans]
-        # The states (width, N, h) of either map on the last row with one, and those of the left
-        # map begin with that beyond the border.
+        # The states (width, N, h) of each map on the last row that has them; those of the left
+        # map are preceded by the state beyond the border.
         self.left_h, self.left_c = (
             v[0].expand(width + 1, batch, -1).clone() for v in (cell.h, cell.c)
         )
@@ -226,7 +227,7 @@ class DiagonalSteps:
         self.sums = [part(sums, span, 4) for span in self.cell.spans]
 
     def _finish_right(self) -> None:
-        """The right map on the row above, from right to left."""
+        """Computes the right map on the row above, from right to left."""
         sums = self.right_inputs + self.right_h @ self.above[1]
         h, c = (v[1].expand_as(self.right_h[0]) for v in (self.cell.h, self.cell.c))
         for column in reversed(range(len(sums))):
@@ -245,9 +246,9 @@ class DiagonalSteps:
 
 
 def diagonals(height: int, width: int, device: torch.device) -> tuple[Tensor, list[int]]:
-    """Pixels by their diagonals, from top to bottom in each, and how many each has.
+    """The pixels sorted by diagonal, each from top to bottom, and the length of each diagonal.
 
-    A pixel (r, c) is on diagonal r + c; it is numbered r · width + c.
+    Pixel (r, c) is number r · width + c, on diagonal r + c.
     """
     rows, columns = (torch.arange(n, device=device) for n in (height, width))
     order = (rows[:, None] + columns).flatten().argsort(stable=True)

@@ -1,4 +1,4 @@
-"""The subscale Video Transformer (Weissenborn, Täckström, Uszkoreit, 2020), on raw pixels."""
+"""The subscale Video Transformer (Weissenborn et al., arXiv 1906.02634), on raw pixels."""
 
 from autoregress.networks.video_transformer.model import VideoTransformer
 

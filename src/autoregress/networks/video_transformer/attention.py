@@ -1,4 +1,4 @@
-"""Transformer layers whose attention stays within blocks of neighbouring pixels."""
+"""Transformer layers whose attention stays within blocks of neighbouring pixels (1906.02634)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from torch.utils.checkpoint import checkpoint
 
 
 class RelativeBias(nn.Module):
-    """B = B_t + B_h + B_w: for each head a learned scalar by the offset along each axis.
+    """The bias B = B_t + B_h + B_w: per head, a learned scalar for the offset along each axis.
 
     Args:
+        heads: number of attention heads.
         block: (t, h, w).
-        causal: a position sees none that comes after it in the block's raster order.
+        causal: whether a position sees only itself and the positions before it in the block's
+            raster order.
     """
 
     def __init__(self, heads: int, block: Sequence[int], *, causal: bool) -> None:
         super().__init__()
         self.block = tuple(block)
         self.causal = causal
-        # Entry o + n - 1 is for the offset o, query minus key, along an axis of n.
+        # Entry o + n - 1 is for the offset o, query minus key, along an axis of length n.
         self.axes = nn.ParameterList(torch.zeros(heads, 2 * n - 1) for n in block)
 
     def forward(self) -> Tensor:
-        """(heads, L, L) to be added to the scores of queries (rows) and keys."""
+        """The bias (heads, L, L) to add to the scores of queries (rows) and keys (columns)."""
         terms = []
         for axis, (table, n) in enumerate(zip(self.axes, self.block, strict=True)):
             step = torch.arange(n, device=table.device)
@@ -47,11 +49,11 @@ class RelativeBias(nn.Module):
 
 @dataclass(frozen=True)
 class Cache:
-    """Keys and values of the pixels that a layer has seen, each (blocks, batch, heads, L, d_a).
+    """The keys and values of the pixels a layer has seen, each (blocks, batch, heads, L, d_a).
 
     Attributes:
         bias: (1, heads, L, L).
-        where: for each position of the slice the number of its block and its place within.
+        where: for each position of the slice, the number of its block and its place in it.
     """
 
     keys: Tensor
@@ -61,18 +63,18 @@ class Cache:
 
 
 class BlockLayer(nn.Module):
-    """A residual layer of block-local attention, and one of a position-wise perceptron.
+    """A residual layer of block-local attention, then one of a position-wise perceptron.
 
-    Both normalise what they read. The perceptron is as wide as the stream, as in the paper. What
-    they add to the stream is zero at first, so that layers are taken up as they get useful; that
-    is ours, and learned faster.
+    Both normalise their input. The perceptron is as wide as the stream, as in the paper. Their
+    initial output is zero, so that layers come into use as they become helpful; this is our
+    choice, and learned faster.
 
     Args:
-        width: d, of the stream.
-        heads: number of them.
-        head_width: d_a, of the queries, keys and values of one head.
+        width: d, width of the stream.
+        heads: number of attention heads.
+        head_width: d_a, width of the queries, keys and values of one head.
         block: (t, h, w), which divides the grid.
-        causal: see only what comes before, and the position itself.
+        causal: whether a position sees only itself and the positions before it.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class BlockLayer(nn.Module):
         self.perceptron = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)
         )
-        # Xavier's, for each head's own matrix d × d_a.
+        # Xavier initialisation of each head's own d × d_a matrices.
         nn.init.normal_(self.qkv.weight, std=math.sqrt(2 / (width + head_width)))
         first, last = self.perceptron[1], self.perceptron[3]
         assert isinstance(first, nn.Linear)
@@ -97,7 +99,7 @@ class BlockLayer(nn.Module):
             nn.init.zeros_(weight)
 
     def forward(self, stream: Tensor) -> Tensor:
-        """(batch, t, h, w, d) to the same."""
+        """The new stream from the old, both (batch, t, h, w, d)."""
         x = to_blocks(self.norm(stream), self.block)
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         bias = self.bias().to(q.dtype).unsqueeze(0)
@@ -107,7 +109,7 @@ class BlockLayer(nn.Module):
         return stream + self.perceptron(stream)
 
     def cache(self, batch: int, grid: Sequence[int]) -> Cache:
-        """An empty one for slices of a grid (t, h, w)."""
+        """An empty cache for slices of a grid (t, h, w)."""
         length = math.prod(self.block)
         width = self.qkv.out_features // (3 * self.heads)
         shape = (math.prod(grid) // length, batch, self.heads, length, width)
@@ -120,7 +122,7 @@ class BlockLayer(nn.Module):
         )
 
     def step(self, stream: Tensor, cache: Cache, position: int) -> Tensor:
-        """The next position alone, (batch, d) to the same, given those in the cache."""
+        """The new stream (batch, d) of the next position alone, given those in the cache."""
         block, place = cache.where[position]
         q, k, v = self.qkv(self.norm(stream)).unflatten(-1, (3, self.heads, -1)).unbind(1)
         keys, values = cache.keys[block], cache.values[block]
@@ -137,7 +139,7 @@ class BlockLayer(nn.Module):
 
 
 def to_blocks(x: Tensor, block: Sequence[int]) -> Tensor:
-    """(batch, t, h, w, d) as (batch · blocks, L, d), both in raster order."""
+    """A stream (batch, t, h, w, d) as blocks (batch · blocks, L, d), both in raster order."""
     bt, bh, bw = block
     batch, t, h, w, d = x.shape
     parts = x.view(batch, t // bt, bt, h // bh, bh, w // bw, bw, d)
@@ -145,7 +147,7 @@ def to_blocks(x: Tensor, block: Sequence[int]) -> Tensor:
 
 
 def in_blocks(grid: Sequence[int], block: Sequence[int]) -> list[tuple[int, int]]:
-    """Of each position of a grid the number of its block, and its place within."""
+    """For each position of a grid, the number of its block and its place in it."""
     (bt, bh, bw), (t, h, w) = block, grid
     return [
         (
@@ -165,7 +167,7 @@ def from_blocks(blocks: Tensor, block: Sequence[int], grid: Sequence[int]) -> Te
 
 
 def apply_layers(layers: Iterable[nn.Module], stream: Tensor, *, checkpointing: bool) -> Tensor:
-    """One layer after another; with checkpointing only their inputs are kept for gradients."""
+    """Applies layers in turn; with checkpointing, only their inputs are kept for gradients."""
     for layer in layers:
         if checkpointing and torch.is_grad_enabled():
             stream = checkpoint(layer, stream, use_reentrant=False, preserve_rng_state=False)

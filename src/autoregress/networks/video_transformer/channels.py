@@ -1,4 +1,4 @@
-"""The channels of a pixel, one after another, from the decoder's state."""
+"""The channels of a pixel, one after another, from the decoder's state (1906.02634)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from autoregress.traversal import Unrolling
 
 
 class ChannelHead(nn.Module):
-    """Each digit of a pixel by its own perceptron over the state and the digits before it.
+    """A perceptron for each digit of a pixel, over the state and the digits before it.
 
     u_k = U_k [LN(y); one-hot(x^{<k})], logits = P_k ReLU(u_k). An 8-bit intensity is two digits
     of 16 levels, coarse and then fine, so that RGB is six digits: red's coarse and fine, green's,
-    blue's. (The paper predicts these six, in an order that we do not know; in this one each
-    intensity has a distribution of its own.) Any other number of levels is one digit.
+    blue's. (The paper predicts these six in an order unknown to us; in this order each intensity
+    has its own distribution.) With any other number of levels a symbol is one digit.
 
     Args:
-        width: d, of the state and of the hidden layers.
-        channels: C, of a pixel.
-        symbols: K, levels of a channel.
+        width: d, width of the state and of the hidden layers.
+        channels: C, number of channels of a pixel.
+        symbols: K, number of levels of a channel.
     """
 
     def __init__(self, width: int, channels: int, symbols: int) -> None:
@@ -36,7 +36,7 @@ class ChannelHead(nn.Module):
         self.count = channels * self.digits_each
         self.norm = nn.LayerNorm(width)
         self.state = nn.Linear(width, self.count * width)
-        # The part of U_k that is for one-hot digits, transposed; the first digit has none.
+        # The part of U_k for the one-hot digits, transposed; the first digit has none.
         scale = math.sqrt(1 / width)
         self.earlier = nn.ParameterList(
             scale * torch.randn(k * self.levels, width) for k in range(1, self.count)
@@ -44,10 +44,10 @@ class ChannelHead(nn.Module):
         columns = 1 if self.levels == 2 else self.levels
         self.logits = nn.ModuleList(nn.Linear(width, columns) for _ in range(self.count))
         for layer in self.logits:
-            nn.init.zeros_(cast(nn.Linear, layer).bias)  # until they start from the data
+            nn.init.zeros_(cast(nn.Linear, layer).bias)  # until start_from
 
     def digits(self, symbols: Tensor) -> Tensor:
-        """Symbols (…, C) as digits (…, F), the coarse one of each first."""
+        """Symbols (…, C) as digits (…, F), the coarse digit of each symbol first."""
         if self.digits_each == 1:
             return symbols.int()
         both = [symbols // self.levels, symbols % self.levels]
@@ -55,7 +55,7 @@ class ChannelHead(nn.Module):
 
     @torch.no_grad()
     def start_from(self, digits: Tensor) -> None:
-        """Sets the biases of new digits' logits by how often they occur in ``digits`` (…, F)."""
+        """Sets the logits' biases, where still zero, from the frequencies in ``digits`` (…, F)."""
         for k, layer in enumerate(self.logits):
             bias = cast(nn.Linear, layer).bias
             if not bias.any():
@@ -66,9 +66,9 @@ class ChannelHead(nn.Module):
 
         Args:
             states: (batch, t, h, w, width).
-            digits: (batch, t, h, w, F) of the very symbols, of which each sees the earlier.
-            known: (batch, t, h, w) bool: pixels of which nothing is predicted, and every symbol
-                is as likely as any other.
+            digits: (batch, t, h, w, F), those of the symbols; each is predicted from the earlier.
+            known: (batch, t, h, w) bool: pixels that are not predicted; all their symbols are
+                equally likely.
         """
         bases = self._bases(states)
         parts = [self._conditional(c, bases, digits, known) for c in range(self.channels)]
@@ -78,14 +78,14 @@ class ChannelHead(nn.Module):
         """The conditionals of one pixel, from its state (batch, width); fills in its symbols.
 
         Args:
-            pixel: (batch, C), written to.
+            pixel: (batch, C), modified in place.
         """
         bases = self._bases(state)
         for c in range(self.channels):
             pixel[:, c] = yield self._conditional(c, bases, self.digits(pixel))
 
     def _bases(self, states: Tensor) -> Tensor:
-        """What each hidden layer gets from the state, (…, F, width)."""
+        """The state's contribution to each hidden layer, (…, F, width)."""
         return self.state(self.norm(states)).unflatten(-1, (self.count, -1))
 
     def _conditional(
@@ -105,7 +105,7 @@ class ChannelHead(nn.Module):
         return Bernoulli(logits.squeeze(-1)) if self.levels == 2 else Categorical(logits)
 
     def _logits(self, k: int, bases: Tensor, earlier: Tensor, known: Tensor | None) -> Tensor:
-        """Of digit k (…, levels), given the digits before it (…, k)."""
+        """The logits (…, levels) of digit k, one for bits, given the digits before it (…, k)."""
         hidden = bases[..., k, :]
         if k:
             first = self.levels * torch.arange(k, device=earlier.device)

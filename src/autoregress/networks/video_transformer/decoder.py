@@ -1,4 +1,4 @@
-"""The slice decoder: a state for each pixel of a slice, of the pixels that precede it."""
+"""The slice decoder: a state for each pixel of a slice, from the pixels before it (1906.02634)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from torch.nn import functional as F
 from autoregress.networks.video_transformer.attention import BlockLayer, apply_layers
 from autoregress.networks.video_transformer.embeddings import GridEmbedding
 
-# Of the 27 taps of a 3 × 3 × 3 kernel in raster order, which lies over frames t - 2 to t and is
-# centred in space, as many come before the pixel itself: all of the two frames before, the row
-# above and the pixel to the left.
+# Number of taps before the pixel itself, in raster order, of a 3 × 3 × 3 kernel that lies over
+# frames t - 2 to t and is centred in space: all of the two frames before, the row above and the
+# pixel to the left.
 TAPS = 9 + 9 + 3 + 1
 
 
 class SliceDecoder(nn.Module):
-    """A masked convolution over a slice, told what the encoder saw, then masked layers.
+    """A masked convolution over a slice, plus the encoder's output, then masked layers.
 
     The convolution's kernel is causal in time and centred in space, so that it has no blind
-    side. (That the paper's lies so is our reading; it is masked, and 3 × 3 × 3.)
+    side. (The paper's kernel is masked and 3 × 3 × 3; its position is our reading.)
 
     Args:
         grid: (t, h, w) of a slice.
-        channels: F digits of a pixel, each of ``levels``.
-        embedding: d_e, width of the vector that stands for a pixel.
-        layers: masked ones.
+        channels: F, number of digits of a pixel.
+        levels: number of levels of each digit.
+        embedding: d_e, width of a pixel's embedding.
+        width: d, width of the stream and of the states.
+        layers: the masked layers.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class SliceDecoder(nn.Module):
 
         Args:
             digits: (batch, t, h, w, F) integers.
-            encoded: (batch, t, h, w, width) by the encoder.
+            encoded: (batch, t, h, w, width), the encoder's output.
         """
         # (batch, d_e, t, h, w), with a border of zeros: two frames before, and all around.
         pixels = F.pad(self._embed(digits).movedim(-1, 1), (1, 1, 1, 1, 2, 0))
@@ -68,10 +70,11 @@ class SliceDecoder(nn.Module):
         return apply_layers(self.layers, stream, checkpointing=checkpointing)
 
     def unroll(self, encoded: Tensor) -> Generator[Tensor, Tensor, None]:
-        """The same states one at a time, in raster order, each (batch, width).
+        """Yields the same states one at a time, in raster order, each (batch, width).
 
-        Is sent the digits (batch, F) of the pixel whose state it gave. Embedded pixels, keys and
-        values are kept, so that a pixel costs the same wherever it is and however many there are.
+        It is sent the digits (batch, F) of the pixel whose state it yielded. Embedded pixels, keys
+        and values are kept, so that the cost of a pixel depends neither on its position nor on the
+        number of pixels.
         """
         batch = len(encoded)
         told = self._told(encoded)
@@ -92,7 +95,7 @@ class SliceDecoder(nn.Module):
         return self.condition(encoded) + self.positions()
 
     def _embed(self, digits: Tensor) -> Tensor:
-        """(…, F) digits as one vector, (…, d_e)."""
+        """The embedding (…, d_e) of pixels given as digits (…, F)."""
         first = torch.arange(0, len(self.pixels), self.levels, device=digits.device)
         rows = (digits + first).flatten(0, -2)
         return F.embedding_bag(rows, self.pixels, mode="sum").view(*digits.shape[:-1], -1)

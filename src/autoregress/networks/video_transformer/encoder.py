@@ -1,4 +1,4 @@
-"""The slice encoder: what is known of a clip, as seen from the pixels of the next slice."""
+"""The slice encoder: the known pixels of a clip, seen from those of the next slice (1906.02634)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from autoregress.networks.video_transformer.subscale import Subscaling
 
 
 class SliceEncoder(nn.Module):
-    """A strided convolution over the one-hot channels of all pixels that are known, then layers.
+    """A strided convolution over the one-hot digits of all known pixels, then layers.
 
-    What is not known yet is absent, an all-zero vector, as is what lies beyond the border:
-    neither is a symbol 0. The one-hot vectors are never made: their convolution is a sum of
-    rows of its weight, one for each tap and channel that is not absent.
+    Pixels that are not yet known or lie beyond the border are absent: all-zero vectors, unlike
+    the symbol 0. The one-hot vectors are never built: their convolution is a sum of rows of its
+    weight, one for each tap and digit that is not absent.
 
     Args:
-        channels: F digits of a pixel, each of ``levels``.
+        subscaling: the slices of a clip.
+        channels: F, number of digits of a pixel.
+        levels: number of levels of each digit.
         kernel: (kt, kh, kw), odd.
         embedding: d_e, width of the convolution's output.
+        width: d, width of the stream and of the output.
         context: number of features of the conditioning vector, 0 for none.
-        layers: unmasked ones.
+        layers: the unmasked layers.
     """
 
     def __init__(
@@ -64,12 +67,12 @@ class SliceEncoder(nn.Module):
         *,
         checkpointing: bool = False,
     ) -> Tensor:
-        """What the decoder of a slice is told, (batch, t, h, w, width).
+        """The input of a slice's decoder, (batch, t, h, w, width).
 
         Args:
-            digits: (batch, T, H, W, F) integers; those of pixels that are not known are not read.
-            slices: (batch,) which slice of each clip is next; its earlier ones are known.
-            frames: (batch,) number of first frames that are known besides.
+            digits: (batch, T, H, W, F) integers; those of unknown pixels are not read.
+            slices: (batch,) the next slice of each clip; its earlier slices are known.
+            frames: (batch,) number of frames at the start of each clip that are known as well.
             context: (batch, context) if there is one.
         """
         seen = self._convolve(digits, slices, frames)
@@ -80,7 +83,7 @@ class SliceEncoder(nn.Module):
         return self.norm(apply_layers(self.layers, stream, checkpointing=checkpointing))
 
     def _convolve(self, digits: Tensor, slices: Tensor, frames: Tensor) -> Tensor:
-        """(batch, t, h, w, d_e)."""
+        """The output of the convolution, (batch, t, h, w, d_e)."""
         absent = -1
         visible = self.subscaling.visible(slices, frames)
         digits = digits.int().masked_fill(~visible.unsqueeze(-1), absent).movedim(-1, 1)
@@ -89,7 +92,7 @@ class SliceEncoder(nn.Module):
         first = torch.arange(0, len(self.taps), self.levels, device=digits.device)
         rows = windows + first.int().view(windows.shape[4:])
         rows = rows.where(windows != absent, len(self.taps)).flatten(4)
-        # The row after the last is zero, and left out of the sums.
+        # The added last row is zero, stands for absent digits, and is left out of the sums.
         table, padding = F.pad(self.taps, (0, 0, 0, 1)), len(self.taps)
         summed = F.embedding_bag(rows.flatten(0, 3), table, mode="sum", padding_idx=padding)
         return summed.view(*rows.shape[:4], -1) + self.bias

@@ -1,4 +1,4 @@
-"""The whole of it: a slice at a time, a pixel at a time, a channel at a time."""
+"""The whole model: slice by slice, pixel by pixel, channel by channel (arXiv 1906.02634)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from autoregress.orderings import Ordering
 from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
 
-# Pixels of slices that are measured at once.
+# Largest number of pixels measured at once, in one slice of each clip of a chunk.
 CHUNK = 2**14
 
 
@@ -32,8 +32,8 @@ CHUNK = 2**14
 class PrimedMember(Member):
     """The subscale ordering, with the first ``frames`` frames before all else.
 
-    The encoder of every slice sees those frames. Of them the member says nothing: there every
-    symbol is as likely as any other.
+    The encoder of every slice sees those frames. The member does not predict them: all their
+    symbols are equally likely.
     """
 
     frames: int
@@ -41,17 +41,17 @@ class PrimedMember(Member):
 
 @family
 class VideoTransformer(AutoregressiveModel):
-    """Clips by subscaling and block-local attention, with exact likelihood on raw symbols.
+    """Video by subscaling and block-local attention, with exact likelihood on raw symbols.
 
     A clip is cut into st · sh · sw slices (``Ordering.subscale``). Each is generated in raster
-    order, channel by channel, given the slices before it: an encoder looks at what is known
-    of the clip from the places of the slice's pixels, and a masked decoder adds what is known
-    of the slice ("Scaling Autoregressive Video Models").
+    order, channel by channel, given the slices before it: an encoder reads the known pixels of
+    the clip from the positions of the slice's pixels, and a masked decoder adds the known pixels
+    of the slice ("Scaling Autoregressive Video Models", arXiv 1906.02634).
 
-    What a pixel can depend on: of other slices and known frames, whatever the encoder's kernel
-    reaches from a pixel of its own slice that the encoder's blocks connect with it; of its own
-    slice, what the decoder's 3 × 3 × 3 masked kernel reaches from a pixel, itself or an earlier
-    one, that the decoder's blocks connect with it; and the channels before its own.
+    A symbol can depend on pixels of other slices and known frames that the encoder's kernel
+    reaches from any pixel of its own slice that the encoder's blocks connect with its pixel; on
+    pixels of its own slice that the decoder's masked 3 × 3 × 3 kernel reaches from its pixel, or
+    from an earlier one that the decoder's blocks connect with it; and on the channels before it.
 
     Args:
         event_shape: (T, C, H, W).
@@ -61,15 +61,16 @@ class VideoTransformer(AutoregressiveModel):
         labels: as for any :class:`~autoregress.model.AutoregressiveModel`.
         **options: the fields of :class:`~autoregress.configs.VideoTransformerConfig`.
 
-    Given as many first frames as ``priming`` lists, ``complete`` and ``conditional_log_prob``
-    are exact for p(rest | known frames) of a network that sees all of those frames from the
-    first slice on. This is not the quotient p(clip) / p(known frames) of what ``log_prob``
-    measures, in which early slices would not see what known frames hold of later ones. Beside
-    those frames it can be given what its ordering visits first, as any model can.
+    Given a number of first frames that ``priming`` lists, ``complete`` and
+    ``conditional_log_prob`` are exact for p(rest | known frames) of a network that sees all of
+    those frames from the first slice on. This is not the quotient p(clip) / p(known frames) of
+    what ``log_prob`` measures, in which early slices would not see those pixels of the known
+    frames that belong to later slices. Instead of those frames it can be given what its ordering
+    visits first, like any model.
 
-    Not known of the paper, and chosen here: the encoder's kernel, where in time the masked one
-    lies, the order of the six digits of RGB, initial weights, and a normalisation at the
-    encoder's end.
+    Unknown from the paper, and chosen here: the encoder's kernel, the position in time of the
+    masked kernel, the order of the six digits of RGB, the initial weights, and a normalisation
+    at the end of the encoder.
 
     Raises:
         ValueError: invalid sizes, or ones that do not divide each other.
@@ -209,12 +210,12 @@ class VideoTransformer(AutoregressiveModel):
     ) -> Tensor:
         """An unbiased estimate of −log p from one slice of each clip, (batch,) nats, float64.
 
-        Each clip draws how many of its first frames are known (``priming``), and one slice of
-        those that are not known altogether. What it takes to predict the slice is scaled to all
-        of them. It is scaled further as if all frames were as costly as those that are not
-        known, so that nats are those of a whole clip whatever was drawn.
+        For each clip, the number of its first frames that are known (``priming``) is drawn, and
+        one of the slices that are not entirely known. The nats of that slice are scaled to all
+        such slices. They are scaled further as if known frames cost as much as the others, so
+        that they are those of a whole clip whatever was drawn.
 
-        With ``slices="all"`` every slice is taken, and nothing is drawn but the known frames.
+        With ``slices="all"`` every slice is used, and only the number of known frames is drawn.
         """
         length, slices = self.event_shape[0], len(self.subscaling.offsets)
         generator = update.generator
@@ -226,8 +227,8 @@ class VideoTransformer(AutoregressiveModel):
         if self.config.slices == "all":
             drawn = [torch.full_like(frames, number) for number in range(slices)]
         else:
-            # The last frame of slice (a, b, c) is T - st + a: in those of smaller a than this
-            # first one every frame is known.
+            # The last frame of slice (a, b, c) is T - st + a: the slices before ``first`` are
+            # entirely known.
             st, sh, sw = self.subscaling.factors
             first = (frames - (length - st)).clamp(min=0) * sh * sw
             uniform = torch.rand(total, generator=generator, dtype=torch.float64)[own]
@@ -242,7 +243,7 @@ class VideoTransformer(AutoregressiveModel):
         return scale.to(x.device) * nats
 
     def member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
-        # Slice by slice, for which less memory suffices than for all at once.
+        # Slice by slice, which needs less memory than all at once.
         log_probs = [
             self._slice_log_prob(x, *self._everywhere(x, number, _frames(member)), context).double()
             for number in range(len(self.subscaling.offsets))
@@ -274,7 +275,7 @@ class VideoTransformer(AutoregressiveModel):
         return self.subscaling.split(x)[torch.arange(len(x), device=x.device), slices]
 
     def _known(self, slices: Tensor, frames: Tensor) -> Tensor:
-        """(batch, t) bool: which frames of a slice are among the first ``frames`` of the clip."""
+        """Which frames of a slice are among the first ``frames`` of the clip, (batch, t) bool."""
         st, sh, sw = self.subscaling.factors
         numbers = torch.arange(0, self.event_shape[0], st, device=slices.device)
         return numbers + (slices // (sh * sw))[:, None] < frames[:, None]
@@ -290,7 +291,7 @@ class VideoTransformer(AutoregressiveModel):
     def unroll(
         self, batch: int, context: Tensor | None = None, member: Member | None = None
     ) -> Unrolling:
-        """The encoder runs once a slice; in a slice, a pixel costs the same wherever it is."""
+        """Runs the encoder once per slice; every pixel of a slice then costs the same."""
         member, frames = member or self.members[0], _frames(member)
         x = torch.zeros(batch, *self.event_shape, dtype=torch.int64, device=self.device)
         known = frames * self.dims // self.event_shape[0]
@@ -305,7 +306,7 @@ class VideoTransformer(AutoregressiveModel):
             encoded = self._encode(x, *self._everywhere(x, number, frames), context)
             states, digits = self.decoder.unroll(encoded), None
             for i, j, k in itertools.product(range(t), range(h), range(w)):
-                # None starts it: the first pixel has none before it.
+                # None starts the generator: no pixel precedes the first.
                 state = states.send(digits)  # type: ignore[arg-type]
                 pixel = own[:, i, :, j, k]
                 if a + i * st >= frames:
@@ -318,7 +319,7 @@ class VideoTransformer(AutoregressiveModel):
             return Bernoulli(torch.zeros(batch, device=self.device))
         return Categorical(torch.zeros(batch, levels, device=self.device))
 
-    # Going on
+    # Continuation
 
     @torch.no_grad()
     def continue_clip(
@@ -331,19 +332,19 @@ class VideoTransformer(AutoregressiveModel):
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Draws more frames than a clip has, by a window of the trained length T.
+        """Draws further frames of a clip, by windows of the trained length T.
 
-        Each window is drawn given the last few frames of what is there, of which T − given are
-        new. So this is a chain of exact conditionals with a memory of ``given`` frames, and not
-        a draw from one distribution over the long clip; nothing older than that is remembered.
+        Each window begins with the last ``given`` frames so far, and its other T − given frames
+        are drawn. So this is a chain of exact conditionals with a memory of ``given`` frames, not
+        a draw from one distribution over the long clip; older frames are forgotten.
 
         Args:
-            x: integer symbols (batch, known frames, C, H, W), at least as many frames as a
-                window is given.
-            frames: how many to add.
+            x: integer symbols (batch, known frames, C, H, W), with at least as many frames as
+                each window is given.
+            frames: number of frames to add.
             context: (batch, context) if the model takes one.
-            given: how many frames each window is given, one of ``priming``; by default the
-                most that x has.
+            given: number of frames each window is given, one of ``priming``; by default the
+                largest of these that x has.
             temperature: as in :meth:`sample`; only with 1 are the draws exact.
 
         Returns:
@@ -382,7 +383,7 @@ class VideoTransformer(AutoregressiveModel):
 
 
 def _frames(member: Member | None) -> int:
-    """How many first frames a member is given."""
+    """The number of first frames a member is given."""
     if member is None:
         return 0
     assert isinstance(member, PrimedMember)

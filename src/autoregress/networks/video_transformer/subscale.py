@@ -1,4 +1,4 @@
-"""A clip in slices: what belongs to each, what it may see, and windows that centre on it."""
+"""The slices of a clip: their pixels, what each may see, and windows centred on its pixels."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class Subscaling:
         return parts.flatten(6).flatten(4, 5).flatten(1, 2)
 
     def visible(self, slices: Tensor, frames: Tensor) -> Tensor:
-        """(batch, T, H, W) bool: which pixels are known before a slice is generated.
+        """Which pixels are known before a slice is generated, (batch, T, H, W) bool.
 
         Args:
-            slices: (batch,) the slice of each clip; those before it are known.
-            frames: (batch,) the number of frames that are known besides.
+            slices: (batch,) the slice of each clip; the slices before it are known.
+            frames: (batch,) number of frames at the start of each clip that are known as well.
         """
         steps = [torch.arange(n, device=slices.device) for n in self.shape]
         a, b, c = (step % s for step, s in zip(_grid(steps), self.factors, strict=True))
@@ -71,11 +71,11 @@ class Subscaling:
         return (number < slices.view(-1, 1, 1, 1)) | first
 
     def windows(self, volumes: Tensor, slices: Tensor, kernel: Sequence[int], fill: int) -> Tensor:
-        """What a strided convolution sees whose taps are centred on the pixels of a slice.
+        """The windows of a strided convolution whose taps are centred on the pixels of a slice.
 
         Args:
             volumes: (batch, channels, T, H, W).
-            slices: (batch,) the slice of each.
+            slices: (batch,) the slice of each volume.
             kernel: (kt, kh, kw), odd.
             fill: value beyond the border.
 
@@ -84,13 +84,13 @@ class Subscaling:
         """
         reach = [k // 2 for k in kernel]
         padded = F.pad(volumes, [n for r in reversed(reach) for n in (r, r)], value=fill)
-        # Each volume is shifted so that its slice begins at the first window's centre; after
-        # that the windows of all of them are in the same places.
+        # Each volume is shifted so that its slice begins at the first window's centre; then the
+        # windows of all volumes are in the same places.
         lengths = [
             n - s + k for n, s, k in zip(_grid(self.shape), self.factors, kernel, strict=True)
         ]
-        # Gathered rather than cut out one by one, for which their numbers would have to be known
-        # on the host.
+        # Gathered rather than cut out one by one, which would require the slices' numbers on the
+        # host.
         _, sh, sw = self.factors
         starts = [slices // (sh * sw), slices // sw % sh, slices % sw]
         t, h, w = (
@@ -106,5 +106,5 @@ class Subscaling:
 
 
 def _grid(per_axis: Sequence[Axis]) -> list[Axis]:
-    """What belongs to frames, rows and columns of what is given for (T, C, H, W)."""
+    """The entries for frames, rows and columns among those for (T, C, H, W)."""
     return [per_axis[0], per_axis[2], per_axis[3]]
