@@ -62,11 +62,13 @@ class Progress:
         self._refreshed = self._printed = time.monotonic()
 
     def __enter__(self) -> Progress:
-        self._bar.start()
+        if self._terminal:
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._terminal:
+            self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
         """Shows the number of examples, or symbols, done so far, of the total."""
