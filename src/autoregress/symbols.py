@@ -70,8 +70,9 @@ class Symbols:
                 f"symbols gives {len(several)} numbers of levels for {self.dims} dimensions; "
                 "give one number for all of them, or one for each"
             )
-        if min(several) < 2:
-            raise ValueError(f"every dimension needs at least 2 levels, got {min(several)}")
+        least = levels if isinstance(levels, int) else min(several)
+        if least < 2:
+            raise ValueError(f"every dimension needs at least 2 levels, got {least}")
         if columns is not None and columns.levels != several:
             raise ValueError("the columns' labels do not match the numbers of levels")
         self.levels = several
@@ -82,9 +83,10 @@ class Symbols:
                 f"ordered gives {len(answers)} answers for {self.dims} dimensions; give one for "
                 "all of them, or one for each"
             )
-        self.ordered = tuple(
-            bool(answer) and k > 2 for answer, k in zip(answers, several, strict=True)
-        )
+        if ordered is False or (ordered is True and least > 2):
+            self.ordered = answers  # at once, for the many dimensions of a clip
+        else:
+            self.ordered = tuple(bool(a) and k > 2 for a, k in zip(answers, several, strict=True))
 
     @property
     def compact(self) -> int | list[int]:

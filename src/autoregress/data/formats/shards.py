@@ -93,7 +93,7 @@ class Shards(Source):
         context = None
         if self._conditions is not None:
             context = _read_context(self._context_path, len(self))
-        super().__init__(symbols.event_shape, symbols.levels, symbols.columns, context, labels)
+        super().__init__(symbols.event_shape, symbols.compact, symbols.columns, context, labels)
         self._dtype = stored_as(symbols)
         self._row = self._dtype.itemsize * symbols.dims
         self._heads = [size - n * self._row for n, size in zip(counts, sizes, strict=True)]
