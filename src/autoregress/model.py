@@ -125,8 +125,7 @@ class AutoregressiveModel(nn.Module, ABC):
             ValueError: it was not trained over all orderings.
         """
         raise ValueError(
-            f"this {type(self).__name__} was not trained over all orderings, so it has no others "
-            "to be measured in"
+            f"this {type(self).__name__} was not trained over all orderings and has only its own"
         )
 
     def members_given(self, known: Tensor) -> Sequence[Member]:

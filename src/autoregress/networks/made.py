@@ -190,7 +190,7 @@ class MADE(AutoregressiveModel):
             chosen = [Ordering.random(self.dims) for _ in range(DEFAULT_MEMBERS)]
         elif isinstance(orderings, str):
             raise ValueError(
-                f'orderings is "natural", "any", a count or permutations, got {orderings!r}'
+                f'orderings must be "natural", "any", a count or permutations, got {orderings!r}'
             )
         elif isinstance(orderings, int):
             chosen = [Ordering.random(self.dims) for _ in range(orderings)]
@@ -201,7 +201,7 @@ class MADE(AutoregressiveModel):
         for ordering in chosen:
             if len(ordering) != self.dims:
                 raise ValueError(
-                    f"an ordering of {self.dims} dimensions needs as many entries, "
+                    f"an ordering must have an entry for each of the {self.dims} dimensions, "
                     f"got {len(ordering)}"
                 )
         self.orderings: Tensor
