@@ -103,7 +103,9 @@ class Categories:
         return Categorical(columns)
 
     def start(self, x: Tensor) -> Tensor:
-        return torch.stack([marginal_logits(column, self.levels) for column in x.unbind(1)])
+        logits = [marginal_logits(column[column >= 0], self.levels) for column in x.unbind(1)]
+        # Of two levels, which are categories where they may be unknown, the log-odds.
+        return torch.stack([F.pad(each, (self.levels - len(each), 0)) for each in logits])
 
 
 @dataclass(frozen=True)
@@ -154,20 +156,20 @@ def log_masses(x: Tensor, levels: int) -> Tensor:
     a number of times: the number under which the levels, each left out in turn, are likeliest. So
     few levels seen often have their frequencies, and many seen seldom a smooth distribution.
     """
-    counts = torch.stack([column.long().bincount(minlength=levels) for column in x.unbind(1)])
-    counts, rows = counts.double(), len(x)
-    smooth = torch.stack([_smooth(column, levels).table()[0] for column in x.unbind(1)])
-    smooth = 0.999 * smooth + 0.001 / levels
-    best, chosen = torch.full_like(counts[:, 0], -torch.inf), smooth
-    times = 1.0
-    while times < 4**10:
-        added = counts + times * smooth
-        left = (counts * ((added - 1).clamp(min=1e-300) / (rows - 1 + times)).log()).sum(1)
-        better = left > best
-        best = left.where(better, best)
-        chosen = (added / (rows + times)).where(better.unsqueeze(1), chosen)
-        times *= 4
-    return chosen.log()
+    return torch.stack([_smoothed(column[column >= 0].long(), levels) for column in x.unbind(1)])
+
+
+def _smoothed(x: Tensor, levels: int) -> Tensor:
+    """Log-probabilities (K,) of the levels of symbols (rows,), as for :func:`log_masses`."""
+    if len(x) == 0:
+        return x.new_zeros(levels, dtype=torch.float64)
+    counts = x.bincount(minlength=levels).double()
+    smooth = 0.999 * _smooth(x, levels).table()[0] + 0.001 / levels
+    times = 4.0 ** torch.arange(10, dtype=torch.float64, device=x.device).unsqueeze(1)
+    added = counts + times * smooth  # (times, K)
+    left_out = ((added - 1).clamp(min=1e-300) / (len(x) - 1 + times)).log()
+    best = (counts * left_out).sum(1).argmax()
+    return (added[best] / added[best].sum()).log()
 
 
 def _smooth(x: Tensor, levels: int) -> Logistics:
@@ -219,8 +221,11 @@ class Encoding(nn.Module):
     def __init__(self, symbols: Symbols, mixture: int) -> None:
         super().__init__()
         self.event_shape = symbols.event_shape
+        self.gaps = symbols.gaps
         self.kinds = [
-            _kind(*each, mixture) for each in zip(symbols.levels, symbols.ordered, strict=True)
+            # A bit that is unknown is neither 0 nor 1.
+            Categories(2) if levels == 2 and symbols.gaps else _kind(levels, ordered, mixture)
+            for levels, ordered in zip(symbols.levels, symbols.ordered, strict=True)
         ]
         inputs = torch.tensor([kind.inputs for kind in self.kinds], device="cpu")
         outputs = torch.tensor([kind.outputs for kind in self.kinds], device="cpu")
@@ -266,12 +271,22 @@ class Encoding(nn.Module):
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """Symbols x (batch, D) as input columns (batch, inputs of all dimensions)."""
         if len(self._groups) == 1:
-            return self.kinds[0].encode(x, dtype, self._group_scales[0]).flatten(1)
+            return self._encode(self.kinds[0], x, dtype, self._group_scales[0]).flatten(1)
         parts = [
-            kind.encode(x[:, dims.to(x.device)], dtype, scale).flatten(1)
+            self._encode(kind, x[:, dims.to(x.device)], dtype, scale).flatten(1)
             for (kind, dims, _), scale in zip(self._groups, self._group_scales, strict=True)
         ]
         return torch.cat(parts, 1)[:, self._places.to(x.device)]
+
+    def encode_one(self, dim: int, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Symbols x (batch,) of one dimension as input columns (batch, inputs)."""
+        return self._encode(self.kinds[dim], x, dtype, self.scales[dim])
+
+    def _encode(self, kind: Kind, x: Tensor, dtype: torch.dtype, scale: Scale | None) -> Tensor:
+        """The input columns of symbols (…), which are 0 for unknown ones."""
+        if not self.gaps:
+            return kind.encode(x, dtype, scale)
+        return kind.encode(x.clamp(min=0), dtype, scale) * (x >= 0).unsqueeze(-1)
 
     def conditional(self, columns: Tensor) -> Conditional:
         """Conditionals of whole events, of batch shape (batch, *event_shape).

@@ -333,7 +333,7 @@ class MADE(AutoregressiveModel):
             fresh = sample_degrees(self.dims, self.config.hidden, generator=generator)
             member = replace(member, hidden=self._by_degree(fresh))
         conditional = self._parallel(x, context, member, dropout=self.config.dropout)
-        return -conditional.log_prob(x).flatten(1).sum(1, dtype=torch.float64)
+        return self._nats(conditional, x).flatten(1).sum(1, dtype=torch.float64)
 
     def _parallel(
         self, x: Tensor, context: Tensor | None, member: Member, *, dropout: float = 0.0
@@ -415,7 +415,7 @@ class MADE(AutoregressiveModel):
                 symbols = yield kinds[t].conditional(columns[:, asked], scales[t])
                 if t + 1 == self.dims:
                     return
-                known = kinds[t].encode(symbols, columns.dtype, scales[t])
+                known = self.encoding.encode_one(visit[t], symbols, columns.dtype)
                 values[0][:, place] = known
                 pending[0].addmm_(known, weights[0][own])
                 if direct is not None:
