@@ -327,13 +327,26 @@ class MADE(AutoregressiveModel):
         if self._fresh_orderings:
             ordering = Ordering.random(self.dims, generator=generator)
             member = MaskedMember.of(ordering, member.hidden, member.widths)
+        shown = x
         if self.config.evidence and float(torch.rand((), generator=generator)) < 0.5:
-            member = member.promote(_random_subset(self.dims, generator))
+            if self.config.gaps:
+                shown = self._hide_some(x, update)
+            else:
+                member = member.promote(_random_subset(self.dims, generator))
         if self._fresh_connectivities:
             fresh = sample_degrees(self.dims, self.config.hidden, generator=generator)
             member = replace(member, hidden=self._by_degree(fresh))
-        conditional = self._parallel(x, context, member, dropout=self.config.dropout)
+        conditional = self._parallel(shown, context, member, dropout=self.config.dropout)
         return self._nats(conditional, x).flatten(1).sum(1, dtype=torch.float64)
+
+    def _hide_some(self, x: Tensor, update: Update) -> Tensor:
+        """The examples of an update, a random share of each example's entries made unknown."""
+        total = len(x) if update.total is None else update.total
+        share, entry = (torch.rand(total, n, generator=update.generator) for n in (1, self.dims))
+        hidden = entry < share
+        if update.places is not None:
+            hidden = hidden[update.places.cpu()]
+        return x.masked_fill(hidden.to(x.device).view(x.shape), -1)
 
     def _parallel(
         self, x: Tensor, context: Tensor | None, member: Member, *, dropout: float = 0.0
