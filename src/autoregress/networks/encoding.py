@@ -6,7 +6,7 @@ Dimensions of one kind are encoded together, so that none is padded to the width
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -191,6 +191,11 @@ class Encoding:
             (kind, torch.tensor(dims, device="cpu"), _columns(outputs, dims))
             for kind, dims in alike.items()
         ]
+        # The number of the group of each dimension, and its first input and output column.
+        self._group_of = torch.empty(len(self.kinds), dtype=torch.int64, device="cpu")
+        for number, (_, dims, _) in enumerate(self._groups):
+            self._group_of[dims] = number
+        self._first = (inputs.cumsum(0) - inputs, outputs.cumsum(0) - outputs)
         # The position of each input column when the groups are concatenated.
         self._places = torch.cat([_columns(inputs, d) for d in alike.values()]).argsort()
 
@@ -218,6 +223,49 @@ class Encoding:
             parts.append(kind.conditional(of_kind.view(-1, len(own), kind.outputs)))
             dims.append(own.to(columns.device))
         return Mixed(parts, dims, self.event_shape)
+
+    # One dimension of each row, which may be another in another row.
+
+    def encode_one(
+        self, symbols: Tensor, dims: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Nonzero input columns of a symbol in each row, (n,) each: rows in order, places, values.
+
+        Args:
+            symbols: (batch,).
+            dims: (batch,), the dimension of each row.
+        """
+        rows, places, values = [], [], []
+        for kind, own, columns in self._by_kind(dims, 0):
+            encoded = kind.encode(symbols[own], dtype)
+            row, column = encoded.nonzero(as_tuple=True)
+            rows.append(own[row])
+            places.append(columns[row, column])
+            values.append(encoded[row, column])
+        order = torch.cat(rows).argsort(stable=True)
+        return torch.cat(rows)[order], torch.cat(places)[order], torch.cat(values)[order]
+
+    def conditional_of_one(self, columns: Tensor, dims: Tensor) -> Conditional:
+        """Conditionals (batch,) of a dimension of each row, from columns (batch, outputs)."""
+        parts, rows = [], []
+        for kind, own, places in self._by_kind(dims, 1):
+            parts.append(kind.conditional(columns[own.unsqueeze(1), places]))
+            rows.append(own)
+        return parts[0] if len(parts) == 1 else Mixed(parts, rows, (len(dims),), dim=0)
+
+    def _by_kind(self, dims: Tensor, side: int) -> Iterator[tuple[Kind, Tensor, Tensor]]:
+        """Each kind among dims (batch,), its rows (n,) and its columns there (n, width).
+
+        Args:
+            side: 0 for input columns, 1 for output columns.
+        """
+        which = self._group_of.to(dims.device)[dims]
+        first = self._first[side].to(dims.device)[dims]
+        for number, (kind, _, _) in enumerate(self._groups):
+            own = (which == number).nonzero().squeeze(1)
+            if len(own):
+                width = kind.outputs if side else kind.inputs
+                yield kind, own, first[own, None] + torch.arange(width, device=dims.device)
 
     @property
     def numeric(self) -> Tensor:
