@@ -53,6 +53,9 @@ class MADEConfig:
         ordered: Treat levels as numbers, whose neighbours are alike, rather than as categories:
             one answer for all dimensions, or one for each. It makes no difference to bits.
         mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
+        gaps: Take events with unknown entries, which are -1, also in training: they are no inputs,
+            and log p is that of the known entries. With evidence, an update hides a random share
+            of each example's entries from the network instead of moving some to the front.
     """
 
     hidden: tuple[int, ...] = (500,)
@@ -67,6 +70,7 @@ class MADEConfig:
     dropout: float = 0.0
     ordered: bool | tuple[bool, ...] = False
     mixture: int = 5
+    gaps: bool = False
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((784,), 2)
 

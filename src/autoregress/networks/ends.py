@@ -67,7 +67,7 @@ class SharedEnds(Ends):
         outputs: ByDegree,
     ) -> None:
         self.layers, self.inputs, self.outputs = layers, inputs, outputs
-        self.kinds = [layers.encoding.kinds[dim] for dim in visit]
+        self.visit = visit
         first, output = layers.first, layers.output
         self.first_offset = first.offset(inputs, layers.first_units, context)
         self.output_offset = output.offset(layers.last_units, outputs, context)
@@ -89,11 +89,12 @@ class SharedEnds(Ends):
 
     def conditional(self, step: int) -> Conditional:
         own = self.outputs.span(step, step + 1, self.start)
-        return self.kinds[step].conditional(self.columns[:, own])
+        encoding, dim = self.layers.encoding, self.visit[step]
+        return encoding.kinds[dim].conditional(self.columns[:, own], encoding.scales[dim])
 
     def enter(self, step: int, symbols: Tensor) -> Tensor:
         own, place = (self.inputs.span(step, step + 1, base) for base in (self.start, 0))
-        known = self.kinds[step].encode(symbols, self.columns.dtype)
+        known = self.layers.encoding.encode_one(self.visit[step], symbols, self.columns.dtype)
         self.x[:, place] = known
         self.entered.addmm_(known, self.from_inputs[own])
         if self.layers.direct is not None:
@@ -137,11 +138,11 @@ class RowEnds(Ends):
         pass
 
     def conditional(self, step: int) -> Conditional:
-        return self.layers.encoding.conditional_of_one(self.columns, self.visit[:, step])
+        return self.layers.encoding.conditional_by_row(self.visit[:, step], self.columns)
 
     def enter(self, step: int, symbols: Tensor) -> Tensor:
         dims, dtype = self.visit[:, step], self.x.dtype
-        rows, places, values = self.layers.encoding.encode_one(symbols, dims, dtype)
+        rows, places, values = self.layers.encoding.encode_by_row(dims, symbols, dtype)
         self.x[rows, places] = values
         if self.from_direct is not None:
             self.columns += sparse_product(rows, places, values, self.from_direct, len(self.x))

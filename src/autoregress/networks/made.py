@@ -199,9 +199,9 @@ class MADE(AutoregressiveModel):
 
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
-        bias = self.output.bias
-        if not bias.any():
-            bias.copy_(self.encoding.start(x.flatten(1)))
+        masses = self.encoding.log_masses
+        if not self.output.bias.any() and (masses is None or not masses.any()):
+            self.output.bias.copy_(self.encoding.start(x.flatten(1)))
 
     def _set_orderings(self, orderings: Orderings) -> None:
         if isinstance(orderings, str) and orderings == "natural":
@@ -347,17 +347,32 @@ class MADE(AutoregressiveModel):
         if self._fresh_orderings:
             ordering = Ordering.random(self.dims, generator=generator)
             member = MaskedMember.of(ordering, member.hidden, member.widths)
+        shown = x
         if self.config.evidence and float(torch.rand((), generator=generator)) < 0.5:
-            member = member.promote(_random_subset(self.dims, generator))
+            if self.config.gaps:
+                shown = self._hide_some(x, update)
+            else:
+                member = member.promote(_random_subset(self.dims, generator))
         if self._fresh_connectivities:
             fresh = sample_degrees(self.dims, self.config.hidden, generator=generator)
             member = replace(member, hidden=self._by_degree(fresh))
-        conditional = self._parallel(x, context, member, dropout=self.config.dropout)
-        return -conditional.log_prob(x).flatten(1).sum(1, dtype=torch.float64)
+        conditional = self._parallel(shown, context, member, dropout=self.config.dropout)
+        return self._nats(conditional, x).flatten(1).sum(1, dtype=torch.float64)
+
+    def _hide_some(self, x: Tensor, update: Update) -> Tensor:
+        """The examples of an update, a random share of each example's entries made unknown."""
+        total = len(x) if update.total is None else update.total
+        share, entry = (torch.rand(total, n, generator=update.generator) for n in (1, self.dims))
+        hidden = entry < share
+        if update.places is not None:
+            hidden = hidden[update.places.cpu()]
+        return x.masked_fill(hidden.to(x.device).view(x.shape), -1)
 
     def forward_given(
         self, x: Tensor, known: Tensor, context: Tensor | None, member: Member
     ) -> Conditional:
+        if not self.order_agnostic:
+            return super().forward_given(x, known, context, member)
         assert isinstance(member, MaskedMember)
         return self._parallel(x, context, member.apart(known.cpu()))
 

@@ -150,8 +150,11 @@ class MaskedLinear(nn.Module):
         Without the conditioning weights where degrees, and so their mask, differ between rows.
         """
         offset = self.weight.new_zeros(len(target)) if self.bias is None else target.sort(self.bias)
-        shared = isinstance(source, ByDegree) and isinstance(target, ByDegree)
-        if shared and self.conditioning is not None:
+        if (
+            self.conditioning is not None
+            and isinstance(source, ByDegree)
+            and isinstance(target, ByDegree)
+        ):
             u = self.conditioning * self.staircase(source, target).dense(self.weight.dtype)
             offset = offset + target.sort(u.sum(0 if self.by_source else 1))
         if self.context is not None:
@@ -208,7 +211,7 @@ class HiddenSide:
     def leave(self, degree: int, h: Tensor, total: Tensor) -> None:
         """Adds what the units h of a degree contribute to all columns, total (batch, columns)."""
         span = self.units.span(degree - 1, degree)
-        total.addmm_(h, self.weight[span])
+        total.addmm_(h.to(total.dtype), self.weight[span])
         if self.conditioning is not None:
             total += self.conditioning[span].sum(0)
 

@@ -20,7 +20,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -299,7 +299,9 @@ def write_shards(
     written: dict[str, Any] = {}
     console = Console(stderr=True)
     silent = quiet or not console.is_terminal
-    with Progress(console=console, transient=True, disable=silent) as progress:
+    progress = Progress(console=console, transient=True, disable=silent)
+    # Even a disabled bar, started and stopped, leaves an empty line in old versions of rich.
+    with nullcontext() if silent else progress:
         task = progress.add_task("Writing shards", total=sum(map(len, splits.values())))
         for name, source in splits.items():
             written[name] = _write_split(
