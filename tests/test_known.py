@@ -15,7 +15,7 @@ from test_ordered import MADES, make_made
 from torch import Tensor
 
 import autoregress as ar
-from autoregress.conditionals import Conditional, Logistics
+from autoregress.conditionals import Conditional
 
 pytestmark = pytest.mark.usefixtures("float64")
 
