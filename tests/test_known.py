@@ -35,7 +35,7 @@ MODELS["mixture"] = lambda: ar.Mixture([make_nominal((4, 3, 4), **ANY), make_mad
 every_model = pytest.mark.parametrize("build", MODELS.values(), ids=MODELS.keys())
 
 
-def questions(model: ar.AutoregressiveModel, count: int = 40) -> tuple[Tensor, Tensor, Any]:
+def questions(model: ar.AutoregressiveModel, count: int = 24) -> tuple[Tensor, Tensor, Any]:
     """Events, a known set for each, and contexts."""
     levels = torch.tensor(model.symbols.levels)
     x = (torch.rand(count, model.dims) * levels).long().view(count, *model.event_shape)
@@ -126,7 +126,7 @@ def test_completions_keep_what_is_known_and_say_their_probability(build):
 @pytest.mark.parametrize("name", ["bits", "any", "mixed, ordered", "mixture"])
 @torch.no_grad()
 def test_completions_follow_the_conditionals_of_their_rows(name):
-    model, count = MODELS[name](), 4000
+    model, count = MODELS[name](), 2000
     for parameter in model.parameters():
         parameter.mul_(0.3)  # so that few states are rare
     some = torch.arange(model.dims) % 2 == 1

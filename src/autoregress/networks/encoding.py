@@ -348,11 +348,11 @@ class Encoding(nn.Module):
             side: 0 for input columns, 1 for output columns.
         """
         which, first = (each.to(dims.device)[dims] for each in (self._like, self._first[side]))
-        counts = which.bincount(minlength=len(self.kinds)).tolist()
-        for like, own in enumerate(which.argsort(stable=True).split(counts)):
-            if len(own):
-                width = int(self.widths[side][like])
-                yield like, own, first[own, None] + torch.arange(width, device=dims.device)
+        order = which.argsort(stable=True)
+        present, counts = which[order].unique_consecutive(return_counts=True)
+        for like, own in zip(present.tolist(), order.split(counts.tolist()), strict=True):
+            width = int(self.widths[side][like])
+            yield like, own, first[own, None] + torch.arange(width, device=dims.device)
 
     @property
     def numeric(self) -> Tensor:

@@ -146,8 +146,7 @@ class RowEnds(Ends):
         self.x[rows, places] = values
         if self.from_direct is not None:
             self.columns += sparse_product(rows, places, values, self.from_direct, len(self.x))
-        seen = self.inputs.degrees <= step + 1
-        entered = self.from_inputs.enter(step + 1, self.x, seen)
+        entered = self.from_inputs.enter(step + 1, self.x, self.inputs)
         return entered + self.offset[..., self.layers.first_units.span(step, step + 1)]
 
     def leave(self, step: int, h: Tensor) -> None:

@@ -101,8 +101,7 @@ class MaskedLinear(nn.Module):
             assert isinstance(source, ByRow)
             layer, units = self.by_degree(target), []
             for m in range(1, source.dims + 1):
-                seen = source.degrees <= m
-                units.append(layer.enter(m, x.where(seen, 0), seen))
+                units.append(layer.enter(m, x.where(source.degrees <= m, 0), source))
             return torch.cat(units, 1) + offset
         total, parts = offset.expand(len(x), -1).clone(), []
         add = self._adding(x, source)
@@ -200,12 +199,13 @@ class HiddenSide:
     weight: Tensor
     conditioning: Tensor | None
 
-    def enter(self, degree: int, x: Tensor, seen: Tensor) -> Tensor:
-        """The input of the units of a degree from columns x (batch, columns), 0 unless seen."""
+    def enter(self, degree: int, x: Tensor, columns: ByRow) -> Tensor:
+        """The input of the units of a degree, from x (batch, columns), 0 beyond that degree."""
         span = self.units.span(degree - 1, degree)
         out = x @ self.weight[:, span]
         if self.conditioning is not None:
-            out = out + seen.to(x.dtype) @ self.conditioning[:, span]
+            seen = (columns.degrees <= degree).to(x.dtype)
+            out = out + seen @ self.conditioning[:, span]
         return out
 
     def leave(self, degree: int, h: Tensor, total: Tensor) -> None:
