@@ -1,0 +1,83 @@
+"""A page for the source of each module, and links to its lines.
+
+Names in the text, such as `ar.evaluate` or `networks.made.sample_degrees`, become links: to the
+reference if they are public, otherwise, and on the page about papers always, to their source.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+from sphinx.application import Sphinx
+
+import autoregress
+
+ROOT = Path(autoregress.__file__).parent
+TO_SOURCE = "from-paper-to-code"
+NAME = re.compile(r"(?:ar\.)?([A-Za-z]\w*(?:\.\w+)*)(?:\(.*\))?", re.DOTALL)
+
+
+def page_of(file: Path) -> str:
+    return f"source/{file.relative_to(ROOT.parent).with_suffix('').as_posix()}"
+
+
+def place_of(name: str) -> str | None:
+    """The page and line of the source of a dotted name, None if it has none."""
+    try:
+        found = inspect.unwrap(pkgutil.resolve_name(name))
+        found = getattr(found, "fget", found)
+        file = Path(inspect.getfile(found))
+        line = 1 if inspect.ismodule(found) else inspect.getsourcelines(found)[1]
+    except (ImportError, AttributeError, TypeError, OSError, ValueError):
+        return None
+    return f"{page_of(file)}.html#line-{line}" if file.is_relative_to(ROOT) else None
+
+
+def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
+    formatter = HtmlFormatter(linenos="inline", lineanchors="line", anchorlinenos=True)
+    for file in sorted(ROOT.rglob("*.py")):
+        title = str(file.relative_to(ROOT.parent))
+        body = highlight(file.read_text(), PythonLexer(), formatter)
+        yield page_of(file), {"title": title, "body": f"<h1>{title}</h1>\n{body}"}, "page.html"
+
+
+def link_names(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    if app.builder.format != "html":
+        return
+    documented = app.env.get_domain("py").objects  # type: ignore[attr-defined]
+    up = "../" * page.count("/")
+    for literal in list(doctree.findall(nodes.literal)):
+        match = NAME.fullmatch(text := literal.astext())
+        if match is None or "." not in text or isinstance(literal.parent, nodes.reference):
+            continue
+        name = f"autoregress.{match[1]}"
+        if page != TO_SOURCE and name in documented:
+            target = f"{up}{documented[name].docname}.html#{name}"
+        elif (place := place_of(name)) is not None:
+            target = f"{up}{place}"
+        else:
+            continue
+        reference = nodes.reference("", "", literal.deepcopy(), refuri=target, internal=True)
+        literal.replace_self(reference)
+
+
+def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
+    return place_of(f"{info['module']}.{info['fullname']}")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    for module in pkgutil.walk_packages(autoregress.__path__, "autoregress."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    app.config.linkcode_resolve = linkcode_resolve  # type: ignore[attr-defined]
+    app.connect("html-collect-pages", pages)
+    app.connect("doctree-resolved", link_names)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
