@@ -1,12 +1,18 @@
 """Every command and block of code in README and docs runs, in order, as a reader would run it."""
 
+import doctest
 import inspect
 import pkgutil
 import re
 import sys
+from functools import reduce
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+
+import autoregress as ar
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -36,6 +42,21 @@ def test_blocks_run_and_print_what_the_page_shows(page, tmp_path, monkeypatch):
             expected = shown.pop(0)[1]
             assert run_pages.without_numbers(printed) == run_pages.without_numbers(expected)
     assert not shown
+
+
+PUBLIC = sorted({*dir(ar), *(f"data.{name}" for name in dir(ar.data))} - {"__version__", "data"})
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_example_of_a_public_name_prints_what_it_shows(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"ar": ar, "np": np, "torch": torch}
+    docstring = reduce(getattr, name.split("."), ar).__doc__
+    example = doctest.DocTestParser().get_doctest(docstring, names, name, None, None)
+    assert example.examples
+    printed: list[str] = []
+    doctest.DocTestRunner(verbose=False).run(example, out=printed.append)
+    assert not printed, "".join(printed)
 
 
 def test_what_the_page_on_papers_names_exists():

@@ -9,6 +9,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def page_of(file: Path) -> str:
 def place_of(name: str) -> str | None:
     """The page and line of the source of a dotted name, None if it has none."""
     try:
-        found = inspect.unwrap(pkgutil.resolve_name(name))
+        # As a user writes it: data.open is a function here, and not the module of that name.
+        found = inspect.unwrap(reduce(getattr, name.split(".")[1:], autoregress))
         found = getattr(found, "fget", found)
         file = Path(inspect.getfile(found))
         line = 1 if inspect.ismodule(found) else inspect.getsourcelines(found)[1]

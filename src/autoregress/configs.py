@@ -53,6 +53,11 @@ class MADEConfig:
         ordered: Treat levels as numbers, whose neighbours are alike, rather than as categories:
             one answer for all dimensions, or one for each. It makes no difference to bits.
         mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
+
+    Example:
+        >>> options = ar.MADEConfig(hidden=(16,), dropout=0.2)
+        >>> ar.MADE(4, **vars(options)).config == options
+        True
     """
 
     hidden: tuple[int, ...] = (500,)
@@ -115,6 +120,10 @@ class PixelConfig:
         predictor: Prediction of an ordered symbol from its neighbours: the median of west, north
             and west + north - northwest (within its own grid if there are several scales), or
             none.
+
+    Example:
+        >>> ar.PixelConfig(scales=(4, 2)).scales
+        (4, 2)
     """
 
     layers: int = 12
@@ -171,6 +180,10 @@ class VideoTransformerConfig:
         slices: Slices of each clip in an update: one at random, or all.
         checkpointing: Store only the inputs of each layer for the gradients, and recompute the
             rest, which saves memory and takes a third more time.
+
+    Example:
+        >>> ar.VideoTransformerConfig(priming=(0, 5)).priming
+        (0, 5)
     """
 
     subscale: tuple[int, int, int] = (4, 2, 2)

@@ -51,6 +51,11 @@ def read_mnist(
 
     Raises:
         ValueError: a file is missing or damaged, or there is no such split.
+
+    Example:
+        >>> ar.data.read_mnist("mnist")  # here is no such folder
+        Traceback (most recent call last):
+        ValueError: mnist has no train-images-idx3-ubyte, nor the same as .gz
     """
     check_size(None, levels)
     stem = _of_split(MNIST, split, "MNIST")
@@ -79,6 +84,11 @@ def read_cifar10(
     Raises:
         ValueError: a file is missing or damaged, it is the pickled version, or there is no such
             split.
+
+    Example:
+        >>> ar.data.read_cifar10("cifar")  # here is no such folder
+        Traceback (most recent call last):
+        ValueError: cifar has neither data_batch_1.bin nor cifar-10-binary.tar.gz
     """
     check_size(None, levels)
     records = []
