@@ -1,11 +1,22 @@
-"""What strangers get: the papers of the files are named, the versions agree, files run no code."""
+"""What strangers get: the wheel works alone, the files about the project are true of it."""
 
 import ast
+import os
 import re
+import shutil
+import subprocess
+import sys
+import sysconfig
 import tomllib
+import venv
+import zipfile
+from collections.abc import Iterator
+from email import message_from_bytes
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import autoregress
 
@@ -83,3 +94,95 @@ def test_no_file_read_can_run_code(file):
                 assert keywords["allow_pickle"] == "False"
             if name.endswith("import_module"):
                 assert file == SOURCE / PLUGIN
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built from the sdist."""
+    out = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (sdist,) = out.glob("*.tar.gz")
+    (built,) = out.glob("*.whl")
+    check = [sys.executable, "-m", "twine", "check", "--strict", str(sdist), str(built)]
+    done = subprocess.run(check, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return built
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+        (about,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+        metadata = message_from_bytes(file.read(about))
+    info = about.partition("/")[0]
+    ours = {name for name in names if not name.startswith(f"{info}/")}
+    files = [path for path in SOURCE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert ours == {str(path.relative_to(SOURCE.parent)) for path in files}
+    assert "autoregress/py.typed" in ours
+    assert f"{info}/licenses/LICENSE" in names
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Version"] == autoregress.__version__
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_runs_the_first_steps(wheel, tmp_path):
+    python = alone(wheel, tmp_path / "env")
+    page = tmp_path / "first-steps.md"
+    shutil.copy(ROOT / "docs" / "first-steps.md", page)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    where = [python, "-I", "-c", "import autoregress; print(autoregress.__file__)"]
+    found = subprocess.run(where, capture_output=True, text=True, env=environment, check=True)
+    assert Path(found.stdout.strip()).is_relative_to(tmp_path)
+    done = subprocess.run(
+        [python, "-I", ROOT / "docs" / "run_pages.py", page],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    as_printed, as_shown = page.read_text(), (ROOT / "docs" / "first-steps.md").read_text()
+    assert re.sub(r"[\d.,]+", "#", as_printed) == re.sub(r"[\d.,]+", "#", as_shown)
+
+
+def alone(wheel: Path, folder: Path) -> Path:
+    """The Python of a new environment with the wheel and what it requires, and nothing else.
+
+    What it requires is linked from here, as torch is large.
+    """
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    for name in sorted(requirements(wheel)):
+        for path in contents(distribution(name)):
+            if not (link := site / path.name).exists():
+                link.symlink_to(path)
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    offline = ["--no-deps", "--no-index", "--disable-pip-version-check"]
+    subprocess.run([*pip, *offline, str(wheel)], check=True, timeout=300)
+    return python
+
+
+def requirements(wheel: Path) -> set[str]:
+    """The names of all packages that the wheel needs, directly or not."""
+    with zipfile.ZipFile(wheel) as file:
+        (about,) = [name for name in file.namelist() if name.endswith(".dist-info/METADATA")]
+        needed = message_from_bytes(file.read(about)).get_all("Requires-Dist", [])
+    found: set[str] = set()
+    while needed:
+        requirement = Requirement(needed.pop())
+        wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if wanted and requirement.name not in found:
+            found.add(requirement.name)
+            needed += distribution(requirement.name).requires or []
+    return found
+
+
+def contents(package: Distribution) -> Iterator[Path]:
+    """The files and folders of a package that lie in site-packages itself."""
+    for name in sorted({file.parts[0] for file in package.files or ()}):
+        if name not in ("..", "__pycache__"):
+            yield Path(str(package.locate_file(name)))
