@@ -1,9 +1,12 @@
 """Every command and block of code in README and docs runs, in order, as a reader would run it."""
 
 import doctest
+import html
 import inspect
+import os
 import pkgutil
 import re
+import subprocess
 import sys
 from functools import reduce
 from pathlib import Path
@@ -13,6 +16,8 @@ import pytest
 import torch
 
 import autoregress as ar
+from autoregress.cli.program import VERBS
+from autoregress.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -44,6 +49,68 @@ def test_blocks_run_and_print_what_the_page_shows(page, tmp_path, monkeypatch):
     assert not shown
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The site, built with warnings as errors and without network."""
+    out = tmp_path_factory.mktemp("site")
+    build = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        str(ROOT / "docs"),
+        str(out),
+    ]
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    done = subprocess.run(
+        build, capture_output=True, text=True, env={**os.environ, **nowhere}, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.slow
+def test_every_link_of_the_site_leads_somewhere(site):
+    pages = {page: page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
+    marks = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in pages.items()}
+    checked = 0
+    for page, text in pages.items():
+        for target, _, mark in (
+            href.partition("#") for href in re.findall(r'href="([^"]+)"', text) if ":" not in href
+        ):
+            path = (page.parent / target.partition("?")[0]).resolve() if target else page
+            assert path.exists(), f"{page.name} links to {target}"
+            if mark and path in marks:
+                assert html.unescape(mark) in marks[path], f"{page.name} links to {target}#{mark}"
+                checked += 1
+    assert checked > 1000
+
+
+@pytest.mark.slow
+def test_the_site_has_every_name_verb_recipe_and_message(site):
+    commands, recipes, messages = (
+        html.unescape(re.sub("<[^>]+>", "", (site / f"{page}.html").read_text()))
+        for page in ("command-line", "recipes", "troubleshooting")
+    )
+    anchors = (site / "api.html").read_text()
+    assert [name for name in PUBLIC if f'id="autoregress.{name}"' not in anchors] == []
+    assert [verb for verb in VERBS if f"usage: autoregress {verb} " not in commands] == []
+    assert [name for name in RECIPES if name not in recipes] == []
+    for words in ("conditions exactly only on the first of them", "lr must be above 0"):
+        assert words in messages
+
+
+@pytest.mark.slow
+def test_names_on_the_page_about_papers_lead_to_their_source(site):
+    page = (ROOT / "docs" / "from-paper-to-code.md").read_text()
+    named = re.findall(r"`\w+(?:\.(?!py\b)\w+)+(?:\([^`]*\))?`", page)
+    built = (site / "from-paper-to-code.html").read_text()
+    linked = re.findall(r'href="source/autoregress/[\w/]+\.html#line-\d+"><code', built)
+    assert len(linked) == len(named) > 50
+
+
 PUBLIC = sorted({*dir(ar), *(f"data.{name}" for name in dir(ar.data))} - {"__version__", "data"})
 
 
@@ -51,7 +118,7 @@ PUBLIC = sorted({*dir(ar), *(f"data.{name}" for name in dir(ar.data))} - {"__ver
 def test_the_example_of_a_public_name_prints_what_it_shows(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"ar": ar, "np": np, "torch": torch}
-    docstring = reduce(getattr, name.split("."), ar).__doc__
+    docstring = reduce(getattr, name.split("."), ar).__doc__ or ""
     example = doctest.DocTestParser().get_doctest(docstring, names, name, None, None)
     assert example.examples
     printed: list[str] = []

@@ -79,7 +79,7 @@ def reference() -> str:
 def _directive(name: str) -> str:
     if name.rpartition(".")[2][0].islower():
         return f".. autofunction:: autoregress.{name}"
-    skipped = ABSTRACT if name in MODELS else {"State"}
+    skipped = ABSTRACT | {"Config"} if name in MODELS else {"Config"}
     return (
         f".. autoclass:: autoregress.{name}\n"
         f"   :members:\n   :exclude-members: {', '.join(sorted(skipped))}"
