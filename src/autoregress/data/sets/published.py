@@ -53,9 +53,12 @@ def read_mnist(
         ValueError: a file is missing or damaged, or there is no such split.
 
     Example:
-        >>> ar.data.read_mnist("mnist")  # here is no such folder
-        Traceback (most recent call last):
-        ValueError: mnist has no train-images-idx3-ubyte, nor the same as .gz
+        >>> image = [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 255]  # one white pixel
+        >>> np.array(image, np.uint8).tofile("t10k-images-idx3-ubyte")
+        >>> np.array([0, 0, 8, 1, 0, 0, 0, 1, 7], np.uint8).tofile("t10k-labels-idx1-ubyte")
+        >>> images, labels = ar.data.read_mnist(".", "test")
+        >>> images.x.shape, labels.tolist()
+        (torch.Size([1, 1, 1, 1]), [7])
     """
     check_size(None, levels)
     stem = _of_split(MNIST, split, "MNIST")
@@ -86,9 +89,10 @@ def read_cifar10(
             split.
 
     Example:
-        >>> ar.data.read_cifar10("cifar")  # here is no such folder
-        Traceback (most recent call last):
-        ValueError: cifar has neither data_batch_1.bin nor cifar-10-binary.tar.gz
+        >>> np.zeros((2, 1 + 3 * 32 * 32), np.uint8).tofile("test_batch.bin")  # black airplanes
+        >>> images, labels = ar.data.read_cifar10(".", "test")
+        >>> images.x.shape, labels.tolist()
+        (torch.Size([2, 3, 32, 32]), [0, 0])
     """
     check_size(None, levels)
     records = []
