@@ -77,9 +77,8 @@ def test_every_link_of_the_site_leads_somewhere(site):
     marks = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in pages.items()}
     checked = 0
     for page, text in pages.items():
-        for target, _, mark in (
-            href.partition("#") for href in re.findall(r'href="([^"]+)"', text) if ":" not in href
-        ):
+        links = re.findall(r'<(?:a|link)\b[^>]*?\bhref="([^":]+)"', text)
+        for target, _, mark in (link.partition("#") for link in links):
             path = (page.parent / target.partition("?")[0]).resolve() if target else page
             assert path.exists(), f"{page.name} links to {target}"
             if mark and path in marks:
@@ -109,6 +108,8 @@ def test_names_on_the_page_about_papers_lead_to_their_source(site):
     built = (site / "from-paper-to-code.html").read_text()
     linked = re.findall(r'href="source/autoregress/[\w/]+\.html#line-\d+"><code', built)
     assert len(linked) == len(named) > 50
+    tests = re.findall(r'href="source/tests/test_\w+\.html#line-\d+"><code', built)
+    assert len(tests) == len(re.findall(r"`test_\w+`", page)) > 20
 
 
 PUBLIC = sorted({*dir(ar), *(f"data.{name}" for name in dir(ar.data))} - {"__version__", "data"})
