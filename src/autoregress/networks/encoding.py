@@ -306,6 +306,13 @@ class Encoding(nn.Module):
             dims.append(own.to(columns.device))
         return Mixed(parts, dims, self.event_shape)
 
+    def conditional_one(self, dim: int, columns: Tensor) -> Conditional:
+        """Conditionals (batch,) of one dimension, from the columns of all dimensions."""
+        kind, widths = self.kinds[dim], self.widths[1]
+        stop = int(widths[: dim + 1].sum())
+        own = columns[:, stop - kind.outputs : stop]
+        return kind.conditional(own, self.scales[dim])
+
     @property
     def numeric(self) -> Tensor:
         """Indices of the output columns of ordered dimensions."""

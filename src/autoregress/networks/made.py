@@ -317,7 +317,14 @@ class MADE(AutoregressiveModel):
     def forward(
         self, x: Tensor, context: Tensor | None = None, member: Member | None = None
     ) -> Conditional:
-        return self._parallel(x, context, member or self._member(0))
+        return self.encoding.conditional(self._parallel(x, context, member or self._member(0)))
+
+    def conditional_of(
+        self, dim: int, x: Tensor, context: Tensor | None = None, member: Member | None = None
+    ) -> Conditional:
+        """The conditionals (batch,) of one dimension only; otherwise as :meth:`forward`."""
+        columns = self._parallel(x, context, member or self._member(0))
+        return self.encoding.conditional_one(dim, columns)
 
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
@@ -343,7 +350,9 @@ class MADE(AutoregressiveModel):
         if self._fresh_connectivities:
             fresh = sample_degrees(self.dims, self.config.hidden, generator=generator)
             member = replace(member, hidden=self._by_degree(fresh))
-        conditional = self._parallel(shown, context, member, dropout=self.config.dropout)
+        conditional = self.encoding.conditional(
+            self._parallel(shown, context, member, dropout=self.config.dropout)
+        )
         return self._nats(conditional, x).flatten(1).sum(1, dtype=torch.float64)
 
     def _hide_some(self, x: Tensor, update: Update) -> Tensor:
@@ -357,7 +366,8 @@ class MADE(AutoregressiveModel):
 
     def _parallel(
         self, x: Tensor, context: Tensor | None, member: Member, *, dropout: float = 0.0
-    ) -> Conditional:
+    ) -> Tensor:
+        """The output columns of all dimensions, in their own order."""
         inputs, nodes, outputs = self._sides(member)
         x_columns = inputs.sort(self.encoding.encode(x.flatten(1), self.output.weight.dtype))
         streams: list[Tensor] = []
@@ -373,7 +383,7 @@ class MADE(AutoregressiveModel):
         columns = self.output(h, source, outputs, context)
         if self.direct is not None:
             columns = columns + self.direct(x_columns, inputs, outputs)
-        return self.encoding.conditional(outputs.unsort(columns))
+        return outputs.unsort(columns)
 
     def _adds_to_stream(self, node: int) -> bool:
         return self.config.residual and node >= 2 and node % 2 == 0
