@@ -42,6 +42,7 @@ SECTIONS = {
 ABSTRACT = {"forward", "unroll", "members", "objective", "start_from"}
 THEMES = {
     "data": "Reading and writing data",
+    "tables": "Tables",
     "cli": "The command line",
     "training": "Training",
     "networks": "Making a model",
