@@ -30,6 +30,7 @@ from autoregress.cli.output import never_fail_to_print
 from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
 from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
+from autoregress.cli.runs import Runs
 from autoregress.cli.tables import Impute, Query, TrainTable
 from autoregress.cli.train import Train
 from autoregress.version import __version__
@@ -52,6 +53,7 @@ VERBS: dict[str, type[Any]] = {
     "recipes": Recipes,
     "plan": Plan,
     "info": Info,
+    "runs": Runs,
 }
 HELP = f"""usage: autoregress VERB …
 
