@@ -1,6 +1,6 @@
 """Trains models of scikit-learn's handwritten digits, and shows the uses of an exact likelihood.
 
-python demo/demo.py        about six minutes on one core; writes demo/out/report.html
+python demo/demo.py  # about six minutes on one core; writes demo/out/report.html
 
 It measures held-out digits, draws new ones, completes half-hidden ones, and finds pixels that do
 not belong.

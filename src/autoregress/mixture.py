@@ -50,6 +50,13 @@ class Mixture(AutoregressiveModel):
 
     Raises:
         ValueError: there are no models, or they differ in events or context.
+
+    Example:
+        >>> narrow, wide = ar.MADE(4, hidden=(8,)), ar.MADE(4, hidden=(16,), orderings=3)
+        >>> mixture, x = ar.Mixture([narrow, wide]), torch.zeros(1, 4, dtype=torch.int64)
+        >>> mean = (narrow.log_prob(x).exp() + wide.log_prob(x).exp()) / 2
+        >>> len(mixture.members), torch.allclose(mixture.log_prob(x).exp(), mean)
+        (4, True)
     """
 
     def __init__(self, models: Sequence[AutoregressiveModel]) -> None:

@@ -23,7 +23,13 @@ Array = Tensor | np.ndarray
 
 @dataclass(frozen=True)
 class Member:
-    """One exact factorisation p(x) = ∏ p(xᵢ | all that comes before i in ``ordering``)."""
+    """One exact factorisation p(x) = ∏ p(xᵢ | all that comes before i in ``ordering``).
+
+    Example:
+        >>> member = ar.Member(ar.Ordering.natural(3))
+        >>> member.promote(torch.tensor([False, False, True])).ordering.visit.tolist()
+        [2, 0, 1]
+    """
 
     ordering: Ordering
 
@@ -60,6 +66,12 @@ class Update:
         places: (batch,), places of the given examples among all those of the update; by default
             0, 1, ….
         total: number of examples of the update; by default the given ones are all.
+
+    Example:
+        >>> model, x = ar.MADE(4, hidden=(8,), orderings=2), torch.zeros(1, 4, dtype=torch.int64)
+        >>> first, second = (model.objective(x, update=ar.Update(step)) for step in (0, 1))
+        >>> bool(first == second)  # updates cycle through the orderings
+        False
     """
 
     step: int = 0
@@ -93,6 +105,15 @@ class AutoregressiveModel(nn.Module, ABC):
     Raises:
         ValueError: invalid sizes or options.
         TypeError: there is no such option.
+
+    Example:
+        >>> model = ar.MADE(4, symbols=3, hidden=(16,), evidence=True)
+        >>> x, known = model.sample(5), torch.tensor([True, False, True, False])
+        >>> draws, log_prob = model.complete(x, known, return_log_prob=True)
+        >>> torch.allclose(log_prob, model.conditional_log_prob(draws, known), atol=1e-5)
+        True
+        >>> torch.allclose(model.surprisal(x).sum(1), -model.log_prob(x))
+        True
     """
 
     Config: ClassVar[type[Any]] = NoOptions

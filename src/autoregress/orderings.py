@@ -25,6 +25,13 @@ class Ordering:
 
     Raises:
         ValueError: ``visit`` is not a permutation.
+
+    Example:
+        >>> ordering = ar.Ordering([2, 0, 1])
+        >>> ordering.rank.tolist()
+        [1, 2, 0]
+        >>> ordering.promote(torch.tensor([False, True, False])).visit.tolist()
+        [1, 2, 0]
     """
 
     def __init__(self, visit: Tensor | Sequence[int]) -> None:

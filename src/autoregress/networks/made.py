@@ -146,6 +146,13 @@ class MADE(AutoregressiveModel):
 
     Raises:
         ValueError: invalid sizes, orderings or names.
+
+    Example:
+        >>> model = ar.MADE(6, symbols=3, hidden=(32,), orderings="any")
+        >>> x = torch.zeros(4, 6, dtype=torch.int64)
+        >>> known = torch.tensor([False, True, False, True, False, True])
+        >>> model.log_prob(x).shape, model.complete(x, known).shape
+        (torch.Size([4]), torch.Size([4, 6]))
     """
 
     Config = MADEConfig
