@@ -46,7 +46,7 @@ class Member:
         return replace(self, ordering=self.ordering.rows(index))
 
     @classmethod
-    def picked(cls, members: Sequence[Self], chosen: Tensor) -> Iterator[tuple[Self, Tensor]]:
+    def picked(cls, members: Sequence[Member], chosen: Tensor) -> Iterator[tuple[Member, Tensor]]:
         """Members for rows that are traversed together, and those rows (n,).
 
         Args:

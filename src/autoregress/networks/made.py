@@ -78,17 +78,18 @@ class MaskedMember(Member):
         return self.of(self.ordering.rows(index), self.hidden, self.widths)
 
     @classmethod
-    def picked(cls, members: Sequence[Self], chosen: Tensor) -> Iterator[tuple[Self, Tensor]]:
+    def picked(cls, members: Sequence[Member], chosen: Tensor) -> Iterator[tuple[Member, Tensor]]:
         if not members[0].ordering.by_row:
             yield from super().picked(members, chosen)
             return
         # Members of one connectivity differ in nothing but the orderings of their rows.
-        hidden = [own.hidden for own in members]
+        masked = cast(Sequence[Self], members)
+        hidden = [own.hidden for own in masked]
         alike = torch.tensor([hidden.index(own) for own in hidden], device=chosen.device)
         visits = torch.stack([own.ordering.visit for own in members])  # (members, batch, D)
         for index, rows in groups(alike[chosen]):
             ordering = Ordering(visits[chosen[rows].cpu(), rows.cpu()])
-            yield cls.of(ordering, hidden[index], members[index].widths), rows
+            yield cls.of(ordering, hidden[index], masked[index].widths), rows
 
     def apart(self, known: Tensor) -> Self:
         """This member, whose first dimensions are known, with no other seen by any output.
