@@ -142,7 +142,7 @@ class Numbers:
         m = torch.arange(self.mixture, dtype=columns.dtype, device=columns.device)
         apart = ((m + 0.5) * (2 / self.mixture) - 1) * SPREAD
         # Zero outputs are the distribution of the scale, in mean and variance.
-        variance = 1 - float(apart.square().mean()) * 3 / math.pi**2
+        variance = 1 - (SPREAD / math.pi) ** 2 * (1 - self.mixture**-2)
         return ScaledLogistics(weights, places + apart, widths + math.log(variance) / 2, scale)
 
     def start(self, x: Tensor) -> Tensor:
