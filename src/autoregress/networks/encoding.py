@@ -125,8 +125,7 @@ class Numbers:
 
     def encode(self, x: Tensor, dtype: torch.dtype, scale: Scale | None) -> Tensor:
         assert scale is not None
-        middles = scale.middles.expand(*x.shape, -1)
-        middle = middles.gather(-1, x.long().unsqueeze(-1))
+        middle = scale.middle(x.long()).unsqueeze(-1)
         # A logistic, whose variance is π² / 3, and a uniform number, whose variance is 1 / 12.
         number = torch.cat(
             [middle * (math.sqrt(3) / math.pi), (middle.sigmoid() - 0.5) * math.sqrt(12)], -1
