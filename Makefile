@@ -1,12 +1,13 @@
 # make demo   train, measure, draw and complete on the bundled digits; writes demo/out/report.html
 # make test   everything that CI checks
 # make check  its fast part: lint, types, quick tests
+# make fuzz   damaged files at every door, without end; prints the seeds of what fails
 # make lowest the fast tests with the lowest versions that pyproject.toml allows
 # make venv   only the environment
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv demo test check lint lowest clean
+.PHONY: venv demo test check lint fuzz lowest clean
 
 venv: .venv/installed
 
@@ -29,6 +30,9 @@ check: lint
 
 test: lint
 	$(BIN)/pytest -q -n 2 --dist loadscope
+
+fuzz: venv
+	$(BIN)/python tests/fuzz.py
 
 # Warnings are not errors here: old versions have their own.
 lowest:
