@@ -16,6 +16,7 @@ LAYERS = [
     "conditionals",
     "predictors",
     "traversal",
+    "kinds",
     "disk",
     "data",
     "model",

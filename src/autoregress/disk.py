@@ -8,27 +8,66 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
+
+from autoregress.kinds import as_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Kind = TypeVar("Kind")
+
 STDOUT = 1
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+def open_file(path: Path) -> IO[bytes]:
+    """Opens a file for reading.
 
     Raises:
-        ValueError: the file cannot be read, or is not JSON.
+        ValueError: it is missing or cannot be read, or is a folder, a pipe, which may keep its
+            reader waiting, or a device, which may never end.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        if is_stream(path):
+            raise ValueError(f"{path} is a pipe or a device, which cannot be read; give a file")
+        return path.open("rb")
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def read_json(path: Path, kind: type[Kind]) -> Kind:
+    """The content of a JSON file, as a value of a kind (:func:`autoregress.kinds.as_kind`).
+
+    Raises:
+        ValueError: the file cannot be read, is not JSON, or holds something else.
+    """
+    with open_file(path) as file:
+        content = file.read()
+    try:
+        return parse_json(content, kind)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def parse_json(content: bytes, kind: type[Kind]) -> Kind:
+    """The value that JSON in UTF-8 describes, as a value of a kind.
+
+    Raises:
+        ValueError: it is not JSON, or describes something else.
+    """
+    try:
+        value = json.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"it is not JSON at {place}") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except ValueError as error:
+        raise ValueError("it holds a number of too many digits") from error
+    return as_kind(value, kind)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

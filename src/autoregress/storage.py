@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import safetensors
 import torch
@@ -21,13 +21,14 @@ import autoregress.mixture
 import autoregress.networks  # noqa: F401  # registers the package's own families
 from autoregress.disk import (
     make_folder,
+    open_file,
     raw_bytes,
     read_json,
-    unreadable,
     write_file,
     write_json,
 )
 from autoregress.families import FAMILIES, find_family
+from autoregress.kinds import as_kind, hints
 from autoregress.model import AutoregressiveModel
 from autoregress.symbols import Columns
 from autoregress.version import __version__
@@ -36,6 +37,23 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 # The format of the weights file; any other is refused.
 FORMAT = "1"
+
+
+class Described(TypedDict):
+    """The content of ``config.json``; that of a run has further entries."""
+
+    model: dict[str, Any]
+
+
+# The settings of models beside the options of their families.
+SETTINGS: dict[str, Any] = {
+    "event_shape": int | tuple[int, ...],
+    "symbols": int | tuple[int, ...],
+    "context": int,
+    "labels": tuple[str, ...] | None,
+    "columns": Columns | None,
+    "models": list[dict[str, Any]],
+}
 
 
 def save(model: AutoregressiveModel, folder: str | Path) -> None:
@@ -67,7 +85,7 @@ def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> Aut
         ValueError: a file is missing, damaged or belongs to another model; the message names it.
     """
     folder = Path(folder)
-    config = read_config(folder).get("model")
+    config = read_config(folder)["model"]
     state = read_weights(folder / WEIGHTS, config)
     model = _build(config, folder / CONFIG)
     set_weights(model, state, folder / WEIGHTS)
@@ -98,23 +116,23 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
     return json.loads(json.dumps(config, default=plain))
 
 
-def _build(config: Any, path: Path) -> AutoregressiveModel:
+def _build(config: dict[str, Any], path: Path) -> AutoregressiveModel:
     try:
         # The random weights of a new model, to be overwritten, must not advance the generator.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             return _model(config)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not describe a model: {error}") from error
+    except Exception as error:  # whatever a family says to settings that it cannot have
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path} does not describe a model: {reason}") from error
 
 
-def _model(config: Any) -> AutoregressiveModel:
+def _model(config: dict[str, Any]) -> AutoregressiveModel:
     options = dict(config)
-    family = find_family(options.pop("kind"))
-    if (columns := options.pop("columns", None)) is not None:
-        labels = tuple(tuple(column) for column in columns["labels"])
-        options["columns"] = Columns(tuple(columns["names"]), labels)
-    if (models := options.pop("models", None)) is not None:
-        options["models"] = [_model(each) for each in models]
+    family = find_family(as_kind(options.pop("kind", None), str, "kind"))
+    kinds = {**SETTINGS, **hints(family.Config)}
+    options = {name: as_kind(value, kinds.get(name, Any), name) for name, value in options.items()}
+    if "models" in options:
+        options["models"] = [_model(each) for each in options["models"]]
     return family(**options)
 
 
@@ -139,13 +157,12 @@ def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
         ValueError: the file is missing, damaged, of another format or of another model than
             ``config``.
     """
+    open_file(path).close()  # raises the errors of files
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # Cloned, as they are views of the file, which may change.
             state = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise unreadable(path, error) from error
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     if metadata.get("format") != FORMAT:
@@ -193,16 +210,12 @@ def digest(state: Mapping[str, Tensor]) -> str:
     return sums.hexdigest()
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> Described:
     """The content of ``config.json`` in a folder.
 
     Raises:
-        ValueError: there is no such folder, or the file is missing or cannot be read.
+        ValueError: there is no such folder, or the file is missing, damaged or not readable.
     """
-    path = folder / CONFIG
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}")
-    config = read_json(path)
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} is damaged: it does not describe a model")
-    return config
+    return read_json(folder / CONFIG, Described)

@@ -30,6 +30,7 @@ from autoregress.training.distributed import (
 )
 from autoregress.training.folder import RunFolder
 from autoregress.training.interrupts import Interrupts
+from autoregress.training.log import Record
 from autoregress.training.optimisation import lr_factor, make_average, make_optimiser
 from autoregress.training.options import Training
 from autoregress.training.progress import Report
@@ -55,7 +56,7 @@ class Fit:
     steps: int
     best_epoch: int
     valid: Score | None
-    history: list[dict[str, Any]]
+    history: list[Record]
     seconds: float
 
 
@@ -341,7 +342,7 @@ class Loop:
         self.state.require_finite()
         started = time.perf_counter()
         score = None if self.valid is None else self._validate(self.valid)
-        record = {
+        record: Record = {
             "epoch": now.epoch + 1,
             "step": now.step,
             "train_nats": now.nats / examples,
