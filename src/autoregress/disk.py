@@ -42,10 +42,15 @@ def read_json(path: Path, kind: type[Kind]) -> Kind:
     Raises:
         ValueError: the file cannot be read, is not JSON, or holds something else.
     """
-    with open_file(path) as file:
-        content = file.read()
+    with open_file(path) as file, naming(path):
+        return parse_json(file.read(), kind)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A context whose errors are about the content of a damaged file, and name it."""
     try:
-        return parse_json(content, kind)
+        yield
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 

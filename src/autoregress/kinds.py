@@ -81,12 +81,11 @@ def _as_one_of(kinds: list[Any], value: Any, union: Any, where: str) -> Any:
 def _entries(
     value: dict[str, Any], kinds: Mapping[str, Any], where: str
 ) -> Iterator[tuple[str, Any]]:
-    """The entries of a record; an optional one may be missing."""
+    """The entries of a record; an optional one that is missing is None."""
     for name, kind in kinds.items():
-        if name in value or NoneType not in get_args(kind):
-            if name not in value:
-                raise ValueError(f"{where} lacks {name}")
-            yield name, as_kind(value[name], kind, f"{where}.{name}")
+        if name not in value and NoneType not in get_args(kind):
+            raise ValueError(f"{where} lacks {name}")
+        yield name, as_kind(value.get(name), kind, f"{where}.{name}")
 
 
 def _is_plain(value: Any, kind: Any, of: tuple[Any, ...]) -> bool:

@@ -40,9 +40,10 @@ FORMAT = "1"
 
 
 class Described(TypedDict):
-    """The content of ``config.json``; that of a run has further entries."""
+    """The content of ``config.json``; that of a run has its options, and further entries."""
 
     model: dict[str, Any]
+    training: dict[str, Any] | None
 
 
 # The settings of models beside the options of their families.

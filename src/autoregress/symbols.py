@@ -158,6 +158,13 @@ class Symbols:
             )
 
 
+def require_finite(context: Tensor) -> None:
+    """Raises ValueError if a number of a context (batch, C) is NaN or infinite."""
+    if not context.isfinite().all():
+        row = int((~context.isfinite()).any(1).int().argmax())
+        raise ValueError(f"row {row} of the context is not finite: it holds NaN or infinity")
+
+
 def marginal_logits(x: Tensor, levels: int) -> Tensor:
     """Logits, float64, from the number of times each level occurs in x, plus one.
 

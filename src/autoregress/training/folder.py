@@ -20,7 +20,7 @@ from typing import Any, TypedDict
 
 from torch import Tensor
 
-from autoregress.disk import make_folder, write_json
+from autoregress.disk import make_folder, naming, write_json
 from autoregress.kinds import as_kind
 from autoregress.model import AutoregressiveModel
 from autoregress.processes import Processes
@@ -227,12 +227,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _check_same_run(path: Path, config: Mapping[str, Any]) -> None:
     content = read_config(path)
-    if "training" not in content:
+    if content["training"] is None:
         raise ValueError(f"{path} holds a saved model, not a run; give another run folder")
-    try:
+    with naming(path / CONFIG):
         before = as_kind(content, Run)
-    except ValueError as error:
-        raise ValueError(f"{path / CONFIG} is damaged: {error}") from error
     if differences := _differences(before, config):
         raise ValueError(
             f"{path} holds another run: {'; '.join(differences)}. Give another run folder, or the "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from autoregress.disk import open_file, parse_json, write_file
+from autoregress.disk import naming, open_file, parse_json, write_file
 
 
 class Record(TypedDict):
@@ -31,13 +31,8 @@ def read_log(path: Path) -> list[Record]:
     """
     with open_file(path) as file:
         *lines, _ = file.read().split(b"\n")
-    records = list[Record]()
-    for number, line in enumerate(lines, 1):
-        try:
-            records.append(parse_json(line, Record))
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged: line {number}: {error}") from error
-    return records
+    with naming(path):
+        return [parse_json(line, Record) for line in lines]
 
 
 class Log:
