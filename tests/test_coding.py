@@ -104,7 +104,7 @@ def test_files_of_this_version_are_read_by_later_ones():
         for parameter in model.parameters():
             parameter.zero_()
     content = bytes.fromhex(
-        "a47265670200010003000000000000000001000006d8b115059cf14ca495f1583f6b8264982c6bf388ae807c0000000d"
+        "a47265670300010003000000000000000001000006d8b115059cf14ca495f1583f6b8264982c6bf31f20da1e0000000d40000000"
     )
     x = torch.tensor([[0, 1], [1, 1], [0, 0]])
     assert torch.equal(decode(model, content), x)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoregress.conditionals import Conditional
+from autoregress.conditionals import Conditional, draw
 from autoregress.configs import NoOptions
 from autoregress.orderings import Ordering
-from autoregress.symbols import Columns, Symbols, as_tensor
+from autoregress.symbols import CONTEXT, Columns, Symbols, as_tensor, require_finite
 from autoregress.traversal import Choose, Unrolling, traverse
 
 Array = Tensor | np.ndarray
@@ -171,11 +171,17 @@ class AutoregressiveModel(nn.Module, ABC):
         Args:
             choose: given a dimension (its place in the flattened event) and the conditional of
                 the ``batch`` symbols there, returns the symbols, (batch,) integer.
+            context: (batch, context) if the model takes one.
             member: the member whose ordering is followed; by default the first.
 
         Returns:
             The chosen symbols, (batch, *event_shape) int64.
+
+        Raises:
+            ValueError: the context has the wrong shape, or it or a weight is not finite.
         """
+        self.require_finite()
+        context = self.checked_context(context, batch)
         member = member or self.members[0]
         x = traverse(self.unroll(batch, context, member), member.ordering, choose)
         return x.view(batch, *self.event_shape)
@@ -237,6 +243,14 @@ class AutoregressiveModel(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+    def require_finite(self) -> None:
+        """Raises ValueError if a weight is NaN or infinite: such a model has no probabilities."""
+        weights = {n: t for n, t in self.state_dict().items() if t.is_floating_point()}
+        finite = {name: weight.isfinite().all() for name, weight in weights.items()}
+        if finite and not torch.stack(list(finite.values())).all():  # waits for the device once
+            wrong = next(name for name, each in finite.items() if not each)
+            raise ValueError(f"the model gives no probabilities: {wrong} holds NaN or infinity")
 
     # Measuring
 
@@ -369,7 +383,8 @@ class AutoregressiveModel(nn.Module, ABC):
             generator: generator on the model's device; by default torch's own.
 
         Raises:
-            ValueError: the count is below 1, or the temperature not above 0.
+            ValueError: the count is below 1, the temperature not above 0, or the context or a
+                weight not finite.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
@@ -506,7 +521,7 @@ class AutoregressiveModel(nn.Module, ABC):
         """Completes rows that share a known set (D,), given each member's log p(known)."""
         # Members are drawn from their posterior given the known symbols.
         posterior = (given + self.log_weights[:, None]).softmax(0)
-        chosen = torch.multinomial(posterior.T, 1, generator=generator).squeeze(1)
+        chosen = draw(posterior.T, generator)
         out = torch.empty_like(x)
         clamp = dict(zip(known.nonzero().flatten().tolist(), x.flatten(1)[:, known].T, strict=True))
         for index, rows in groups(chosen):
@@ -538,14 +553,27 @@ class AutoregressiveModel(nn.Module, ABC):
         x = as_tensor(x).to(self.device)
         if validate:
             self.symbols.check(x)
-        return x, self.checked_context(context, len(x))
+        return x, self.checked_context(context, len(x), validate=validate)
 
-    def checked_context(self, context: Tensor | None, batch: int) -> Tensor | None:
+    @overload
+    def checked_context(self, context: Array, batch: int, *, validate: bool = True) -> Tensor: ...
+
+    @overload
+    def checked_context(
+        self, context: Array | None, batch: int, *, validate: bool = True
+    ) -> Tensor | None: ...
+
+    def checked_context(
+        self, context: Array | None, batch: int, *, validate: bool = True
+    ) -> Tensor | None:
         """The context on the model's device and in its dtype.
+
+        Args:
+            validate: check that it is finite, for which it waits for the device.
 
         Raises:
             ValueError: the model takes a context and none is given, or the other way round, or
-                its shape is not (batch, context).
+                its shape is not (batch, context), or a number is NaN or infinite.
         """
         if (context is None) != (self.context == 0):
             raise ValueError(
@@ -555,12 +583,17 @@ class AutoregressiveModel(nn.Module, ABC):
             )
         if context is None:
             return None
-        context = as_tensor(context).to(self.device)
+        context = as_tensor(context, CONTEXT)
         if context.shape != (batch, self.context):
             raise ValueError(
                 f"context must have shape ({batch}, {self.context}), got {tuple(context.shape)}"
             )
-        return context.to(next(self.parameters()).dtype)
+        if context.is_complex():
+            raise ValueError(f"{CONTEXT}, got {context.dtype}")
+        context = context.to(next(self.parameters()))
+        if validate:
+            require_finite(context)
+        return context
 
 
 def _frozen(value: Any) -> Any:

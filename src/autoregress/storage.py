@@ -64,9 +64,11 @@ def save(model: AutoregressiveModel, folder: str | Path) -> None:
     folder in which only one of the two was replaced is refused.
 
     Raises:
-        ValueError: the folder cannot be written, or the model's family is not known.
+        ValueError: the folder cannot be written, the model's family is not known, or a weight is
+            NaN or infinite.
     """
     config = model_config(model)
+    model.require_finite()
     folder = Path(folder)
     make_folder(folder)
     write_weights(folder / WEIGHTS, model.state_dict(), config)
@@ -182,7 +184,8 @@ def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: P
     """Replaces the model's state by a state dict that was read from ``path``.
 
     Raises:
-        ValueError: names, shapes or dtypes differ from the model's.
+        ValueError: names, shapes or dtypes differ from the model's, or a weight is NaN or
+            infinite.
     """
     own = model.state_dict()
     if missing := sorted(own.keys() - state.keys()):
@@ -200,6 +203,10 @@ def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: P
     except RuntimeError as error:  # torch lists the shapes that differ, one a line
         first = str(error).splitlines()[1].strip()
         raise ValueError(f"{path} does not fit the model: {first}") from error
+    try:
+        model.require_finite()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def digest(state: Mapping[str, Tensor]) -> str:

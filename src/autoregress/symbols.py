@@ -180,13 +180,17 @@ def as_numbers(x: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
     return x.to(dtype) * (2 / (levels - 1)) - 1
 
 
-def as_tensor(values: Any) -> Tensor:
+SYMBOLS, CONTEXT = "symbols are integers", "a context is an array of numbers"
+
+
+def as_tensor(values: Any, kind: str = SYMBOLS) -> Tensor:
     """Numbers in any common form as a tensor, which shares their memory where possible.
 
     Args:
         values: a tensor, or anything that NumPy converts to an array: an array of any integer
             dtype, byte order and strides, read-only or not; nested lists; a table of whole
             numbers.
+        kind: what they are to be, for messages.
 
     Raises:
         ValueError: rows of different lengths, or anything but numbers.
@@ -196,10 +200,10 @@ def as_tensor(values: Any) -> Tensor:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise ValueError("symbols are an array, and these rows differ in length") from error
+        raise ValueError(f"{kind}, and these rows differ in length") from error
     if array.dtype.kind not in "buif":
         what = f"a {type(values).__name__}" if array.ndim == 0 else f"an array of {array.dtype}"
-        raise ValueError(f"symbols are integers, got {what}")
+        raise ValueError(f"{kind}, got {what}")
     # Few of torch's operations support the wider unsigned integers, and none another byte order.
     wide = array.dtype.kind == "u" and array.dtype.itemsize > 1
     dtype = np.dtype(np.int64) if wide else array.dtype.newbyteorder("=")

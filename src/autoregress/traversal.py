@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import Conditional
+from autoregress.conditionals import NO_PROBABILITIES, Conditional
 from autoregress.orderings import Ordering
 
 # The type of a network's ``unroll``: it yields the conditional of the next position, of batch shape
@@ -27,6 +27,9 @@ def traverse(steps: Unrolling, ordering: Ordering, choose: Choose) -> Tensor:
 
     Returns:
         The chosen symbols, (batch, D) int64.
+
+    Raises:
+        ValueError: the last conditional, which depends on all before it, is not a distribution.
     """
     visit = ordering.visit.tolist()
     conditional = next(steps)
@@ -34,5 +37,7 @@ def traverse(steps: Unrolling, ordering: Ordering, choose: Choose) -> Tensor:
     for position in visit[1:]:
         conditional = steps.send(chosen[-1])
         chosen.append(choose(position, conditional).long())
+    if conditional.log_prob(chosen[-1]).isnan().any():
+        raise ValueError(NO_PROBABILITIES)
     x = torch.stack(chosen, dim=1)
     return x[:, ordering.rank.to(x.device)]

@@ -121,6 +121,8 @@ def fit(
         model.to(device)
     train_split = Split.checked(model, train, context, "training")
     valid_split = None
+    if valid is None and valid_context is not None:
+        raise ValueError("valid_context is given without validation examples")
     if valid is not None:
         valid_split = Split.checked(model, valid, valid_context, "validation")
     with (

@@ -59,7 +59,7 @@ def read_array(file: IO[bytes], size: int, path: Path) -> np.ndarray:
     """
     shape, order, dtype = read_header(file, size, path)
     content = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
-    rest = memoryview(content)
+    rest = content.data
     while rest:
         block = file.read(min(len(rest), BLOCK))
         if not block:
