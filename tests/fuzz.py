@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import hashlib
 import io
 import itertools
 import json
@@ -25,8 +26,11 @@ import sys
 import tempfile
 import traceback
 import warnings
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -34,9 +38,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from families import FAMILIES
+from torch import Tensor
 
 import autoregress as ar
+from autoregress.coding import HEADER
 from autoregress.data import read
+from autoregress.data.formats.shards import write_shards
+from autoregress.storage import write_weights
+from autoregress.symbols import Columns
+from autoregress.training.checkpoints import _signed
+from autoregress.training.log import read_log
 
 Case = tuple[str, Callable[[], object]]
 Door = Callable[[Random, Path], Case]
@@ -269,6 +281,275 @@ def npy(random: Random, folder: Path) -> Case:
     path = folder / "x.npy"
     path.write_bytes(damaged(_npy(random.choice(ARRAYS)), random))
     return str(path), lambda: _check(read(path))
+
+
+def _npz(arrays: dict[str, Any], random: Random) -> bytes:
+    """An .npz some of whose arrays are damaged before they are archived, with right checksums."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", random.choice((0, zipfile.ZIP_DEFLATED))) as archive:
+        for name, array in arrays.items():
+            content = _npy(np.asarray(array))
+            if random.random() < 0.3:
+                content = damaged(content, random)
+            archive.writestr(f"{name}.npy", content)
+    return file.getvalue()
+
+
+ARCHIVES: tuple[dict[str, Any], ...] = (
+    {"x": ARRAYS[0], "known": np.eye(4, 3, dtype=bool)},
+    {"x": ARRAYS[0], "y": np.array(["a", "b", "a", "c"])},
+    {"x": ARRAYS[0], "y": np.arange(4)},
+    {"x": ARRAYS[0], "y": np.eye(4, 2)},
+    {"train": np.packbits(np.eye(4, 9, dtype=np.uint8), axis=1), "dim": 9},
+)
+
+
+@door
+def npz(random: Random, folder: Path) -> Case:
+    path = folder / "x.npz"
+    arrays = dict(random.choice(ARCHIVES))
+    name = random.choice([name for name in arrays if name not in ("x", "train")])
+    if random.random() < 0.3:  # which does not fit
+        arrays[name] = random.choice((*ARRAYS, np.array("text"), np.array(-1), np.zeros((0, 2))))
+    content = _npz(arrays, random)
+    path.write_bytes(content if random.random() < 0.5 else damaged(content, random))
+    condition = "y" if "y" in arrays else None
+    return str(path), lambda: _check(read(path, condition=condition, partial="known" in arrays))
+
+
+# Shards
+
+
+@cache
+def _shards() -> dict[str, bytes]:
+    """The files of a folder of shards with contexts, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        x = torch.arange(12).view(6, 2) % 3
+        context = torch.arange(12.0).view(6, 2)
+        data = ar.data.Data(x, (3, 3), COLUMNS, context=context)
+        write_shards(folder, {"train": data, "valid": data}, megabytes=8 / 2**20)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+COLUMNS = Columns(("a", "b"), (("1", "2", "3"), ("x", "y", "z")))
+
+
+@door
+def shards(random: Random, folder: Path) -> Case:
+    files = dict(_shards())
+    name = random.choice(["shards.json", random.choice(list(files))])
+    if name == "shards.json" and random.random() < 0.9:
+        files[name] = damaged_json(files[name].decode(), random).encode("utf-8", "replace")
+    else:
+        files[name] = damaged(files[name], random)
+    _write(folder, files)
+
+    def opened() -> None:
+        source = ar.data.open(folder, split=random.choice(("train", "valid")))
+        source.digest  # noqa: B018
+        _check(source.data())
+        source[torch.tensor([len(source) - 1])]
+
+    return str(folder), opened
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+
+# Models and runs
+
+
+MODELS: tuple[Callable[[], ar.AutoregressiveModel], ...] = (
+    lambda: ar.MADE(2, COLUMNS.levels, hidden=(3,), columns=COLUMNS, orderings=2),
+    lambda: ar.MADE((1, 2), 3, hidden=(3, 3), residual=True, labels=("a", "b"), ordered=True),
+    lambda: ar.PixelCNN((1, 2, 2), 4, layers=1, features=2, context=1),
+    lambda: ar.Mixture([ar.MADE(2, hidden=(2,)), ar.MADE(2, hidden=(3,), dropout=0.5)]),
+    lambda: FAMILIES["VideoTransformer"](),
+)
+
+
+@cache
+def _model(number: int) -> ar.AutoregressiveModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(number)
+        return MODELS[number]()
+
+
+@cache
+def _saved(number: int) -> dict[str, bytes]:
+    """The files of a saved model."""
+    with tempfile.TemporaryDirectory() as folder:
+        ar.save(_model(number), folder)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+@door
+def config(random: Random, folder: Path) -> Case:
+    """A damaged config.json, at times with weights that claim to be of that model."""
+    number = random.randrange(len(MODELS))
+    files = dict(_saved(number))
+    text = files["config.json"].decode()
+    wrong = damaged_json(text, random)
+    files["config.json"] = wrong.encode("utf-8", "replace")
+    _write(folder, files)
+    forged = random.random() < 0.7
+    if forged:
+        with suppress(ValueError, TypeError, KeyError, RecursionError):
+            write_weights(
+                folder / "model.safetensors",
+                _model(number).state_dict(),
+                json.loads(wrong)["model"],
+            )
+    return str(folder), lambda: ar.load(folder).sample
+
+
+@door
+def weights(random: Random, folder: Path) -> Case:
+    """Damaged weights: any bytes, the header, or tensors with the right checksum."""
+    number = random.randrange(len(MODELS))
+    files = dict(_saved(number))
+    content = files["model.safetensors"]
+    if random.random() < 0.4:
+        files["model.safetensors"] = damaged(content, random)
+    else:
+        size = int.from_bytes(content[:8], "little")
+        header = damaged_json(content[8 : 8 + size].decode(), random).encode("utf-8", "replace")
+        length = random.choice((len(header), len(header), len(header), 0, 2**63, 2**64 - 1, size))
+        files["model.safetensors"] = length.to_bytes(8, "little") + header + content[8 + size :]
+    _write(folder, files)
+    if random.random() < 0.3:
+        state = {name: tensor.clone() for name, tensor in _model(number).state_dict().items()}
+        name = random.choice(list(state))
+        state[name] = random.choice(TENSORS)(state[name])
+        settings = json.loads(files["config.json"])["model"]
+        write_weights(folder / "model.safetensors", state, settings)
+
+    def opened() -> None:
+        model = ar.load(folder)
+        assert all(t.isfinite().all() for t in model.state_dict().values())
+
+    return str(folder), opened
+
+
+TENSORS: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda t: t.float() * torch.nan,
+    lambda t: t.float() + torch.inf,
+    lambda t: t.bool(),
+    lambda t: t.flatten(),
+    lambda t: t[:0] if t.dim() else t,
+    lambda t: t - 1,
+    lambda t: t * 0 + 2**30,
+    lambda t: t.to(torch.bfloat16),
+    lambda t: t.to(torch.complex64),
+)
+
+
+@cache
+def _run() -> dict[str, bytes]:
+    """The files of a run of one epoch."""
+    with tempfile.TemporaryDirectory() as folder:
+        _train(Path(folder), epochs=1)
+        paths = [path for path in Path(folder).rglob("*") if path.is_file()]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def _train(folder: Path, *, epochs: int) -> ar.Fit:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = ar.MADE(2, hidden=(3,))
+    x = torch.arange(16).view(8, 2) % 2
+    return ar.fit(model, x, valid=x, run=folder, max_epochs=epochs, batch_size=4, quiet=True)
+
+
+@door
+def run(random: Random, folder: Path) -> Case:
+    """A run one of whose files is damaged, at times with its checksum, resumed and described."""
+    files = dict(_run())
+    name = random.choice(["last.json", "last.json", "config.json", "log.jsonl", *files])
+    text = files[name]
+    if name in ("last.json", "config.json") and random.random() < 0.9:
+        text = damaged_json(text.decode(), random).encode("utf-8", "replace")
+        if name == "last.json" and random.random() < 0.8:
+            with suppress(ValueError, TypeError, AttributeError, RecursionError):
+                content = json.loads(text)
+                content.pop("sha256", None)
+                text = _signed(content).encode()
+    elif name == "log.jsonl" and random.random() < 0.9:
+        text = damaged_json(text.decode(), random).encode("utf-8", "replace") + b"\n"
+    else:
+        text = damaged(text, random)
+    if text != files[name] and name.startswith("last-"):  # with the checksum of the damage
+        files["last.json"] = _with_digest(files["last.json"], Path(name).name, text)
+    files[name] = text
+    _write(folder, files)
+
+    def opened() -> None:
+        if name == "log.jsonl":
+            assert all(record["epoch"] >= 0 or True for record in read_log(folder / name))
+        fitted = _train(folder, epochs=2)
+        assert fitted.epochs >= 0
+
+    return str(folder), opened
+
+
+def _with_digest(last: bytes, name: str, content: bytes) -> bytes:
+    """The text of last.json with another file's checksum."""
+    described = json.loads(last)
+    del described["sha256"]
+    described["files"][name] = hashlib.sha256(content).hexdigest()
+    return _signed(described).encode()
+
+
+# Compressed files
+
+
+@cache
+def _compressed(number: int) -> tuple[bytes, Tensor]:
+    model = _model(number)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(number)
+        context = (
+            torch.eye(model.context)[torch.arange(20) % model.context] if model.context else None
+        )
+        x = model.sample(20, context)
+    if context is not None and model.labels is None:
+        context = torch.ones(20, model.context)
+    return ar.encode(model, x, context=context), x
+
+
+@door
+def compressed(random: Random, folder: Path) -> Case:
+    """A damaged compressed file, mostly with a header whose checksum is right."""
+    number = random.randrange(len(MODELS))
+    model, (content, x) = _model(number), _compressed(number)
+    header, payload = content[: HEADER.size], content[HEADER.size :]
+    if random.random() < 0.1:
+        wrong = damaged(content, random)
+    else:
+        fields = list(HEADER.unpack(header))
+        for _ in range(random.choice((0, 1, 1, 1, 2))):
+            n = random.choice((2, 3, 4, 6))
+            numbers = (0, 1, 2, 8, 21, 255, 256, 257, 65535, 10**9, 2**32 - 1, 2**63, 2**64 - 1)
+            fields[n] = random.choice(numbers) % 2 ** (8 * (0, 0, 2, 8, 4, 0, 4)[n])
+        if random.random() < 0.5:
+            payload = damaged(payload, random)
+        fields[7] = zlib.crc32(payload, zlib.crc32(HEADER.pack(*fields[:7], 0)))
+        wrong = HEADER.pack(*fields) + payload
+    context = torch.ones(1, model.context) if model.context and model.labels is None else None
+
+    def opened() -> None:
+        decoded = ar.decode(
+            model, random.choice((bytes, bytearray, memoryview))(wrong), context=context
+        )
+        model.symbols.check(decoded)
+        if wrong == content:
+            assert torch.equal(decoded, x)
+
+    return "", opened
 
 
 def main() -> int:

@@ -53,7 +53,7 @@ SIDE_BY_SIDE, PROBABILITIES, FIRST = 256, 2**25, 8
 BOTTOM, BOTTOM_BITS, CHEAPEST = (0, 1), 32, 2.0**-24
 
 # The largest number of threads: far more cannot be started on most machines.
-THREADS = 256
+THREADS = 64
 
 ASTRAY = (
     "the decoded examples differ from the encoded ones: the context or a setting of the model is "

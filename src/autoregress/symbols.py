@@ -26,6 +26,11 @@ class Columns:
     names: tuple[str, ...]
     labels: tuple[tuple[str, ...], ...]
 
+    def __post_init__(self) -> None:
+        """Raises ValueError unless every name has its labels."""
+        if len(self.names) != len(self.labels):
+            raise ValueError(f"{len(self.names)} columns have {len(self.labels)} lists of labels")
+
     @property
     def levels(self) -> tuple[int, ...]:
         """Number of levels of each column; at least 2, so that a constant column is a bit."""

@@ -42,6 +42,7 @@ def read_header(file: IO[bytes], size: int, path: Path) -> Header:
         raise ValueError(f"{path} is damaged, or not an .npy or .npz file") from error
     if dtype.hasobject:
         raise ValueError(f"{path} holds Python objects; symbols are integers")
+    shape = tuple(map(int, shape))  # True is taken for a number
     content, claimed = size - file.tell(), math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or not 0 <= claimed <= content or not dtype.itemsize:
         raise ValueError(
