@@ -10,6 +10,7 @@ SOURCE = Path(autoregress.__file__).parent
 
 LAYERS = [
     "version",
+    "brief",
     "configs",
     "symbols",
     "orderings",

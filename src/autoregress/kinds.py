@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import reprlib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, NewType, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from autoregress.brief import brief
 
 Count = NewType("Count", int)
 """A whole number from 0."""
@@ -101,7 +102,7 @@ def _is_plain(value: Any, kind: Any, of: tuple[Any, ...]) -> bool:
 
 
 def _refusal(value: Any, kind: Any, where: str) -> ValueError:
-    return ValueError(f"{where} must be {_words(kind)}, not {reprlib.repr(value)}")
+    return ValueError(f"{where} must be {_words(kind)}, not {brief(value)}")
 
 
 def _words(kind: Any) -> str:

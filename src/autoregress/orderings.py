@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from autoregress.brief import brief
+
 
 class Ordering:
     """A visit order: dimension ``visit[t]`` is visited at step t.
@@ -31,7 +33,7 @@ class Ordering:
         steps = torch.arange(self.visit.numel(), device="cpu")
         if self.visit.dim() != 1 or not torch.equal(self.visit.sort().values, steps):
             raise ValueError(
-                f"an ordering must be a permutation of 0 to D - 1, got {self.visit.tolist()}"
+                f"an ordering must be a permutation of 0 to D - 1, got {brief(self.visit.tolist())}"
             )
         self.rank = torch.empty_like(self.visit)
         self.rank[self.visit] = steps
@@ -85,7 +87,7 @@ class Ordering:
         return hash(tuple(self.visit.tolist()))
 
     def __repr__(self) -> str:
-        return f"Ordering({self.visit.tolist()})"
+        return f"Ordering({brief(self.visit.tolist())})"
 
     def precedes(self) -> Tensor:
         """Matrix (D, D) bool whose entry [i, j] says whether i is visited before j."""

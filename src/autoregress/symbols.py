@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autoregress.brief import Brief, brief
 
-@dataclass(frozen=True)
-class Columns:
+
+@dataclass(frozen=True, repr=False)
+class Columns(Brief):
     """The names of a table's columns and, for each column, the labels of its symbols.
 
     Symbol s of column c is the text ``labels[c][s]``.
@@ -95,6 +97,9 @@ class Symbols:
             self.ordered = answers  # at once, for the many dimensions of a clip
         else:
             self.ordered = tuple(bool(a) and k > 2 for a, k in zip(answers, several, strict=True))
+
+    def __repr__(self) -> str:
+        return f"Symbols({self.event_shape}, {brief(self.compact)})"
 
     @property
     def compact(self) -> int | list[int]:

@@ -10,6 +10,8 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
+from autoregress.brief import brief
+
 MAGIC = npy.MAGIC_PREFIX
 BLOCK = 2**24  # bytes that are read at a time
 
@@ -46,7 +48,7 @@ def read_header(file: IO[bytes], size: int, path: Path) -> Header:
     content, claimed = size - file.tell(), math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or not 0 <= claimed <= content or not dtype.itemsize:
         raise ValueError(
-            f"{path} is damaged: an array of shape {_shortened(shape)} and type {dtype} does not "
+            f"{path} is damaged: an array of shape {brief(shape)} and type {dtype} does not "
             f"fit into its {content:,} bytes"
         )
     return Header(shape, "F" if fortran else "C", dtype)
@@ -72,7 +74,3 @@ def read_array(file: IO[bytes], size: int, path: Path) -> np.ndarray:
     if dtype.kind == "b" and (content > 1).any():
         raise ValueError(f"{path} is damaged: it holds bytes that are neither true nor false")
     return content.view(dtype).reshape(shape, order=order)
-
-
-def _shortened(shape: tuple[int, ...]) -> str:
-    return str(shape) if len(shape) <= 5 else f"({', '.join(map(str, shape[:5]))}, …)"
