@@ -143,20 +143,20 @@ def damaged_json(text: str, random: Random) -> str:
 
 def _replaced(value: Any, random: Random) -> Any:
     """The value with a random part of it replaced, removed or repeated."""
-    if isinstance(value, dict | list) and value and random.random() < 0.9:
-        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
-        key = random.choice(keys)
-        match random.randrange(8):
-            case 0:
-                del value[key]
-            case 1 if isinstance(value, list):
-                value.append(value[key])
-            case 1:
-                value[random.choice(("x", "", "kind", *map(str, keys)))] = value[key]
-            case _:
-                value[key] = _replaced(value[key], random)
-        return value
-    return random.choice(VALUES)()
+    if not isinstance(value, dict | list) or not value or random.random() < 0.1:
+        return random.choice(VALUES)()
+    holder: Any = value
+    key = random.choice(list(value if isinstance(value, dict) else range(len(value))))
+    match random.randrange(8):
+        case 0:
+            del holder[key]
+        case 1 if isinstance(value, list):
+            value.append(value[key])
+        case 1:
+            holder[random.choice(("x", "", "kind", *value))] = holder[key]
+        case _:
+            holder[key] = _replaced(holder[key], random)
+    return value
 
 
 VALUES: tuple[Callable[[], Any], ...] = (
@@ -186,7 +186,7 @@ def bounded() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     before = signal.signal(signal.SIGALRM, stop)
     # If it is code in C that does not return, the signal is never seen by Python.
-    faulthandler.dump_traceback_later(10 * SECONDS, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(10 * SECONDS, exit=True)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, hard))
     try:
@@ -489,7 +489,7 @@ def run(random: Random, folder: Path) -> Case:
 
     def opened() -> None:
         if name == "log.jsonl":
-            assert all(record["epoch"] >= 0 or True for record in read_log(folder / name))
+            read_log(folder / name)
         fitted = _train(folder, epochs=2)
         assert fitted.epochs >= 0
 
@@ -561,7 +561,7 @@ def main() -> int:
     torch.set_num_threads(1)
     start, cases = arguments.start, arguments.cases
     seeds = itertools.count(start) if cases is None else range(start, start + cases)
-    failures = 0
+    failures, seed = 0, start
     try:
         for seed in seeds:
             for name in arguments.doors or DOORS:

@@ -22,18 +22,18 @@ STDOUT = 1
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Opens a file for reading.
-
-    Raises:
-        ValueError: it is missing or cannot be read, or is a folder, a pipe, which may keep its
-            reader waiting, or a device, which may never end.
-    """
+    """Opens a file for reading; raises ValueError if that is not possible."""
+    refuse_stream(path)
     try:
-        if is_stream(path):
-            raise ValueError(f"{path} is a pipe or a device, which cannot be read; give a file")
         return path.open("rb")
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def refuse_stream(path: Path) -> None:
+    """Raises ValueError for a pipe, whose reader may wait for ever, and a device without end."""
+    if _is_special(path):
+        raise ValueError(f"{path} is a pipe or a device; give a file")
 
 
 def read_json(path: Path, kind: type[Kind]) -> Kind:
@@ -135,7 +135,11 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 def is_stream(path: Path) -> bool:
     """Whether a path leads to a device, a pipe or standard output, which hold no old content."""
-    return is_stdout(path) or (path.exists() and not path.is_file() and not path.is_dir())
+    return is_stdout(path) or _is_special(path)
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def is_stdout(path: Path) -> bool:

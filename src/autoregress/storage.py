@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -125,8 +125,7 @@ def _build(config: dict[str, Any], path: Path) -> AutoregressiveModel:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             return _model(config)
     except Exception as error:  # whatever a family says to settings that it cannot have
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path} does not describe a model: {reason}") from error
+        raise ValueError(f"{path} does not describe a model: {_reason(error)}") from error
 
 
 def _model(config: dict[str, Any]) -> AutoregressiveModel:
@@ -189,9 +188,9 @@ def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: P
     """
     own = model.state_dict()
     if missing := sorted(own.keys() - state.keys()):
-        raise ValueError(f"{path} lacks {', '.join(missing)}")
+        raise ValueError(f"{path} lacks {_listed(missing)}")
     if unexpected := sorted(state.keys() - own.keys()):
-        raise ValueError(f"{path} holds {', '.join(unexpected)}, which the model does not have")
+        raise ValueError(f"{path} holds {_listed(unexpected)}, which the model does not have")
     for name, tensor in state.items():
         both_float = tensor.is_floating_point() and own[name].is_floating_point()
         if not both_float and tensor.dtype != own[name].dtype:
@@ -200,13 +199,23 @@ def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: P
             )
     try:
         model.load_state_dict(state, assign=True)
-    except RuntimeError as error:  # torch lists the shapes that differ, one a line
-        first = str(error).splitlines()[1].strip()
-        raise ValueError(f"{path} does not fit the model: {first}") from error
+    except Exception as error:  # torch's of shapes that differ, a family's of what they hold
+        raise ValueError(f"{path} does not fit the model: {_reason(error)}") from error
     try:
         model.require_finite()
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def _reason(error: Exception, most: int = 300) -> str:
+    """The first line of a message, below torch's own heading, or as much of it as is short."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    line = lines[isinstance(error, RuntimeError) and len(lines) > 1].strip()
+    return line if len(line) <= most else f"{line[:most]}…"
 
 
 def digest(state: Mapping[str, Tensor]) -> str:

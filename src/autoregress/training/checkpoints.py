@@ -29,7 +29,7 @@ from autoregress.kinds import as_kind
 from autoregress.model import AutoregressiveModel
 from autoregress.processes import Processes
 from autoregress.training.distributed import is_shared, own_part, whole
-from autoregress.training.log import Record
+from autoregress.training.log import Record, line
 
 LAST = "last.json"
 # The folders of the tensors, which checkpoints use in turn.
@@ -210,13 +210,12 @@ class State:
         if processes.sums(len(wrong)) != [0]:
             raise _damaged(folder)
         reader = HuggingFaceStorageReader(str(folder))
-        try:
+        with _trusting(folder):
             tensors = self._room(reader.read_metadata().state_dict_metadata)
-        except Exception as error:  # safetensors' and torch's errors are of many kinds
-            raise _damaged(folder) from error
         with _plain(processes):
             load(tensors, storage_reader=reader, no_dist=processes.size == 1)
-        self._set(tensors)
+        with _trusting(folder):
+            self._set(tensors)
         self.position = last["position"]
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -326,10 +325,22 @@ def _read_last(run: Path) -> Last:
         last = parse_json(content, dict[str, Any])
         del last["sha256"]
         if content == _signed(last).encode():
-            return as_kind(last, Last)
+            checked = as_kind(last, Last)
+            for record in checked["position"].history:
+                line(record)  # which the log can hold
+            return checked
     except (ValueError, KeyError):
         pass
     raise _damaged(path)
+
+
+@contextmanager
+def _trusting(folder: Path) -> Iterator[None]:
+    """A context in which tensors are used whose checksums are right; whatever fails, they do."""
+    try:
+        yield
+    except Exception as error:  # safetensors', torch's and a family's, of many kinds
+        raise _damaged(folder) from error
 
 
 def _damaged(path: Path) -> ValueError:

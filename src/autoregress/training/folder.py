@@ -232,9 +232,10 @@ def _check_same_run(path: Path, config: Mapping[str, Any]) -> None:
     with naming(path / CONFIG):
         before = as_kind(content, Run)
     if differences := _differences(before, config):
+        more = f"; and {len(differences) - 8} more" if len(differences) > 8 else ""
         raise ValueError(
-            f"{path} holds another run: {'; '.join(differences)}. Give another run folder, or the "
-            "settings and data of that run to resume it"
+            f"{path} holds another run: {'; '.join(differences[:8])}{more}. Give another run "
+            "folder, or the settings and data of that run to resume it"
         )
 
 

@@ -32,7 +32,7 @@ def read_log(path: Path) -> list[Record]:
     with open_file(path) as file:
         *lines, _ = file.read().split(b"\n")
     with naming(path):
-        return [parse_json(line, Record) for line in lines]
+        return [parse_json(each, Record) for each in lines]
 
 
 class Log:
@@ -43,12 +43,13 @@ class Log:
 
     def __init__(self, path: Path, history: Sequence[Record]) -> None:
         self._path = path
-        write_file(path, "".join(map(_line, history)).encode())
+        write_file(path, "".join(map(line, history)).encode())
 
     def append(self, record: Record) -> None:
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(_line(record))
+            file.write(line(record))
 
 
-def _line(record: Record) -> str:
+def line(record: Record) -> str:
+    """A record as a line of the log; raises ValueError if a number is not finite."""
     return json.dumps(record, allow_nan=False) + "\n"

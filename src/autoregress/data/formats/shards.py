@@ -164,8 +164,14 @@ class Shards(Source):
         for shard in np.unique(shards).tolist():
             places = order[shards == shard]
             self._read(shard, rows[places], content, places.tolist())
-        x = content.view(self._dtype).reshape(len(rows), *self.event_shape)
-        return torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.int64))
+        array = content.view(self._dtype).reshape(len(rows), *self.event_shape)
+        x = torch.from_numpy(array if array.dtype == np.uint8 else array.astype(np.int64))
+        try:
+            self.symbols.check(x)
+        except ValueError as error:
+            self.verify()  # names the damaged file
+            raise ValueError(f"{self._folder} is damaged: {error}") from None
+        return x
 
     def _read(self, shard: int, rows: np.ndarray, content: np.ndarray, places: list[int]) -> None:
         """Puts rows of one shard, in ascending order, into their places."""

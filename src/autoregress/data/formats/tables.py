@@ -7,6 +7,7 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from autoregress.data.conditions import from_labels, in_order
 from autoregress.data.formats.format import Extra, Format, Request
 from autoregress.data.source import Data, Source
-from autoregress.disk import replacing
+from autoregress.disk import open_file, replacing
 from autoregress.symbols import Columns, Symbols
 
 MISSING = frozenset({"", "?", "nan", "NaN"})
@@ -225,7 +226,7 @@ def _read(path: Path, expected: Sequence[str] | None, condition: str | None) -> 
     rows: list[list[str]] = []
     lines: list[int] = []
     stripped = _Stripped()
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with open_file(path) as binary, TextIOWrapper(binary, "utf-8-sig", newline="") as file:
         reader = csv.reader(file, skipinitialspace=True)
         try:
             for row in reader:
