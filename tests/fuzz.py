@@ -54,7 +54,7 @@ Case = tuple[str, Callable[[], object]]
 Door = Callable[[Random, Path], Case]
 
 DOORS: dict[str, Door] = {}
-SECONDS = 5
+SECONDS, WAITING = 5, 30
 BYTES = 2**30  # of address space beyond what the process has
 
 
@@ -180,22 +180,28 @@ def bounded() -> Iterator[None]:
     """A context with bounds on time (Slow) and on additional memory (MemoryError)."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Slow(f"more than {SECONDS} s")
+        raise Slow(f"more than {SECONDS} s of computing, or {WAITING} s of waiting")
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    before = signal.signal(signal.SIGALRM, stop)
-    # If it is code in C that does not return, the signal is never seen by Python.
-    faulthandler.dump_traceback_later(10 * SECONDS, exit=True)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    timers = {
+        (signal.SIGPROF, signal.ITIMER_PROF): SECONDS,
+        (signal.SIGALRM, signal.ITIMER_REAL): WAITING,
+    }
+    for (number, timer), seconds in timers.items():
+        signal.signal(number, stop)
+        signal.setitimer(timer, seconds)
+    # If it is code in C that does not return, Python never sees the signals.
+    faulthandler.dump_traceback_later(2 * WAITING, exit=True)
     resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-        signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
-        signal.signal(signal.SIGALRM, before)
+        for number, timer in timers:
+            signal.setitimer(timer, 0)
+            signal.signal(number, signal.SIG_DFL)
 
 
 def attempt(name: str, seed: int) -> bool:

@@ -148,7 +148,8 @@ class AutoregressiveModel(nn.Module, ABC):
         """The conditionals of all symbols of x (batch, *event_shape), in one parallel pass.
 
         The conditional of a dimension depends on the dimensions that the member visits before it,
-        and on nothing else. The default is the first member. Callers always pass x as int64.
+        and on nothing else. The default is the first member. Callers always pass x as int64, and a
+        context as :meth:`checked_context` returns it.
         """
 
     @abstractmethod
@@ -290,6 +291,8 @@ class AutoregressiveModel(nn.Module, ABC):
             ValueError: wrong shape, dtype or symbols.
         """
         x, context = self._checked(x, context, validate=validate)
+        if not len(x):
+            return x.new_zeros(x.shape, dtype=torch.float64)
         members, log_weights = self.members, self.log_weights[:, None]
         surprisals = []
         for chunk, own in self._chunks(x, context):
@@ -342,6 +345,8 @@ class AutoregressiveModel(nn.Module, ABC):
         Rows are measured in chunks, keeping only their sums, so that memory does not grow with
         the number of rows; sums over dimensions are in float64.
         """
+        if not len(x):
+            return torch.zeros(len(members), 0, dtype=torch.float64, device=x.device)
         log_probs = []
         for chunk, own in self._chunks(x, context):
             nats = (self.member_surprisal(chunk, own, m).flatten(1) for m in members)
@@ -480,15 +485,15 @@ class AutoregressiveModel(nn.Module, ABC):
         """
         x, context = self._checked(x, context)
         x, known = self._checked_known(x, known)
-        parts = []
         groups = self._by_known(known)
+        parts = [torch.zeros(0, dtype=torch.float64, device=x.device)]
         for rows, mask, members in groups:
             part = None if context is None else context[rows]
             given = self._member_log_probs(x[rows], part, members, mask)
             everything = self._member_log_probs(x[rows], part, members)
             parts.append(self._mixed(everything) - self._mixed(given))
-        order = torch.cat([rows for rows, _, _ in groups]).argsort()
-        return torch.cat(parts)[order]
+        order = [rows for rows, _, _ in groups]
+        return torch.cat(parts)[torch.cat(order).argsort()] if order else parts[0]
 
     def _by_known(self, known: Tensor) -> list[tuple[Tensor, Tensor, Sequence[Member]]]:
         """The rows that share each known set, that set (D,), and the members with it first."""

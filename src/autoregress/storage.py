@@ -19,6 +19,7 @@ from torch import Tensor
 
 import autoregress.mixture
 import autoregress.networks  # noqa: F401  # registers the package's own families
+from autoregress.brief import brief
 from autoregress.disk import (
     make_folder,
     open_file,
@@ -166,11 +167,11 @@ def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
             # Cloned, as they are views of the file, which may change.
             state = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{path} is damaged: {_reason(error)}") from error
     if metadata.get("format") != FORMAT:
         raise ValueError(
             f"{path} is not a weights file of this version of autoregress: its format is "
-            f"{metadata.get('format', 'not given')!r}, not {FORMAT!r}"
+            f"{brief(metadata.get('format', 'not given'))}, not {FORMAT!r}"
         )
     if metadata.get("sha256") != digest(state):
         raise ValueError(f"{path} is damaged: its content is not what was written")
