@@ -134,9 +134,7 @@ def write_csv(
         if name in names:
             raise ValueError(f"{path}: two columns would be called {brief(name)}")
         if len(values) != len(x):
-            raise ValueError(
-                f"{path}: column {brief(name)} has {len(values)} values for {len(x)} rows"
-            )
+            raise ValueError(f"{path}: column {name!r} has {len(values)} values for {len(x)} rows")
         names.append(name)
         cells.append(values.tolist() if isinstance(values, Tensor) else values)
     with replacing(path) as file:
@@ -159,13 +157,13 @@ class _Table:
         """The same table with one of its columns set aside as the rows' conditions."""
         if name not in self.names:
             raise ValueError(
-                f"{self.path} has no column {brief(name)} to condition on; it has {_listed(self.names)}"
+                f"{self.path} has no column {name!r} to condition on; it has {_listed(self.names)}"
             )
         c = self.names.index(name)
         for line, text in zip(self.lines, self.texts[c], strict=True):
             if text in MISSING:
                 raise ValueError(
-                    f"{self.path}: line {line}, column {brief(name)} is missing; conditions must be "
+                    f"{self.path}: line {line}, column {name!r} is missing; conditions must be "
                     "known"
                 )
         names, texts = self.names[:c] + self.names[c + 1 :], self.texts[:c] + self.texts[c + 1 :]
