@@ -510,6 +510,36 @@ def _with_digest(last: bytes, name: str, content: bytes) -> bytes:
     return _signed(described).encode()
 
 
+# Models of tables
+
+
+@cache
+def _table() -> dict[str, bytes]:
+    """The files of a model of a table with columns of all kinds."""
+    columns = {
+        "name": ["a", "b", "a", "c"] * 20,
+        "size": [1.5, 2.25, 30.0, 4.0] * 20,
+        "count": list(range(80)),
+        "yes": [True, False, True, True] * 20,
+        "day": [f"2020-01-{1 + n % 28:02}" for n in range(80)],
+        "constant": ["x"] * 80,
+    }
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        ar.Table.fit(columns, network={"hidden": (4,)}, max_epochs=1, quiet=True).save(folder)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+@door
+def table(random: Random, folder: Path) -> Case:
+    """A model of a table whose schema is damaged."""
+    files = dict(_table())
+    name = "schema.json"
+    files[name] = damaged_json(files[name].decode(), random).encode("utf-8", "replace")
+    _write(folder, files)
+    return str(folder), lambda: ar.Table.load(folder)
+
+
 # Compressed files
 
 

@@ -374,7 +374,7 @@ def test_a_score_of_one_example_has_no_error():
 
 
 def test_no_clip_is_continued_backwards():
-    model = FAMILIES["VideoTransformer"](priming=(0, 1))
+    model: Any = FAMILIES["VideoTransformer"](priming=(0, 1))
     x = model.sample(2)
     assert torch.equal(model.continue_clip(x, 0), x)
     with pytest.raises(ValueError, match="frames to add must be at least 0, got -1"):

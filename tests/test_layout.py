@@ -33,6 +33,7 @@ LAYERS = [
     "coding",
     "training",
     "planning",
+    "tables",
     "recipes",
     "cli",
     "__main__",

@@ -89,6 +89,12 @@ def encode(
     Raises:
         ValueError: there are no examples, they have wrong shapes, dtypes or symbols, or the
             model's probabilities are not finite.
+
+    Example:
+        >>> model, x = ar.MADE(5, hidden=(16,), orderings=3), torch.randint(2, (100, 5))
+        >>> packed = ar.encode(model, x)
+        >>> torch.equal(ar.decode(model, packed), x)
+        True
     """
     data = as_source(data, model.symbols, features=model.context)
     if len(data) == 0:
@@ -138,6 +144,12 @@ def decode(
         ValueError: the bytes were not encoded by autoregress, are damaged, or belong to another
             model or context; or the model's probabilities are not the same to the last bit here,
             as can happen with another kind of processor or another version of torch.
+
+    Example:
+        >>> model, x = ar.MADE(5, hidden=(16,)), torch.randint(2, (100, 5))
+        >>> ar.decode(model, ar.encode(model, x)[:-4])
+        Traceback (most recent call last):
+        ValueError: the encoded examples are damaged: they are not what was written
     """
     threads, count, most, expected, payload = _opened(model, data)
     if context is not None and model.labels is not None:
@@ -346,11 +358,10 @@ def _decoded_labels(stack: Any, model: AutoregressiveModel, count: int) -> Tenso
 
 def _context_of_all(model: AutoregressiveModel, context: Any, count: int) -> Tensor | None:
     """The context of ``count`` rows, from as many or a single one."""
-    if context is not None:
-        context = as_tensor(context, CONTEXT)
-        count_given = 1 if context.shape[:1] == (1,) else count
-        return model.checked_context(context, count_given).expand(count, -1)
-    return model.checked_context(None, count)
+    if context is None:
+        return model.checked_context(None, count)
+    given = as_tensor(context, CONTEXT)
+    return model.checked_context(given, 1 if given.shape[:1] == (1,) else count).expand(count, -1)
 
 
 @contextmanager

@@ -67,6 +67,11 @@ def save(model: AutoregressiveModel, folder: str | Path) -> None:
     Raises:
         ValueError: the folder cannot be written, the model's family is not known, or a weight is
             NaN or infinite.
+
+    Example:
+        >>> ar.save(ar.MADE(5, hidden=(16,)), "saved")
+        >>> ar.load("saved").config.hidden
+        (16,)
     """
     config = model_config(model)
     model.require_finite()
@@ -87,6 +92,11 @@ def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> Aut
 
     Raises:
         ValueError: a file is missing, damaged or belongs to another model; the message names it.
+
+    Example:
+        >>> ar.load("nowhere")
+        Traceback (most recent call last):
+        ValueError: there is no folder nowhere
     """
     folder = Path(folder)
     config = read_config(folder)["model"]
