@@ -306,10 +306,12 @@ class AutoregressiveModel(nn.Module, ABC):
     def require_finite(self) -> None:
         """Raises ValueError if a weight is NaN or infinite: such a model has no probabilities."""
         weights = {n: t for n, t in self.state_dict().items() if t.is_floating_point()}
-        finite = {name: weight.isfinite().all() for name, weight in weights.items()}
-        if finite and not torch.stack(list(finite.values())).all():  # waits for the device once
-            wrong = next(name for name, each in finite.items() if not each)
-            raise ValueError(f"the model gives no probabilities: {wrong} holds NaN or infinity")
+        # A sum takes a fraction of the time of isfinite, and waits for the device once.
+        if torch.stack([weight.sum() for weight in weights.values()]).isfinite().all():
+            return
+        for name, weight in weights.items():
+            if not weight.isfinite().all():
+                raise ValueError(f"the model gives no probabilities: {name} holds NaN or infinity")
 
     # Measuring
 

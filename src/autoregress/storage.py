@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 import autoregress.mixture
 import autoregress.networks  # noqa: F401  # registers the package's own families
+from autoregress import configs
 from autoregress.brief import brief
 from autoregress.disk import (
     make_folder,
@@ -38,6 +39,9 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 # The format of the weights file; any other is refused.
 FORMAT = "1"
+# In a model of one of the package's own families no size is above the number of its weights, except
+# small ones, and those of the event. Others are refused before anything is built of them.
+SMALL, LARGE = 2**10, 2**24
 
 
 class Described(TypedDict):
@@ -101,7 +105,7 @@ def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> Aut
     folder = Path(folder)
     config = read_config(folder)["model"]
     state = read_weights(folder / WEIGHTS, config)
-    model = _build(config, folder / CONFIG)
+    model = _build(config, sum(map(torch.numel, state.values())), folder / CONFIG)
     set_weights(model, state, folder / WEIGHTS)
     return model.to(map_location).eval()
 
@@ -130,23 +134,40 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
     return json.loads(json.dumps(config, default=plain))
 
 
-def _build(config: dict[str, Any], path: Path) -> AutoregressiveModel:
+def _build(config: dict[str, Any], numbers: int, path: Path) -> AutoregressiveModel:
+    """A model as described, whose weights are so many numbers, with weights of its own."""
     try:
         # The random weights of a new model, to be overwritten, must not advance the generator.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            return _model(config)
+            return _model(config, numbers)
     except Exception as error:  # whatever a family says to settings that it cannot have
         raise ValueError(f"{path} does not describe a model: {_reason(error)}") from error
 
 
-def _model(config: dict[str, Any]) -> AutoregressiveModel:
+def _model(config: dict[str, Any], numbers: int) -> AutoregressiveModel:
     options = dict(config)
     family = find_family(as_kind(options.pop("kind", None), str, "kind"))
     kinds = {**SETTINGS, **hints(family.Config)}
     options = {name: as_kind(value, kinds.get(name, Any), name) for name, value in options.items()}
+    ours = family.Config.__module__ == configs.__name__
+    for name, value in options.items() if ours else ():
+        most = LARGE if name in ("event_shape", "symbols") else SMALL
+        if max(_counts(value), default=0) > max(numbers, most):
+            raise ValueError(
+                f"{name} is {brief(value)}, too large for the {numbers:,} numbers in {WEIGHTS}"
+            )
     if "models" in options:
-        options["models"] = [_model(each) for each in options["models"]]
+        options["models"] = [_model(each, numbers) for each in options["models"]]
     return family(**options)
+
+
+def _counts(value: Any) -> Iterator[int]:
+    """The whole numbers in a setting."""
+    if isinstance(value, tuple):
+        for each in value:
+            yield from _counts(each)
+    elif type(value) is int:
+        yield value
 
 
 # Weights

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from autoregress.brief import Brief, brief
 
+LARGEST = 2**26  # dimensions of an event
+
 
 @dataclass(frozen=True, repr=False)
 class Columns(Brief):
@@ -79,6 +81,8 @@ class Symbols:
         self.dims = math.prod(self.event_shape)
         if not self.event_shape or self.dims < 1:
             raise ValueError(f"an event needs at least one dimension, got shape {event_shape}")
+        if self.dims > LARGEST:
+            raise ValueError(f"an event of {self.dims} dimensions is too large")
         several = (levels,) * self.dims if isinstance(levels, int) else tuple(map(int, levels))
         if len(several) != self.dims:
             raise ValueError(
