@@ -212,7 +212,7 @@ def test_a_file_is_decoded_once(tmp_path, cache, monkeypatch):
     for name in "ab":
         save(tmp_path / f"{name}.mkv", numbered(10))
     first = everything(VideoFolder(tmp_path, frames=5))
-    assert sorted(p.suffix for p in cache.iterdir()) == [".json"] * 2 + [".npy"] * 2
+    assert sorted(p.suffix for p in cache.iterdir()) == [".json"] * 4 + [".npy"] * 2
 
     decoded = []
     true = decoding._frames
@@ -339,7 +339,7 @@ def test_senseless_settings(tmp_path, options, message):
 
 
 def test_no_videos(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no videos \(\.avi"):
+    with pytest.raises(ValueError, match="holds no videos, such as"):
         VideoFolder(tmp_path)
     with pytest.raises(ValueError, match="no such file or folder: gone"):
         VideoFolder("gone")
@@ -446,8 +446,8 @@ def test_read_knows_videos_from_images(tmp_path):
 def test_a_gif_is_an_image_unless_frames_are_asked_for(tmp_path):
     x = torch.randint(0, 256, (1, 5, 1, 4, 4), dtype=torch.uint8)
     write(tmp_path / "a.gif", x, 256)
-    assert read(tmp_path).event_shape == read(tmp_path / "a.gif").event_shape
-    assert len(read(tmp_path).event_shape) == 3
+    with pytest.warns(UserWarning, match=r"a\.gif was reduced to the first of its 5 frames"):
+        assert len(read(tmp_path).event_shape) == 3
     assert read(tmp_path, frames=5, size=(4, 4), grey=True).event_shape == (5, 1, 4, 4)
 
 

@@ -21,10 +21,16 @@ class Compress:
 
     autoregress compress runs/mine rows.npy --out rows.areg
 
+    Restored are, of images and videos, the pixels in the order of the files' paths: not names,
+    metadata or sound.
+
     Args:
         run: A run folder, or one that ar.save wrote; decompression requires the same one.
         data: The examples.
         out: The file to write.
+        fit: Also accept images and videos that are to be cropped, scaled, turned grey or reduced to
+            what the model takes, frames that fill no clip, and damaged files; these are not
+            restored as they were.
         stride: Number of video frames from one frame of a clip to the next.
         device: Device to compute on; decompression requires the same kind.
     """
@@ -33,6 +39,7 @@ class Compress:
     data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
+    fit: bool = False
     stride: int = 1
     device: str = "cpu"
 
@@ -44,7 +51,11 @@ class Compress:
         check_distinct(self.out, self.data, self.run)
         model = load_model(self.run, self.device)
         examples = open_like(
-            model, self.data, stride=self.stride, condition=self.conditions.condition
+            model,
+            self.data,
+            lossless=not self.fit,
+            stride=self.stride,
+            condition=self.conditions.condition,
         )
         context = self.conditions.context(model, examples)
         with Progress("compressing", model.dims) as progress:
@@ -65,11 +76,14 @@ class Decompress:
 
     autoregress decompress runs/mine rows.areg --out rows.npy
 
+    autoregress decompress runs/photos photos.areg --out photos
+
     Args:
         run: The model with which the examples were compressed.
         compressed: The file that compress wrote.
-        out: An .npy, .npz or .csv file, or a .png to view; for clips also .mkv (lossless), .gif
-            or .mp4.
+        out: An .npy, .npz or .csv file; for images also a folder, for a .png of each, or a .png,
+            exact for one image and a sheet to view for several; for clips also .mkv (lossless),
+            .gif or .mp4.
         given: The numbers that all examples are conditioned on, as given to compress; labels are
             in the file.
         rate: Number of frames a second (clips).
