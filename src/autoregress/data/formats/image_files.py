@@ -130,15 +130,20 @@ def _reasons() -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """An open image of any size: Pillow's own limit, which knows no drafts, is set aside."""
-    with _limit:
-        most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            image = Image.open(path)
-        finally:
-            Image.MAX_IMAGE_PIXELS = most
-    with image:
-        yield image
+    """An open image of any size: Pillow's own limit, which knows no drafts, is set aside.
+
+    Pillow gets a file, not a path, which it would map into memory and, if it is a TIFF that lies on
+    its side, read in the wrong order.
+    """
+    with path.open("rb") as file:
+        with _limit:
+            most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(file)
+            finally:
+                Image.MAX_IMAGE_PIXELS = most
+        with image:
+            yield image
 
 
 def _frames(image: Image.Image) -> int:

@@ -50,7 +50,7 @@ def pixels(
         image = Image.fromarray((np.asarray(image) >> (bits - 8)).astype(np.uint8))
     if image.mode == "CMYK":
         lost["converted from CMYK to RGB"] = ""
-    if {"A", "a"} & set(image.getbands()) or "transparency" in image.info:
+    if _has_alpha(image):
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             lost["laid over white"] = ""
@@ -91,6 +91,11 @@ def lost_levels(used: np.ndarray, levels: int) -> Losses:
 def used_values(x: np.ndarray) -> np.ndarray:
     """Whether each of the values 0…255 occurs in x, bool (256,)."""
     return np.bincount(x.reshape(-1), minlength=256) > 0
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    bands = image.palette.mode if image.mode == "P" and image.palette else image.mode
+    return "transparency" in image.info or bands.endswith(("A", "a"))
 
 
 def _is_coloured(image: Image.Image) -> bool:
