@@ -35,11 +35,10 @@ def left_out(folder: Path, suffixes: Set[str], kind: str) -> list[str]:
             unseen += hidden
         elif not hidden:
             others[path.suffix.lower() or path.name] += 1
-    parts = [f"{unseen} hidden {kind}"] if unseen else []
+    parts = [f"hidden {kind} ({unseen})"] if unseen else []
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(4))
-        more = ", …" if len(others) > 4 else ""
-        parts.append(f"{others.total()} other files ({kinds}{more})")
+        parts.append(f"other files ({kinds}{', …' if len(others) > 4 else ''})")
     return [f"{folder}: left out {' and '.join(parts)}"] if parts else []
 
 
