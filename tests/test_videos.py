@@ -138,7 +138,7 @@ CODECS = {
     **dict.fromkeys([".ivf", ".ogv", ".webm"], "libvpx"),
     **dict.fromkeys([".mjpeg", ".mjpg"], "mjpeg"),
     **dict.fromkeys([".asf", ".wmv"], "wmv2"),
-    **{".apng": "apng", ".flv": "flv", ".gif": "gif", ".hevc": "libx265", ".m1v": "mpeg1video"},
+    **{".apng": "apng", ".flv": "flv", ".gif": "gif", ".hevc": "libx265"},
     **{".nut": "ffv1", ".y4m": "rawvideo"},
 }
 PIXELS = {"apng": "rgb24", "gif": "rgb8", "mjpeg": "yuvj420p"}
@@ -154,7 +154,7 @@ def test_every_container_is_read(tmp_path):
     assert clips.skipped == []
     assert {path.suffix for path in clips.files} == CODECS.keys()
     assert set(SUFFIXES) - CODECS.keys() == {
-        *(".amv", ".divx", ".dv", ".mk3d", ".mpe", ".mxf", ".qt", ".rm", ".rmvb"),
+        *(".amv", ".divx", ".dv", ".m1v", ".mk3d", ".mpe", ".mxf", ".qt", ".rm", ".rmvb"),
     }
 
 
