@@ -465,7 +465,7 @@ def test_grey_or_colour(tmp_path):
     assert read(tmp_path).event_shape == (1, 2, 2)
     assert read(tmp_path, grey=False).event_shape == (3, 2, 2)
     Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(tmp_path / "c.png")  # nothing to be seen
-    with pytest.warns(UserWarning, match=r"1 of 3 files was laid over white: c\.png"):
+    with pytest.warns(UserWarning, match=r"1 of 3 images was laid over white: c\.png"):
         data = read(tmp_path)
     assert data.event_shape == (3, 2, 2)
     assert data.x.flatten(1).unique(dim=1).T.tolist() == [[100, 255, 255]]

@@ -164,9 +164,9 @@ def test_how_an_image_is_changed_is_said_in_words(tmp_path):
         found = {change.how for change in source.account.changed if change.path.name == name}
         assert found - {"reduced to 2 levels"} == how
         assert ("reduced to 2 levels" in found) == (name != "same.bmp")
-    assert "3 of 6 files were turned grey: alpha.png, large.png, print.tif" in source.complaint
+    assert "3 of 6 images were turned grey: alpha.png, large.png, print.tif" in source.complaint
     assert "\n" not in source.complaint
-    with pytest.warns(UserWarning, match="1 of 6 files was laid over white: alpha.png") as caught:
+    with pytest.warns(UserWarning, match="1 of 6 images was laid over white: alpha.png") as caught:
         read(tmp_path, size=(4, 4), grey=True, levels=2)
     asked_for = ("scaled", "grey", "levels")
     assert not any(word in str(caught[0].message) for word in asked_for)
@@ -254,6 +254,13 @@ def test_a_jpeg_is_decoded_at_a_fraction_and_others_have_a_limit(tmp_path, monke
     save(tmp_path / "a.png", ramp)
     with pytest.raises(ValueError, match=r"a\.png .* it has 0 megapixels, more than the 0"):
         read(tmp_path / "a.png", size=(8, 16))
+
+
+def test_an_image_too_large_for_any_model_is_refused_at_once(tmp_path):
+    path = save(tmp_path / "a.png", np.zeros((1025, 1024), np.uint8))
+    with pytest.raises(ValueError, match=r"a\.png has 1025 × 1024 pixels, .* --size"):
+        read(path)
+    assert read(path, size=(2, 2)).x.max() == 0
 
 
 def test_pillow_s_own_limit_is_neither_met_nor_changed(tmp_path, monkeypatch):
@@ -407,12 +414,15 @@ def test_compress_refuses_what_it_could_not_restore(model, capsys):
     assert run("compress", "run", "images", "--out", "i.areg") == 2
     said = capsys.readouterr().err
     assert "images would not be restored: 1 file skipped: broken.png (" in said
-    assert "1 of 4 files was scaled or cropped to 4 × 4: photo.jpg" in said
+    assert "1 of 4 images was scaled or cropped to 4 × 4 and reduced to 2 levels: photo.jpg" in said
     assert "--fit" in said
     assert said.count("\n") == 1
     assert Path("i.areg").read_bytes() == before
     assert run("compress", "run", "images", "--fit", "--out", "i.areg") == 0
-    assert "1 of 4 files was scaled or cropped to 4 × 4: photo.jpg" in capsys.readouterr().err
+    assert (
+        "1 of 4 images was scaled or cropped to 4 × 4 and reduced to 2 levels: photo.jpg"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -426,7 +436,7 @@ def test_measuring_says_what_it_measures(model, capsys, verb):
     Path("images/notes.txt").write_text("nothing")
     assert run(*verb, "images") == 0
     said = capsys.readouterr().err
-    assert "1 of 2 files was scaled or cropped to 4 × 4: b.png" in said
+    assert "1 of 2 images was scaled or cropped to 4 × 4 and reduced to 2 levels: b.png" in said
     assert "images: left out other files (1 .txt)" in said
     assert said.count("\n") == 1
 

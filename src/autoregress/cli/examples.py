@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from dataclasses import dataclass, field, replace
@@ -88,7 +89,9 @@ def open_examples(
     """
     from autoregress.data.open import open
 
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # what it cannot read is named here
+    # What Pillow cannot read is named here, so its own words are not needed.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     source = open(path, reading, quiet=False, **options)
     if lossless and source.complaint:
         raise ValueError(f"{path} would not be restored: {source.complaint}; --fit accepts this")

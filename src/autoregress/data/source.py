@@ -40,12 +40,14 @@ class Account:
     """What became of the files that examples were read from.
 
     Attributes:
+        kind: what they are called.
         files: number of files read.
         skipped: files left out, because they are damaged or hold no example, each with the reason.
         changed: files that the examples do not fully restore.
         remarks: further facts about the reading, each a sentence without its stop.
     """
 
+    kind: str = "files"
     files: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     changed: list[Change] = field(default_factory=list)
@@ -57,15 +59,22 @@ class Account:
         parts = []
         if self.skipped:
             reasons = [f"{path.name} ({reason})" for path, reason in self.skipped]
+            more = f"; and {len(reasons) - 8} more" if len(reasons) > 8 else ""
             files = "1 file" if len(reasons) == 1 else f"{len(reasons)} files"
-            parts.append(f"{files} skipped: {_some(reasons, '; ')}")
+            parts.append(f"{files} skipped: {'; '.join(reasons[:8])}{more}")
+        # What was done to the same files is said of them together.
+        done: dict[tuple[Path, ...], list[str]] = {}
         for how in dict.fromkeys(change.how for change in self.changed):
-            names = [change.path.name for change in self.changed if change.how == how]
+            paths = tuple(change.path for change in self.changed if change.how == how)
+            done.setdefault(paths, []).append(how)
+        for paths, hows in done.items():
+            names = ", ".join([*(path.name for path in paths[:3]), *(["…"] * (len(paths) > 3))])
+            how = " and ".join([", ".join(hows[:-1]), hows[-1]] if hows[1:] else hows)
             if self.files == 1:
-                parts.append(f"{names[0]} was {how}")
+                parts.append(f"{names} was {how}")
             else:
-                were = "was" if len(names) == 1 else "were"
-                parts.append(f"{len(names)} of {self.files} files {were} {how}: {_some(names)}")
+                were = "was" if len(paths) == 1 else "were"
+                parts.append(f"{len(paths)} of {self.files} {self.kind} {were} {how}: {names}")
         return "; ".join(parts)
 
 
@@ -344,12 +353,6 @@ def hash_files(paths: Sequence[Path], *settings: object) -> str:
         with path.open("rb") as file:
             content.update(hashlib.file_digest(file, "sha256").digest())
     return content.hexdigest()
-
-
-def _some(texts: Sequence[str], between: str = ", ") -> str:
-    """The first eight texts, and the number of the others."""
-    more = f"{between}and {len(texts) - 8} more" if len(texts) > 8 else ""
-    return between.join(texts[:8]) + more
 
 
 def _check_context(context: Tensor, count: int) -> None:

@@ -174,6 +174,8 @@ def _frames(path: Path) -> Generator[tuple[Image.Image, int], None, None]:
                 stream = file.streams.best("video")
                 if stream is None:
                     raise ValueError("it holds no video")
+                if stream.codec_context is None:
+                    raise ValueError("there is no decoder for it")
                 # Messages from the decoder's own threads could deadlock PyAV.
                 stream.codec_context.thread_count = 1
                 stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -31,7 +32,8 @@ BITS_PER_SAMPLE = 258  # a tag of TIFF
 # Where files state the bits of a value: the marker SIZ of JPEG 2000, the property pixi of AVIF.
 STATED = {"JPEG2000": b"\xff\x4f\xff\x51.{38}(.)", "AVIF": b"pixi.{5}(.)"}
 
-_limit = Lock()
+STDERR = 2
+_process = Lock()  # for what Pillow and libtiff have only once in a process
 
 
 @dataclass
@@ -108,7 +110,8 @@ def _pages(
                     f"{MOST_PIXELS / 1e6:.0f} that are read at once; scale it down first"
                 )
             bits = _bits(image, path)
-            image.load()
+            with _without_chatter() if image.format == "TIFF" else nullcontext():
+                image.load()
             yield page, _upright(image), bits
 
 
@@ -117,8 +120,8 @@ def _reasons() -> Iterator[None]:
     """A context in which whatever Pillow's readers raise becomes a ValueError with the reason."""
     try:
         yield
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise ValueError("there is not enough memory to read it") from error
     except Image.UnidentifiedImageError as error:
         raise ValueError("it is not an image of a kind that Pillow knows") from error
     except Image.DecompressionBombError as error:
@@ -136,7 +139,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     its side, read in the wrong order.
     """
     with path.open("rb") as file:
-        with _limit:
+        with _process:
             most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
                 image = Image.open(file)
@@ -144,6 +147,19 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 Image.MAX_IMAGE_PIXELS = most
         with image:
             yield image
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """A context in which libtiff cannot print its own messages on standard error."""
+    with _process, open(os.devnull, "wb") as nowhere:
+        stderr = os.dup(STDERR)
+        os.dup2(nowhere.fileno(), STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, STDERR)
+            os.close(stderr)
 
 
 def _frames(image: Image.Image) -> int:

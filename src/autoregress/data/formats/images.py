@@ -35,6 +35,7 @@ from autoregress.data.source import Account, Change, Source, hash_files
 from autoregress.disk import new_folder, write_file
 from autoregress.symbols import Columns, Symbols
 
+MOST_PIXELS = 2**20  # of an example
 MID_GREY = 128
 WIDEST = 1000
 
@@ -87,7 +88,7 @@ class ImageFolder(Source):
         if not paths:
             raise ValueError("; ".join([f"{path} holds no images, such as .png or .jpg", *remarks]))
         self._pages: list[tuple[Path, int]] = []
-        account = Account(remarks=remarks)
+        account = Account("images", remarks=remarks)
         own, greys = None, True
         first = partial(look, size=size, grey=grey, levels=levels)
         with closing(read_ahead(first, paths, workers=workers)) as looks:
@@ -98,6 +99,11 @@ class ImageFolder(Source):
                 account.changed += [Change(file, *loss) for loss in looked.lost.items()]
                 for page, shape in looked.shapes.items():
                     own = own or (file, shape)
+                    if size is None and math.prod(shape) > MOST_PIXELS:
+                        raise ValueError(
+                            f"{file} has {shape[0]} × {shape[1]} pixels, too many for a model; "
+                            "scale it down with --size"
+                        )
                     if size is None and shape != own[1]:
                         raise ValueError(
                             f"{path}: images of several sizes (height, width): {own[0]} is "

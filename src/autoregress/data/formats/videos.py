@@ -113,7 +113,7 @@ class VideoFolder(Source):
             raise ValueError("; ".join([f"{path} holds no videos, such as .mp4 or .mkv", *remarks]))
 
         folder = cache_folder(cache)
-        account = Account(remarks=remarks)
+        account = Account("videos", remarks=remarks)
         if size is None or grey is None:
             size, grey = _size_and_grey(paths, size, grey, folder, account)
             bad = {file for file, _ in account.skipped}
