@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -33,7 +33,7 @@ BITS_PER_SAMPLE = 258  # a tag of TIFF
 STATED = {"JPEG2000": b"\xff\x4f\xff\x51.{38}(.)", "AVIF": b"pixi.{5}(.)"}
 
 STDERR = 2
-_process = Lock()  # for what Pillow and libtiff have only once in a process
+_process = RLock()  # held where something of the whole process is changed
 
 
 @dataclass
@@ -110,7 +110,10 @@ def _pages(
                     f"{MOST_PIXELS / 1e6:.0f} that are read at once; scale it down first"
                 )
             bits = _bits(image, path)
-            with _without_chatter() if image.format == "TIFF" else nullcontext():
+            if image.format == "TIFF":
+                with _any_size(), _silent():
+                    image.load()
+            else:
                 image.load()
             yield page, _upright(image), bits
 
@@ -133,28 +136,40 @@ def _reasons() -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """An open image of any size: Pillow's own limit, which knows no drafts, is set aside.
+    """An open image.
 
     Pillow gets a file, not a path, which it would map into memory and, if it is a TIFF that lies on
     its side, read in the wrong order.
     """
     with path.open("rb") as file:
-        with _process:
-            most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(file)
-            finally:
-                Image.MAX_IMAGE_PIXELS = most
+        with _any_size():
+            image = Image.open(file)
         with image:
             yield image
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
+def _any_size() -> Iterator[None]:
+    """A context without Pillow's own limit on pixels, which warns and does not know drafts."""
+    with _process:
+        most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = most
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
     """A context in which libtiff cannot print its own messages on standard error."""
-    with _process, open(os.devnull, "wb") as nowhere:
-        stderr = os.dup(STDERR)
-        os.dup2(nowhere.fileno(), STDERR)
+    with _process:
+        try:
+            stderr = os.dup(STDERR)
+        except OSError:  # closed from the start
+            yield
+            return
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), STDERR)
         try:
             yield
         finally:

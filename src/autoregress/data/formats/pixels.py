@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 Losses = dict[str, str]
 
 GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
+BAND = 256  # rows at a time, so that large images are not copied several times
 # Kinds that Pillow opens without decoding them, or only by starting another program.
 NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
@@ -51,10 +52,9 @@ def pixels(
     if image.mode == "CMYK":
         lost["converted from CMYK to RGB"] = ""
     if _has_alpha(image):
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
+        image, transparent = _over_white(image)
+        if transparent:
             lost["laid over white"] = ""
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if grey and _is_coloured(image):
         lost["turned grey"] = "grey"
     image = _converted(image, "L" if grey else "RGB")
@@ -96,6 +96,17 @@ def used_values(x: np.ndarray) -> np.ndarray:
 def _has_alpha(image: Image.Image) -> bool:
     bands = image.palette.mode if image.mode == "P" and image.palette else image.mode
     return "transparency" in image.info or bands.endswith(("A", "a"))
+
+
+def _over_white(image: Image.Image) -> tuple[Image.Image, bool]:
+    """An image laid over white, in RGB, and whether it is transparent anywhere."""
+    flat, transparent = Image.new("RGB", image.size, "white"), False
+    for top in range(0, image.height, BAND):
+        box = (0, top, image.width, min(top + BAND, image.height))
+        band = image.crop(box).convert("RGBA")
+        transparent |= band.getchannel("A").getextrema() != (255, 255)
+        flat.paste(band, box, band)
+    return flat, transparent
 
 
 def _is_coloured(image: Image.Image) -> bool:
