@@ -13,6 +13,7 @@ import pytest
 import torch
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
+from conftest import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -287,7 +288,7 @@ def test_what_a_clip_does_not_show_is_said(tmp_path, codec, pixels, how):
         found[change.path.name].add(change.how)
     both = {
         *("scaled or cropped to 4 × 4", "reduced to 2 levels"),
-        "cut into clips that leave out some of its frames",
+        "cut into clips that leave some frames out",
     }
     assert found["b.mkv"] == both | {"turned grey"}
     assert found["a.mkv"] == both | {how} | (set() if "gray" in pixels else {"turned grey"})
@@ -473,6 +474,23 @@ def test_a_film_cut_by_stream_copy_is_kept(tmp_path, suffix):
     for cut in cuts:
         assert len(frames[cut]) >= 10
         assert {frame.tobytes() for frame in frames[cut]} <= right
+
+
+def test_compress_refuses_clips_that_leave_frames_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    ar.save(ar.MADE((2, 3, 4, 4), 256, hidden=(5,)), "run")
+    for name, length in (("even.mkv", 4), ("odd.mkv", 5)):
+        save(Path(name), numbered(length, 4, 4))
+    assert run("compress", "run", "even.mkv", "--out", "e.areg") == 0
+    assert run("decompress", "run", "e.areg", "--out", "e.mkv") == 0
+    clips = torch.cat([read(f"e-00{n}.mkv", frames=2).x for n in range(2)])
+    assert torch.equal(clips, read("even.mkv", frames=2).x)
+    capsys.readouterr()
+    for more in (["odd.mkv"], ["even.mkv", "--stride", 2]):
+        assert run("compress", "run", *more, "--out", "o.areg") == 2
+        assert "was cut into clips that leave some frames out; --fit" in capsys.readouterr().err
+    assert run("compress", "run", "odd.mkv", "--fit", "--out", "o.areg") == 0
+    assert "odd.mkv was cut into clips that leave some frames out" in capsys.readouterr().err
 
 
 def test_nothing_is_said_where_nothing_is_skipped(tmp_path):

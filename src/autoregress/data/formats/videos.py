@@ -141,7 +141,7 @@ class VideoFolder(Source):
             lost = found.lost | lost_levels(np.isin(np.arange(256), found.values), levels)
             shown = np.unique(begin[:, None] + stride * np.arange(frames))
             if len(shown) < length:
-                lost["cut into clips that leave out some of its frames"] = (
+                lost["cut into clips that leave some frames out"] = (
                     "frames" if given_step is None else "step"
                 )
             account.changed += [Change(file, *loss) for loss in lost.items()]
