@@ -302,16 +302,18 @@ def test_a_damaged_image_is_skipped_and_named(tmp_path):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "link.png").symlink_to("gone.png")
     source = ImageFolder(tmp_path)
     assert len(source) == 1
-    assert source.complaint.startswith("9 files skipped: empty.png (")
-    assert "and 1 more" in source.complaint
+    assert source.complaint.startswith("10 files skipped: empty.png (")
+    assert "and 2 more" in source.complaint
     reasons = {path.name: reason for path, reason in source.skipped}
+    assert reasons["link.png"] == "No such file or directory"
     assert reasons["text.jpg"] == "it is not an image of a kind that Pillow knows"
-    with pytest.warns(UserWarning, match="9 files skipped"):
+    with pytest.warns(UserWarning, match="10 files skipped"):
         read(tmp_path)
     (tmp_path / "good.png").unlink()
-    with pytest.raises(ValueError, match="holds no image that can be read: 9 files skipped: empty"):
+    with pytest.raises(ValueError, match="no image that can be read: 10 files skipped: empty"):
         ImageFolder(tmp_path)
 
 

@@ -31,7 +31,8 @@ T = TypeVar("T")
 CACHED_AS = 2  # to be raised when the same file would be decoded differently
 
 MOST_PIXELS = 2**26  # of a frame
-# The decoders that mark each frame that they could not decode right.
+# These decoders mark each frame that they could not decode right. Their messages are of no account:
+# they also complain of references to frames before a cut, though all frames come out right.
 MARKING = {"h264", "hevc"}
 
 
@@ -179,17 +180,18 @@ def _frames(path: Path) -> Generator[tuple[Image.Image, int], None, None]:
                 # Messages from the decoder's own threads could deadlock PyAV.
                 stream.codec_context.thread_count = 1
                 stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+                heard = {file.format.name, stream.codec_context.codec.name} - MARKING
                 count = 0
                 for count, frame in enumerate(file.decode(stream), start=1):
                     if frame.is_corrupt:
                         raise ValueError(f"frame {count - 1} is damaged")
-                    if _of_damage(complaints):
+                    if _of_damage(complaints, heard):
                         break
                     yield _picture(frame)
         except (av.error.FFmpegError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ValueError(f"cannot be decoded: {reason}") from error
-        if found := _of_damage(complaints):
+        if found := _of_damage(complaints, heard):
             raise ValueError(f"damaged: {found[0]}")
         if count == 0:
             raise ValueError("it holds no frames")
@@ -210,13 +212,9 @@ def _complaints() -> Iterator[list[tuple[int, str, str]]]:
         av.logging.set_skip_repeated(skips)
 
 
-def _of_damage(complaints: list[tuple[int, str, str]]) -> list[str]:
-    """The messages that say that something is damaged.
-
-    Those of some decoders do not: they complain of references to frames before a cut, though all
-    frames come out right, and mark those frames that do not.
-    """
-    return [text.strip() for _, speaker, text in complaints if speaker not in MARKING]
+def _of_damage(complaints: list[tuple[int, str, str]], heard: set[str]) -> list[str]:
+    """The messages of those that are heard."""
+    return [text.strip() for _, speaker, text in complaints if speaker in heard]
 
 
 def _picture(frame: Any) -> tuple[Image.Image, int]:

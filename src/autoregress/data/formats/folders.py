@@ -99,5 +99,5 @@ def with_progress(paths: list[Path], doing: str, *, quiet: bool) -> Iterable[Pat
 def _files(folder: Path) -> Iterator[tuple[Path, bool]]:
     """Every file below a folder, and whether it or a folder that it is in is hidden."""
     for path in folder.rglob("*"):
-        if path.is_file():
+        if path.is_file() or not path.exists():  # a link to nothing is a file that is missing
             yield path, any(part.startswith(".") for part in path.relative_to(folder).parts)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -196,7 +197,8 @@ def _bits(image: Image.Image, path: Path) -> int:
     if image.mode.startswith("I"):
         return 16
     # Colours of more than 8 bits are reduced by Pillow itself, so the files' own words count.
-    codec, _, _, how = image.tile[0] if image.tile else ("", None, None, "")
+    tiles: Any = getattr(image, "tile", [])
+    codec, _, _, how = tiles[0] if tiles else ("", None, None, "")
     if codec.startswith("ppm"):
         return 16 if how[1] > 255 else 8
     if image.format in STATED:
