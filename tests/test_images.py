@@ -317,6 +317,16 @@ def test_a_damaged_image_is_skipped_and_named(tmp_path):
         ImageFolder(tmp_path)
 
 
+def test_images_and_their_account_do_not_depend_on_the_number_of_threads(tmp_path):
+    for n in range(20):
+        save(tmp_path / f"{n}.png", noise(8, 8, 3 + n % 2, seed=n))
+    (tmp_path / "7.png").write_bytes(b"")
+    one, four = (ImageFolder(tmp_path, workers=workers) for workers in (1, 4))
+    assert one.account == four.account
+    assert one.digest == four.digest
+    assert torch.equal(one[:], four[:])
+
+
 def test_an_image_that_goes_bad_while_it_is_used_is_named(tmp_path):
     path = save(tmp_path / "a.png", noise(32, 32))
     source = ImageFolder(tmp_path)

@@ -21,16 +21,15 @@ class Compress:
 
     autoregress compress runs/mine rows.npy --out rows.areg
 
-    Restored are, of images and videos, the pixels in the order of the files' paths: not names,
-    metadata or sound.
+    Images and videos come back pixel for pixel, in the order of their files' paths; their names,
+    metadata and sound are not kept.
 
     Args:
         run: A run folder, or one that ar.save wrote; decompression requires the same one.
         data: The examples.
         out: The file to write.
-        fit: Also accept images and videos that are to be cropped, scaled, turned grey or reduced to
-            what the model takes, frames that fill no clip, and damaged files; these are not
-            restored as they were.
+        fit: Accept losses, which are refused otherwise: images and videos cropped, scaled, turned
+            grey or reduced to what the model takes, frames that fill no clip, damaged files.
         stride: Number of video frames from one frame of a clip to the next.
         device: Device to compute on; decompression requires the same kind.
     """

@@ -60,7 +60,7 @@ def open(
             images and clips.
         labels: ``model.labels`` of a trained model, for ``Reading.condition``.
         partial: accept missing values, as unknowns to be completed, instead of refusing them.
-        workers: number of processes that decode videos.
+        workers: number of processes that decode videos, or of threads that decode images.
         quiet: show no progress on standard error.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from autoregress.data.formats.folders import (
     with_progress,
 )
 from autoregress.data.formats.format import Extra, Format, Request, one_number
-from autoregress.data.formats.image_files import look, read_page
+from autoregress.data.formats.image_files import Looked, look, read_page
 from autoregress.data.formats.pixels import (
     check_size,
     reduce_levels,
@@ -87,39 +87,28 @@ class ImageFolder(Source):
             remarks = left_out(path, suffixes(), "images")
         if not paths:
             raise ValueError("; ".join([f"{path} holds no images, such as .png or .jpg", *remarks]))
-        self._pages: list[tuple[Path, int]] = []
         account = Account("images", remarks=remarks)
-        own, greys = None, True
-        first = partial(look, size=size, grey=grey, levels=levels)
-        with closing(read_ahead(first, paths, workers=workers)) as looks:
-            shown = with_progress(paths, "Reading images", quiet=quiet)
-            for file, looked in zip(shown, looks, strict=True):
-                if looked.damage:
-                    account.skipped.append((file, looked.damage))
-                account.changed += [Change(file, *loss) for loss in looked.lost.items()]
-                for page, shape in looked.shapes.items():
-                    own = own or (file, shape)
-                    if size is None and math.prod(shape) > MOST_PIXELS:
-                        raise ValueError(
-                            f"{file} has {shape[0]} × {shape[1]} pixels, too many for a model; "
-                            "scale it down with --size"
-                        )
-                    if size is None and shape != own[1]:
-                        raise ValueError(
-                            f"{path}: images of several sizes (height, width): {own[0]} is "
-                            f"{own[1]}, {file} is {shape}; scale them to one size with --size"
-                        )
-                    self._pages.append((file, page))
-                greys &= looked.grey
+        self._pages: list[tuple[Path, int]] = []
+        shapes, all_grey = dict[tuple[int, int], Path](), True
+        for file, looked in _first_looks(paths, size, grey, levels, workers, quiet):
+            if looked.damage:
+                account.skipped.append((file, looked.damage))
+            account.changed += [Change(file, *loss) for loss in looked.lost.items()]
+            for page, shape in looked.shapes.items():
+                self._pages.append((file, page))
+                shapes.setdefault(shape, file)
+            if size is None:
+                _check_one_size(path, shapes)
+            all_grey &= looked.grey
         account.files = len({file for file, _ in self._pages})
-        if own is None:
+        if not self._pages:
             if path.is_file():
                 raise ValueError(f"{path} cannot be read as an image: {account.skipped[0][1]}")
             raise ValueError(f"{path} holds no image that can be read: {account.complaint}")
         if grey is None:
-            grey = greys
+            grey = all_grey
         context, labels = _classes(path, [file for file, _ in self._pages], condition, labels)
-        shape = (1 if grey else 3, *(size or own[1]))
+        shape = (1 if grey else 3, *(size or next(iter(shapes))))
         super().__init__(shape, levels, context=context, labels=labels)
         self._size, self._levels, self.account = size, levels, account
 
@@ -206,6 +195,37 @@ class Images(Format):
 
 
 FORMAT = Images()
+
+
+def _first_looks(
+    paths: list[Path],
+    size: tuple[int, int] | None,
+    grey: bool | None,
+    levels: int,
+    workers: int,
+    quiet: bool,
+) -> Iterator[tuple[Path, Looked]]:
+    """Each file, with what a first reading finds in it."""
+    first = partial(look, size=size, grey=grey, levels=levels)
+    shown = with_progress(paths, "Reading images", quiet=quiet)
+    with closing(read_ahead(first, paths, workers=workers)) as looks:
+        yield from zip(shown, looks, strict=True)
+
+
+def _check_one_size(path: Path, shapes: dict[tuple[int, int], Path]) -> None:
+    """Raises ValueError if images of these shapes (H, W), each with a file, cannot be examples."""
+    for shape, file in shapes.items():
+        if math.prod(shape) > MOST_PIXELS:
+            raise ValueError(
+                f"{file} has {shape[0]} × {shape[1]} pixels, too many for a model; scale it down "
+                "with --size"
+            )
+    if len(shapes) > 1:
+        (one, first), (other, second), *_ = shapes.items()
+        raise ValueError(
+            f"{path}: images of several sizes (height, width): {first} is {one}, {second} is "
+            f"{other}; scale them to one size with --size"
+        )
 
 
 def _classes(
