@@ -457,9 +457,10 @@ def test_train_takes_the_splits_and_says_so(model, capsys):
     for name, count in (("train", 6), ("val", 2), ("test", 3)):
         for n in range(count):
             save(Path("images", name, f"{n}.png"), noise(4, 4, 3, seed=n) // 128 * 255)
-    quick = ["--max-epochs", 1, "--hidden", 4, "--levels", 2]
+    quick = ["--max-epochs", 1, "--hidden", 4, "--levels", 2, "--size", 2, 3]
     assert run("train", "made", "--data", "images", "--run", "new", *quick) == 0
     said = capsys.readouterr()
+    assert "scaled" not in said.err  # as was asked for
     assert "6 training and 2 validation examples" in said.out
     assert "images has the splits train, val, test: train is read" in said.err
     assert run("evaluate", "new", "--data", "images") == 0

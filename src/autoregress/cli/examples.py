@@ -45,9 +45,12 @@ class Examples:
         valid = self.valid or (self.data if "valid" in splits(self.data) else None)
         if valid is None:
             return train.split(self.holdout, seed)
-        # Everything else follows the training examples.
         shared = {"stride", "cache", "condition"}
         takes = format_at(valid, clips=len(train.event_shape) == 4).takes
+        # Everything else follows the training examples; for pixels, what these were asked to be
+        # was asked here too.
+        if "grey" in takes:
+            shared |= {"levels", "size", "grey", "frames"}
         reading = Reading(**{name: getattr(self.reading, name) for name in shared & takes})
         kind = {"like": train.symbols, "labels": train.labels}
         return train, open_examples(valid, reading, split="valid", **kind, **options)
