@@ -6,6 +6,7 @@ import io
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import av
 import numpy as np
@@ -19,7 +20,7 @@ from autoregress.data import Reading
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 4), np.uint8)
 EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # on its side
 # Kinds of image files: the suffix, the mode, and options of Pillow's writers.
-IMAGES = (
+IMAGES: list[tuple[str, str, dict[str, Any]]] = [
     *((".png", mode, {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
     (".png", "RGB", {"save_all": True, "append_images": [Image.fromarray(NOISE[::-1, :, :3])]}),
     *((".jpg", mode, {}) for mode in ("L", "RGB", "CMYK")),
@@ -34,8 +35,10 @@ IMAGES = (
     *((suffix, "RGB", {}) for suffix in (".pcx", ".sgi", ".dds", ".qoi", ".jpx", ".dib")),
     *((".tga", "P", {"compression": "tga_rle"}), (".bmp", "1", {}), (".bmp", "P", {})),
     *((".xbm", "1", {}), (".msp", "1", {}), (".pbm", "1", {})),
-    *((".pgm", "L", {}), (".pgm", "I;16", {})),
-)  # fmt: skip
+    (".pgm", "L", {}),
+]  # fmt: skip
+# Old versions of Pillow do not write them all.
+IMAGES = [kind for kind in IMAGES if Image.registered_extensions().get(kind[0]) in Image.SAVE]
 CLIPS = (
     *((".mkv", "ffv1", "bgr0"), (".mkv", "ffv1", "gray16le"), (".mp4", "libx264", "yuv420p")),
     *((".avi", "mpeg4", "yuv420p"), (".webm", "libvpx", "yuv420p"), (".gif", "gif", "rgb8")),

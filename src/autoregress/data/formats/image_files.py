@@ -183,7 +183,8 @@ def _frames(image: Image.Image) -> int:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    if image.getexif().get(Base.Orientation, 1) == 1:
+    """A loaded image as its EXIF says; Pillow turns a TIFF itself, but may keep what it said."""
+    if image.format == "TIFF" or image.getexif().get(Base.Orientation, 1) == 1:
         return image
     return ImageOps.exif_transpose(image)
 
