@@ -139,6 +139,8 @@ class Published(Format):
         images, lost = _scaled(whole.x.numpy(), reading.size, reading.grey)
         lost |= lost_levels(used_values(images), levels)
         account = Account(files=1, changed=[Change(path, *loss) for loss in lost.items()])
+        if request.split is None:
+            account.remarks.append(f"{path} has the splits {', '.join(MNIST)}: train is read")
         x = torch.from_numpy(reduce_levels(images, levels))
         if reading.condition is None:
             return _noted(Data(x, levels), account)
