@@ -145,8 +145,10 @@ class VideoFolder(Source):
             self.files.append(file)
             self._arrays.append(found.array)
             lost = found.lost | lost_levels(np.isin(np.arange(256), found.values), levels)
-            shown = np.unique(begin[:, None] + stride * np.arange(frames))
-            if len(shown) < length:
+            shown = np.zeros(length, bool)
+            for t in range(frames):
+                shown[begin + t * stride] = True
+            if not shown.all():
                 lost["cut into clips that leave some frames out"] = (
                     "frames" if given_step is None else "step"
                 )
