@@ -211,7 +211,8 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in WRITES:
+    is_file = path.exists() and not path.is_dir()
+    if suffix not in WRITES or (not suffix and is_file):
         raise ValueError(
             f"{path}: this format cannot be written; use one of {', '.join(filter(None, WRITES))}, "
             "or a folder for images"
