@@ -198,15 +198,13 @@ def _bits(image: Image.Image, path: Path) -> int:
     if image.mode.startswith("I"):
         return 16
     # Colours of more than 8 bits are reduced by Pillow itself, so the files' own words count.
-    tiles: Any = getattr(image, "tile", [])
-    codec, _, _, how = tiles[0] if tiles else ("", None, None, "")
-    if codec.startswith("ppm"):
-        return 16 if how[1] > 255 else 8
+    tiles: list[Any] = getattr(image, "tile", [])
+    for codec, _, _, how in tiles[:1]:
+        if re.search(";16[BLN]", str(how)) or (codec.startswith("ppm") and how[1] > 255):
+            return 16
     if image.format in STATED:
         with path.open("rb") as file:
             found = re.search(STATED[image.format], file.read(4096), re.DOTALL)
-        if found is None:
-            return 8
-        # JPEG 2000 states one less, beside a bit for the sign.
-        return found[1][0] if image.format == "AVIF" else found[1][0] % 128 + 1
-    return 16 if re.search(";16[BLN]", str(how)) else 8
+        if found:  # JPEG 2000 states one less, beside a bit for the sign
+            return found[1][0] if image.format == "AVIF" else found[1][0] % 128 + 1
+    return 8
