@@ -23,7 +23,9 @@ from autoregress.data.formats.pixels import (
     used_values,
 )
 
-MOST_PIXELS = 2**28  # decoded at once; a colour image of so many takes 1 GiB
+# The largest number of pixels that are decoded at once, as colour in 1 GiB; and of an image of
+# which only a fraction is, as a progressive JPEG keeps its coefficients in memory.
+MOST_PIXELS, MOST_OPENED = 2**28, 2**29
 # A JPEG to be scaled is decoded at a fraction of its size that is at least this many times larger,
 # as Pillow recommends for results that cannot be told from those of the full size.
 GAP = 3
@@ -103,13 +105,10 @@ def _pages(
         for page in range(count) if only is None else [only]:
             if page:
                 image.seek(page)
+            _check_size(image, MOST_OPENED)
             if size is not None:
                 image.draft(None, (GAP * max(size), GAP * max(size)))
-            if image.width * image.height > MOST_PIXELS:
-                raise ValueError(
-                    f"it has {image.width * image.height / 1e6:.0f} megapixels, more than the "
-                    f"{MOST_PIXELS / 1e6:.0f} that are read at once; scale it down first"
-                )
+            _check_size(image, MOST_PIXELS)
             bits = _bits(image, path)
             if image.format == "TIFF":
                 with _any_size(), _silent():
@@ -187,6 +186,14 @@ def _upright(image: Image.Image) -> Image.Image:
     if image.format == "TIFF" or image.getexif().get(Base.Orientation, 1) == 1:
         return image
     return ImageOps.exif_transpose(image)
+
+
+def _check_size(image: Image.Image, most: int) -> None:
+    if image.width * image.height > most:
+        raise ValueError(
+            f"it has {image.width * image.height / 1e6:.0f} megapixels, more than the "
+            f"{most / 1e6:.0f} that are read at once; scale it down first"
+        )
 
 
 def _bits(image: Image.Image, path: Path) -> int:
