@@ -26,7 +26,7 @@ TAILS = 0.002
 CHUNK, HALVINGS = 2**22, 70
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Density:
     """A density of adaptive kernels, with masses of frequent values and heavy tails.
 
@@ -75,12 +75,9 @@ class Density:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Restores what :meth:`to_json` gave."""
-        return cls(
-            **{
-                name: np.asarray(value, np.float64) if isinstance(value, list) else float(value)
-                for name, value in content.items()
-            }
-        )
+        names = ("centres", "widths", "weights", "heaps", "masses")
+        arrays = {name: np.asarray(content[name], np.float64) for name in names}
+        return cls(**arrays, middle=float(content["middle"]), spread=float(content["spread"]))
 
     def log_mass(self, values: Floats) -> Floats:
         """Log-probabilities (n,) of whole numbers, in nats."""
@@ -124,7 +121,8 @@ class Density:
         z = np.abs(values - self.middle)
         near, far = np.maximum(z - 0.5, 0) / self.spread, (z + 0.5) / self.spread
         # 1 / (1 + near) − 1 / (1 + far), halved; a cell around the middle lies on both sides.
-        one = np.log(far - near) - np.log1p(near) - np.log1p(far) + math.log(0.5)
+        width = np.minimum(z + 0.5, 1) / self.spread
+        one = np.log(width) - np.log1p(near) - np.log1p(far) + math.log(0.5)
         over = np.maximum(0.5 - z, 0) / self.spread
         return np.logaddexp(one, np.log(np.maximum(over / (1 + over) / 2, 1e-300)))
 

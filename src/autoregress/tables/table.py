@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -32,7 +32,10 @@ NETWORK = MADEConfig(
     hidden=(256, 256), orderings="any", evidence=True, gaps=True, direct=True, residual=True,
     norm=True, dropout=0.1,
 )  # fmt: skip
-TRAINING = Training(batch_size=16, lr=2e-3, max_epochs=100, patience=10, ema=0.98)
+TRAINING = Training(lr=2e-3, patience=10, ema=0.98)
+# Unless they are given, the batch size is a power of two between these, about a fiftieth of the
+# rows, and the number of epochs makes this number of updates, and is not less than the fewest.
+SMALLEST_BATCH, LARGEST_BATCH, UPDATES, FEWEST_EPOCHS = 16, 128, 2000, 20
 # Share of the rows held out to stop by, unless there are fewer than a number of rows.
 HELD_OUT, FEWEST = 0.1, 20
 # Number of orderings over which a conditional is averaged.
@@ -130,9 +133,9 @@ class Explanation:
     Attributes:
         names: (D,) the columns.
         surprise: (rows, D) −log p(cell | the other cells), in nats; NaN where a cell is missing.
-        p_value: (rows, D) the probability of a cell at least as unlikely: for numbers, as far from
-            the middle. It is calibrated: if the model is right, it is uniform whatever the
-            column's entropy.
+        p_value: (rows, D) the probability of a cell at least as unlikely; for numbers, twice that
+            of one as far out on its side. Whatever a column's entropy, if the model is right it is
+            below a share of at most that share of the cells.
         expected: (rows, D) texts of the likeliest cells.
     """
 
@@ -202,8 +205,8 @@ class Table:
             schema = Schema.infer(list(cells.values()), kinds=kinds, absent=absent)
         if not quiet:
             print(schema)
-        settings = Training.changed(TRAINING, training)
         x = _symbols(schema, cells)
+        settings = Training.changed(training_for(len(x)), training)
         if valid is not None:
             train, held = x, _symbols(schema, as_cells(valid))
         elif len(x) < FEWEST:
@@ -274,7 +277,7 @@ class Table:
         """Logarithms of the resolutions of the known numbers of every row, summed, (rows,) nats."""
         symbols, _ = self._encode(as_cells(table))
         units = np.array([column.log_unit for column in self.schema.columns])
-        return (symbols.numpy() >= 0) @ units
+        return (symbols.numpy() >= 0).astype(np.float64) @ units
 
     def explain(self, table: Any) -> Explanation:
         """For every cell, how surprising it is given all the other known cells of its row."""
@@ -291,11 +294,10 @@ class Table:
             mass = np.take_along_axis(p, own[:, None], 1)
             surprise[rows, dim] = -np.log(mass[:, 0]) - details[rows, dim]
             if isinstance(column, Numbers) and column.ordered:
-                below = np.take_along_axis(p.cumsum(1), own[:, None], 1) - mass / 2
-                p_value[rows, dim] = 2 * np.minimum(below, 1 - below)[:, 0]
+                upto = np.take_along_axis(p.cumsum(1), own[:, None], 1)
+                p_value[rows, dim] = np.minimum(1, 2 * np.minimum(upto, 1 - upto + mass))[:, 0]
             else:
-                # As if p(cell) were drawn between the next less likely one and itself.
-                p_value[rows, dim] = (p * (p < mass)).sum(1) + (p * (p == mass)).sum(1) / 2
+                p_value[rows, dim] = np.minimum(1, (p * (p <= mass)).sum(1))
         return Explanation(self.schema.names, surprise, p_value, expected)
 
     # Asking
@@ -349,6 +351,7 @@ class Table:
         cells = as_cells(table)
         symbols, _ = self._encode(cells)
         rng = np.random.default_rng(seed)
+        chosen = symbols.numpy()
         if how == "draw":
             chosen = self._complete(symbols, torch.Generator().manual_seed(seed)).numpy()
         texts: dict[str, list[str | None]] = {}
@@ -490,6 +493,14 @@ class Table:
     def _complete(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The rows with their unknown cells drawn from the model."""
         return self.model.complete(x.clamp(min=0), x >= 0, generator=generator).cpu()
+
+
+def training_for(rows: int) -> Training:
+    """How a table of that number of rows is learnt."""
+    batch = 2 ** round(math.log2(max(1, rows / 50)))
+    batch = min(max(batch, SMALLEST_BATCH), LARGEST_BATCH)
+    epochs = max(FEWEST_EPOCHS, math.ceil(UPDATES * batch / max(1, rows)))
+    return replace(TRAINING, batch_size=batch, max_epochs=epochs)
 
 
 @torch.no_grad()
