@@ -1,8 +1,14 @@
-"""Damaged images and clips, for tests/fuzz.py."""
+"""Damaged images and clips at their doors, beside those of tests/fuzz.py.
+
+    python tests/fuzz_media.py [DOOR …] [--start SEED] [--cases N]
+
+tries these and all others, as tests/fuzz.py does.
+"""
 
 from __future__ import annotations
 
 import io
+import sys
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -11,7 +17,7 @@ from typing import Any
 import av
 import numpy as np
 from av.video.stream import VideoStream
-from fuzz import Case, damaged, door
+from fuzz import Case, damaged, door, main
 from PIL import Image
 
 import autoregress as ar
@@ -116,3 +122,7 @@ def _case(folder: Path, name: str, content: bytes, reading: Reading) -> Case:
         assert x.shape[1:] == source.event_shape
 
     return str(path), opened
+
+
+if __name__ == "__main__":
+    sys.exit(main())
