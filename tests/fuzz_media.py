@@ -1,14 +1,8 @@
-"""Damaged images and clips at their doors, beside those of tests/fuzz.py.
-
-    python tests/fuzz_media.py [DOOR …] [--start SEED] [--cases N]
-
-tries these and all others, as tests/fuzz.py does.
-"""
+"""The doors of images and clips, for tests/fuzz.py."""
 
 from __future__ import annotations
 
 import io
-import sys
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -17,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 from av.video.stream import VideoStream
-from fuzz import Case, damaged, door, main
+from fuzz import Case, damaged, door
 from PIL import Image
 
 import autoregress as ar
@@ -122,7 +116,3 @@ def _case(folder: Path, name: str, content: bytes, reading: Reading) -> Case:
         assert x.shape[1:] == source.event_shape
 
     return str(path), opened
-
-
-if __name__ == "__main__":
-    sys.exit(main())

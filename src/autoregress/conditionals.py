@@ -21,6 +21,8 @@ from torch.nn import functional as F
 # the smallest, the tails are of the same order as the uniform share.
 UNIFORM, NARROWEST, WIDEST = 2.0**-12, -3.0, 40.0
 
+NO_PROBABILITIES = "the model gives no probabilities: some are not finite"
+
 
 class Conditional(Protocol):
     """A batch, of any shape, of distributions of one symbol each."""
@@ -52,6 +54,27 @@ def _at_least_float32(logits: Tensor) -> Tensor:
     return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
 
 
+def draw(probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
+    """One index, int64, from each of the distributions (…, K).
+
+    Raises:
+        ValueError: a probability is NaN or infinite.
+    """
+    flat = probabilities.reshape(-1, probabilities.shape[-1])
+    try:
+        return torch.multinomial(flat, 1, generator=generator).view(probabilities.shape[:-1])
+    except RuntimeError as error:
+        if "probability" not in str(error):
+            raise
+        raise ValueError(NO_PROBABILITIES) from error
+
+
+def _tempered(logits: Tensor, temperature: float) -> Categorical:
+    # In float64 from the largest one, which stays 0 at any temperature.
+    highest = logits.amax(-1, keepdim=True)
+    return Categorical((logits - highest).double() / temperature)
+
+
 @dataclass(frozen=True)
 class Bernoulli:
     """Bits, by the log-odds of a 1."""
@@ -75,7 +98,7 @@ class Bernoulli:
         return (uniform < logits.double().sigmoid()).long()
 
     def tempered(self, temperature: float) -> Bernoulli:
-        return Bernoulli(self.logits / temperature)
+        return Bernoulli(self.logits.double() / temperature)
 
     def table(self) -> Tensor:
         one = self.logits.double().sigmoid()
@@ -95,12 +118,10 @@ class Categorical:
         return self.logits.log_softmax(-1).gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        table = self.table()
-        flat = table.view(-1, table.shape[-1])
-        return torch.multinomial(flat, 1, generator=generator).view(table.shape[:-1])
+        return draw(self.table(), generator)
 
     def tempered(self, temperature: float) -> Categorical:
-        return Categorical(self.logits / temperature)
+        return _tempered(self.logits, temperature)
 
     def table(self) -> Tensor:
         return self.logits.double().softmax(-1)
@@ -139,7 +160,7 @@ class CoarseToFine:
         return coarse * self.base + self.fine(coarse).sample(generator)
 
     def tempered(self, temperature: float) -> Categorical:
-        return Categorical(self.logits / temperature)
+        return _tempered(self.logits, temperature)
 
     def table(self) -> Tensor:
         return self.logits.double().softmax(-1)
@@ -232,9 +253,7 @@ class Ordered(ABC):
         return inside.masked_fill(x < 0, 0).masked_fill(x >= self.levels - 1, 1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        component = torch.multinomial(
-            self.weights.softmax(-1).view(-1, self.weights.shape[-1]), 1, generator=generator
-        ).view(*self.weights.shape[:-1], 1)
+        component = draw(self.weights.softmax(-1), generator).unsqueeze(-1)
         # Of 53 bits, as in Bernoulli.
         quantile, uniform = torch.rand(
             2,
@@ -248,7 +267,7 @@ class Ordered(ABC):
         return levels.clamp(0, self.levels - 1).long()
 
     def tempered(self, temperature: float) -> Categorical:
-        return Categorical(self.logits / temperature)
+        return _tempered(self.logits, temperature)
 
     def table(self) -> Tensor:
         return self.cdf(torch.arange(-1, self.levels, device=self.means.device)).diff()

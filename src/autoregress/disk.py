@@ -9,27 +9,71 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
+
+from autoregress.kinds import as_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Kind = TypeVar("Kind")
+
 STDOUT = 1
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        ValueError: the file cannot be read, or is not JSON.
-    """
+def open_file(path: Path) -> IO[bytes]:
+    """Opens a file for reading; raises ValueError if that is not possible."""
+    refuse_stream(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.open("rb")
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def refuse_stream(path: Path) -> None:
+    """Raises ValueError for a pipe, whose reader may wait for ever, and a device without end."""
+    if _is_special(path):
+        raise ValueError(f"{path} is a pipe or a device; give a file")
+
+
+def read_json(path: Path, kind: type[Kind]) -> Kind:
+    """The content of a JSON file, as a value of a kind (:func:`autoregress.kinds.as_kind`).
+
+    Raises:
+        ValueError: the file cannot be read, is not JSON, or holds something else.
+    """
+    with open_file(path) as file, naming(path):
+        return parse_json(file.read(), kind)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A context whose errors are about the content of a damaged file, and name it."""
+    try:
+        yield
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def parse_json(content: bytes, kind: type[Kind]) -> Kind:
+    """The value that JSON in UTF-8 describes, as a value of a kind.
+
+    Raises:
+        ValueError: it is not JSON, or describes something else.
+    """
+    try:
+        value = json.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"it is not JSON at {place}") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except ValueError as error:
+        raise ValueError("it holds a number of too many digits") from error
+    return as_kind(value, kind)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -112,7 +156,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def is_stream(path: Path) -> bool:
     """Whether a path leads to a device, a pipe or standard output, which hold no old content."""
-    return is_stdout(path) or (path.exists() and not path.is_file() and not path.is_dir())
+    return is_stdout(path) or _is_special(path)
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def is_stdout(path: Path) -> bool:

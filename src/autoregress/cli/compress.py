@@ -98,13 +98,16 @@ class Decompress:
 
     def __call__(self) -> None:
         from autoregress import data as datasets
-        from autoregress.coding import decode
+        from autoregress.coding import MAGIC, decode
 
         datasets.check_writable(self.out)
         datasets.check_distinct(self.out, self.compressed)
         model = load_model(self.run, self.device)
         try:
-            content = self.compressed.read_bytes()
+            with self.compressed.open("rb") as file:
+                content = file.read(len(MAGIC))
+                if content == MAGIC:  # else it may be a device without end
+                    content += file.read()
         except OSError as error:
             raise unreadable(self.compressed, error) from error
         try:

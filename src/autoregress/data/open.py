@@ -15,7 +15,7 @@ from autoregress.data.formats.format import Extra, Format, Request
 from autoregress.data.reading import Reading
 from autoregress.data.sets import published
 from autoregress.data.source import Data, Source
-from autoregress.disk import check_new_folder, check_output
+from autoregress.disk import check_new_folder, check_output, refuse_stream
 from autoregress.symbols import Columns, Symbols
 
 # The first format that recognises a path opens it; images come last, as they take any folder.
@@ -143,6 +143,7 @@ def format_at(path: str | Path, *, clips: bool = False) -> Format:
         ValueError: the path does not exist, or its format is not known.
     """
     path = Path(path)
+    refuse_stream(path)
     for format in FORMATS:
         if format.holds(path, clips=clips):
             return format

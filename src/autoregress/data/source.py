@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.symbols import Columns, Symbols
+from autoregress.symbols import Columns, Symbols, require_finite
 
 BLOCK = 2**23  # bytes of symbols that are read, and hashed, at a time
 
@@ -273,7 +273,7 @@ class Data(Source):
             )
         self.symbols.check(x if known is None else x.where(known, 0))
         if context is not None:
-            _check_context(context, len(x))
+            check_context(context, len(x))
         self.x = x
         self.known = known
 
@@ -377,10 +377,12 @@ def hash_files(paths: Sequence[Path], *settings: object) -> str:
     return content.hexdigest()
 
 
-def _check_context(context: Tensor, count: int) -> None:
-    if len(context) != count:
-        raise ValueError(f"context has {len(context)} rows for {count} examples")
-    if context.dim() != 2:
+def check_context(context: Tensor, count: int) -> None:
+    """Raises ValueError unless it is a context (N, C) of finite numbers for N examples."""
+    if context.dim() != 2 or not context.shape[1]:
         raise ValueError(
             f"a context is an array (examples, features), not one of shape {tuple(context.shape)}"
         )
+    if len(context) != count:
+        raise ValueError(f"context has {len(context)} rows for {count} examples")
+    require_finite(context)
