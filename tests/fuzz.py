@@ -617,4 +617,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    import fuzz  # whose doors are these, and not those of __main__
+    import fuzz_media  # noqa: F401  # adds its doors
+
+    sys.exit(fuzz.main())

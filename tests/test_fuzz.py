@@ -1,5 +1,6 @@
 """The first seeds of every fuzzing door; ``make fuzz`` tries more, without end."""
 
+import fuzz_media  # noqa: F401  # adds its doors
 import pytest
 from fuzz import DOORS, attempt
 

@@ -345,6 +345,24 @@ class Scale:
         least = F.pad(edges.diff(), (0, 1), value=1.0).amin(-1)  # with two levels, the 1
         return cls(edges, middles, least.log().clamp(min=-10) + NARROWEST)
 
+    def edge(self, level: Tensor) -> Tensor:
+        """The upper edges of levels (…), of the last but one for the last one, float64."""
+        return _pick(self.edges, level.clamp(0, self.edges.shape[-1] - 1))
+
+    def middle(self, level: Tensor) -> Tensor:
+        """The middles of levels (…)."""
+        return _pick(self.middles, level)
+
+    def level(self, place: Tensor) -> Tensor:
+        """The levels in which places (…) on the scale are, int64."""
+        if self.edges.dim() == 1:
+            return torch.searchsorted(self.edges, place)
+        own = self.edges.dim() - 1  # the scales' axes, the last ones of the places
+        batch = place.shape[: place.dim() - own]
+        columns = place.reshape(-1, *place.shape[len(batch) :]).movedim(0, -1).contiguous()
+        found = torch.searchsorted(self.edges.contiguous(), columns)
+        return found.movedim(-1, 0).reshape(place.shape)
+
     def __getitem__(self, index: int) -> Scale:
         return Scale(self.edges[index], self.middles[index], self.narrowest[index])
 
@@ -355,6 +373,16 @@ class Scale:
             self.middles.unflatten(0, shape),
             self.narrowest.unflatten(0, shape),
         )
+
+
+def _pick(values: Tensor, index: Tensor) -> Tensor:
+    """Entries of values (…, K) at an index (…) whose last axes are those of the values.
+
+    It makes nothing of the size of the values, as ``gather`` does of expanded ones.
+    """
+    *shape, levels = values.shape
+    first = torch.arange(math.prod(shape), device=values.device).view(shape) * levels
+    return values.reshape(-1)[first + index]
 
 
 @dataclass(frozen=True)
@@ -369,10 +397,7 @@ class ScaledLogistics(Ordered):
 
     def log_shares(self, x: Tensor) -> Tensor:
         x = x.long()
-        edges = self.scale.edges.expand(*x.shape, -1)
-        low, high = (
-            edges.gather(-1, each.clamp(0, self.levels - 2).unsqueeze(-1)) for each in (x - 1, x)
-        )
+        low, high = (self.scale.edge(each).unsqueeze(-1) for each in (x - 1, x))
         inverse = self._log_scales.neg().exp()
         a, b = ((edge.to(inverse.dtype) - self.means) * inverse for edge in (high, low))
         # The distance of two edges may be far less than float32 resolves of the edges themselves.
@@ -386,12 +411,12 @@ class ScaledLogistics(Ordered):
     def _function(self) -> Callable[[Tensor], Tensor]:
         means = self.means.double().unsqueeze(-2)
         inverse = self._log_scales.double().neg().exp().unsqueeze(-2)
-        edges = self.scale.edges.expand(*self.weights.shape[:-1], -1)
 
         def function(x: Tensor) -> Tensor:
-            index = x.long().clamp(0, self.levels - 2).expand(*edges.shape[:-1], -1)
-            shares = ((edges.gather(-1, index).unsqueeze(-1) - means) * inverse).sigmoid()
-            return self._mixed(shares, x)
+            # (n, …), as scales broadcast over the axes before their own.
+            index = x.long().expand(*self.weights.shape[:-1], -1).movedim(-1, 0)
+            edges = self.scale.edge(index).movedim(0, -1).unsqueeze(-1)
+            return self._mixed(((edges - means) * inverse).sigmoid(), x)
 
         return function
 
@@ -399,11 +424,7 @@ class ScaledLogistics(Ordered):
         mean = self.means.gather(-1, component).squeeze(-1)
         scale = self._log_scales.gather(-1, component).squeeze(-1).exp()
         place = quantile.logit() * scale + mean
-        edges = self.scale.edges
-        if edges.dim() > 1:
-            edges = edges.expand(*place.shape, -1).contiguous()
-            return torch.searchsorted(edges, place.unsqueeze(-1)).squeeze(-1).double()
-        return torch.searchsorted(edges, place).double()
+        return self.scale.level(place).double()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -133,6 +134,26 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink()  # unless it was renamed
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to be filled, which gets its name once the context ends without an error.
+
+    Raises:
+        ValueError: the folder cannot be written, or it exists and is not empty.
+    """
+    check_new_folder(path)
+    temporary = path.with_name(f".{path.name[:40]}.{uuid4().hex}.tmp")
+    make_folder(temporary)
+    try:
+        yield temporary
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # unless it was renamed
+
+
 def is_stream(path: Path) -> bool:
     """Whether a path leads to a device, a pipe or standard output, which hold no old content."""
     return is_stdout(path) or _is_special(path)
@@ -163,6 +184,15 @@ def check_output(path: Path) -> None:
     # The new file comes into being beside the old one.
     if not is_stream(path) and not os.access(target.parent, os.W_OK | os.X_OK):
         raise ValueError(f"{path} cannot be written: no permission for its folder")
+
+
+def check_new_folder(path: Path) -> None:
+    """Raises ValueError, before any long computation, if a new folder cannot be written."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(f"{path} exists; give a new or an empty folder")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{path}: there is no folder {path.parent}")
+    check_folder(path.absolute().parent)
 
 
 def check_folder(folder: Path) -> None:
