@@ -249,10 +249,11 @@ class Table:
             ValueError: the folder holds no table, or it is damaged.
         """
         path = Path(folder) / SCHEMA
+        content = read_json(path, dict[str, Any])
         try:
-            schema = Schema.from_json(read_json(path, dict[str, Any]))
+            schema = Schema.from_json(content)
             levels = tuple(column.levels for column in schema.columns)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from error
         model = load(folder)
         if not isinstance(model, MADE) or model.symbols.levels != levels:
