@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 Activation = Literal["relu", "softplus", "tanh", "sigmoid", "elu", "gelu", "silu"]
 Predictor = Literal["median", "none"]
+ClipPredictor = Literal["several", "none"]
 Slices = Literal["one", "all"]
 Permutations = tuple[tuple[int, ...], ...]
 Blocks = tuple[tuple[int, int, int], ...]
@@ -171,6 +172,13 @@ class VideoTransformerConfig:
         slices: Slices of each clip in an update: one at random, or all.
         checkpointing: Store only the inputs of each layer for the gradients, and recompute the
             rest, which saves memory and takes a third more time.
+        ordered: Treat levels as numbers, modelled by their distance from predictions; otherwise
+            as categories, 256 of them as coarse and fine digits, as in the paper. It makes no
+            difference to bits.
+        mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
+        predictor: Predictions of an ordered symbol from those before it: several, around which
+            the logistics take turns (the same pixel of the frame before, that pixel and the median
+            change of its neighbours, and the median predictor of images), or none.
     """
 
     subscale: tuple[int, int, int] = (4, 2, 2)
@@ -185,6 +193,9 @@ class VideoTransformerConfig:
     priming: tuple[int, ...] = (0,)
     slices: Slices = "one"
     checkpointing: bool = False
+    ordered: bool = True
+    mixture: int = 6
+    predictor: ClipPredictor = "several"
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((16, 3, 64, 64), 256)
 
@@ -246,6 +257,9 @@ class VideoTransformerConfig:
                 f"priming lists numbers of known frames, 0 among them, got {self.priming}"
             )
         _require_one_of("slices", self.slices, get_args(Slices))
+        if self.mixture < 1:
+            raise ValueError(f"mixture must be at least 1, got {self.mixture}")
+        _require_one_of("predictor", self.predictor, get_args(ClipPredictor))
 
 
 def _dividing(numbers: tuple[int, ...], of: tuple[int, ...]) -> tuple[int, ...]:
