@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +18,14 @@ import autoregress as ar
 from autoregress.planning import plan
 
 CLIP, IMAGE = (8, 3, 32, 32), (3, 32, 32)
+SMALL: dict[str, Any] = {
+    "width": 128,
+    "heads": 4,
+    "head_width": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+}
+
 # A model of each family, and a number of examples that make its memory stand out.
 MODELS: dict[str, tuple[Callable[[], ar.AutoregressiveModel], int]] = {
     "MADE": (lambda: ar.MADE(784, hidden=(2000, 2000), direct=True), 1000),
@@ -24,12 +33,8 @@ MODELS: dict[str, tuple[Callable[[], ar.AutoregressiveModel], int]] = {
     "GatedPixelCNN": (lambda: ar.GatedPixelCNN(IMAGE, layers=2, features=24), 24),
     "RowLSTM": (lambda: ar.RowLSTM(IMAGE, layers=2, features=24), 24),
     "DiagonalBiLSTM": (lambda: ar.DiagonalBiLSTM(IMAGE, layers=1, features=24), 24),
-    "VideoTransformer": (
-        lambda: ar.VideoTransformer(
-            CLIP, width=128, heads=4, head_width=32, encoder_layers=2, decoder_layers=2
-        ),
-        16,
-    ),
+    "VideoTransformer": (lambda: ar.VideoTransformer(CLIP, **SMALL, ordered=False), 16),
+    "ordered VideoTransformer": (lambda: ar.VideoTransformer(CLIP, **SMALL), 16),
 }
 
 

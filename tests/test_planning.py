@@ -26,7 +26,8 @@ SMALL = {
     "GatedPixelCNN": lambda: ar.GatedPixelCNN(IMAGE, 256, **NOMINAL),
     "RowLSTM": lambda: ar.RowLSTM(IMAGE, 256, **NOMINAL),
     "DiagonalBiLSTM": lambda: ar.DiagonalBiLSTM(IMAGE, 256, **NOMINAL),
-    "VideoTransformer": lambda: clips(),
+    "VideoTransformer": lambda: clips(ordered=False),
+    "ordered VideoTransformer": lambda: clips(),
 }
 
 
@@ -50,14 +51,31 @@ def of_images(entry, layer, stream, head=9, channels=3, levels=256):
     return 64 * (entry + 2 * layer + top), 64 * entry
 
 
-def of_clips():
-    width, embedding, head_width, digits = 24, 7, 5, 6
+def of_clips(encoder, pixel, head):
+    """Multiply-adds of one slice; those of what the encoder reads, a pixel's features, a head."""
+    width, embedding, head_width = 24, 7, 5
     pixels, block = 2 * 4 * 4, 2 * 4 * 4
-    total = embedding * width + 27 * embedding * width + width * width
+    total = embedding * width + width * width + head
     for heads in (2, 3, 2):
         inner = heads * head_width
         total += 4 * width * inner + 2 * block * inner + 2 * width * width
-    return pixels * (total + digits * (width * width + 16 * width)), 0
+    inputs = encoder * embedding + pixel * width
+    return pixels * (total + inputs), pixels * inputs
+
+
+def of_nominal_clips():
+    # Embedded digits have a gradient, unlike numbers.
+    width, embedding, digits = 24, 7, 6
+    whole, _ = of_clips(0, 27 * embedding, digits * (width * width + 16 * width))
+    return whole, 0
+
+
+def of_ordered_clips():
+    width, channels, nearby, mixture = 24, 3, 16, 6
+    outputs = mixture * (1 + 2 * channels + 3) + channels * nearby
+    seen = 2 * channels + 1
+    head = width * width + outputs * width
+    return of_clips(3 * 3 * 3 * seen, 27 * seen + channels * nearby + 1, head)
 
 
 h, c = 6, 3
@@ -75,7 +93,8 @@ FORWARD = {
     "DiagonalBiLSTM": of_images(
         28 * (c + 1) * 2 * h, 2 * 4 * h * (2 * h + 2 * h) + h * 4 * h, 2 * h
     ),
-    "VideoTransformer": of_clips(),
+    "VideoTransformer": of_nominal_clips(),
+    "ordered VideoTransformer": of_ordered_clips(),
 }
 
 

@@ -224,12 +224,17 @@ class VideoTransformerConfig:
         return replace(self, **changes)
 
     @classmethod
+    def base(cls, **options: Any) -> Self:
+        """The paper's base model: the defaults, but for nominal levels."""
+        return cls(**{"ordered": False, **options})
+
+    @classmethod
     def large(cls, **options: Any) -> Self:
-        """The paper's large model; the defaults are its base model.
+        """The paper's large model.
 
         Half of the layers have 16 heads and half have 8; which ones is not known.
         """
-        return cls(**{"width": 2048, "heads": (8,) * 4 + (16,) * 4, **options})
+        return cls.base(**{"width": 2048, "heads": (8,) * 4 + (16,) * 4, **options})
 
     def __post_init__(self) -> None:
         """Raises ValueError for invalid options."""

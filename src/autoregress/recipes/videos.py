@@ -70,7 +70,7 @@ RECIPES = {
     "video-base": Recipe(
         PAPERS.format("base", 46),
         "VideoTransformer",
-        VideoTransformerConfig(priming=(0, 1, 5)),
+        VideoTransformerConfig.base(priming=(0, 1, 5)),
         PAPER,
         steps=BASE_STEPS,
     ),

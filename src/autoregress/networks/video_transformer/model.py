@@ -168,7 +168,7 @@ class VideoTransformer(AutoregressiveModel):
     @classmethod
     def base(cls, event_shape: Sequence[int], symbols: int = 256, **options: Any) -> Self:
         """The paper's base model: about 46 million parameters for clips (16, 3, 64, 64)."""
-        return cls(event_shape, symbols, **options)
+        return cls(event_shape, symbols, **vars(VideoTransformerConfig.base(**options)))
 
     @classmethod
     def large(cls, event_shape: Sequence[int], symbols: int = 256, **options: Any) -> Self:

@@ -89,7 +89,9 @@ class PastOfSlices:
         inside = (t >= 0) & (y >= 0) & (y < height) & (x >= 0) & (x < width)
         number = (t % st * sh + y % sh) * sw + x % sw
         slices, frames = (each.view(-1, 1, 1, 1, 1) for each in (slices, frames))
-        earlier = torch.tensor([w < (0, 0, 0) for w in self.nearby], dtype=torch.bool, device=device)
+        earlier = torch.tensor(
+            [w < (0, 0, 0) for w in self.nearby], dtype=torch.bool, device=device
+        )
         seen = (number < slices) | (t < frames) | ((number == slices) & earlier)
         known = inside & seen & (t < length)
         first = ((t * channels * height + y) * width + x).where(known, 0).unsqueeze(-2)
