@@ -71,7 +71,7 @@ def of_nominal_clips():
 
 
 def of_ordered_clips():
-    width, channels, nearby, mixture = 24, 3, 16, 6
+    width, channels, nearby, mixture = 24, 3, 17, 6
     outputs = mixture * (1 + 2 * channels + 3) + channels * nearby
     seen = 2 * channels + 1
     head = width * width + outputs * width

@@ -73,7 +73,7 @@ class VideoTransformer(AutoregressiveModel):
     those frames from the first slice on. This is not the quotient p(clip) / p(known frames) of
     what ``log_prob`` measures, in which early slices would not see those pixels of the known
     frames that belong to later slices. Instead of those frames it can be given what its ordering
-    visits first, like any model.
+    visits first, like any model; if each slice is one frame, that is any number of first frames.
 
     Unknown from the paper, and chosen here: the encoder's kernel, the position in time of the
     masked kernel, the order of the six digits of RGB, the initial weights, and a normalisation
@@ -191,6 +191,10 @@ class VideoTransformer(AutoregressiveModel):
         known = frames * self.dims // self.event_shape[0]
         first = torch.arange(self.dims, device="cpu") < known
         return PrimedMember(ordering.promote(first), frames)
+
+    def _can_be_given(self, frames: int) -> bool:
+        first = torch.arange(self.dims, device="cpu") < frames * self.dims // self.event_shape[0]
+        return frames in self._priming or self.members[0].ordering.is_prefix(first)
 
     def members_given(self, known: Tensor) -> list[Member]:
         known = known.cpu()
@@ -389,8 +393,8 @@ class VideoTransformer(AutoregressiveModel):
                 each window is given.
             frames: number of frames to add.
             context: (batch, context) if the model takes one.
-            given: number of frames each window is given, one of ``priming``; by default the
-                largest of these that x has.
+            given: number of frames each window is given, one of ``priming`` or any that its
+                ordering visits first; by default the largest of these that x has.
             temperature: as in :meth:`sample`; only with 1 are the draws exact.
 
         Returns:
@@ -407,11 +411,12 @@ class VideoTransformer(AutoregressiveModel):
                 f"clips to continue are (batch, frames, {', '.join(map(str, frame))}), "
                 f"got {tuple(x.shape)}"
             )
-        usable = [p for p in self._priming if 0 < p <= x.shape[1]]
+        can_be_given = [n for n in range(self.event_shape[0]) if self._can_be_given(n)]
+        usable = [n for n in can_be_given if 0 < n <= x.shape[1]]
         if not usable or (given is not None and given not in usable):
             raise ValueError(
-                f"a clip is continued from as many frames as the model was trained to be given, "
-                f"{', '.join(map(str, self._priming))}; there are {x.shape[1]}"
+                f"a clip is continued from a number of frames that the model can be given, "
+                f"{', '.join(map(str, can_be_given))}; there are {x.shape[1]}"
                 + ("" if given is None else f" and given is {given}")
             )
         given = max(usable) if given is None else given

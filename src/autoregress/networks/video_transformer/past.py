@@ -21,7 +21,7 @@ WEST, NORTH, NORTHWEST, NORTHEAST = (0, -1), (-1, 0), (-1, -1), (-1, 1)
 OWN = [(0, *way) for way in (WEST, NORTH, NORTHWEST, NORTHEAST)]
 BEFORE = [(-1, *way) for way in (WEST, NORTH, NORTHWEST, NORTHEAST)]
 AROUND = [(-1, 0, 0), (-1, 0, 1), (-1, 1, -1), (-1, 1, 0), (-1, 1, 1)]
-FURTHER = [(0, 0, -2), (0, -2, 0), (-2, 0, 0)]
+FURTHER = [(0, 0, -2), (0, -2, 0), (-2, 0, 0), (-3, 0, 0)]
 NEARBY = [*OWN, *BEFORE, *AROUND, *FURTHER]
 SAME = NEARBY.index((-1, 0, 0))
 
