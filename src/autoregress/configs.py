@@ -54,6 +54,9 @@ class MADEConfig:
         ordered: Treat levels as numbers, whose neighbours are alike, rather than as categories:
             one answer for all dimensions, or one for each. It makes no difference to bits.
         mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
+        gaps: Take events with unknown entries, which are -1, also in training: they are no inputs,
+            and log p is that of the known entries. With evidence, an update hides a random share
+            of each example's entries from the network instead of moving some to the front.
     """
 
     hidden: tuple[int, ...] = (500,)
@@ -68,6 +71,7 @@ class MADEConfig:
     dropout: float = 0.0
     ordered: bool | tuple[bool, ...] = False
     mixture: int = 5
+    gaps: bool = False
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((784,), 2)
 
@@ -84,11 +88,14 @@ class MADEConfig:
             sensible = orders >= 1 if isinstance(orders, int) else len(orders) >= 1
         if not sensible:
             raise ValueError(
-                f'orderings is "natural", "any", a count from 1 or permutations, got {orders!r}'
+                'orderings must be "natural", "any", a count of at least 1 or permutations, '
+                f"got {orders!r}"
             )
         draws = self.connectivities
         if draws != "any" and not (isinstance(draws, int) and draws >= 1):
-            raise ValueError(f'connectivities is a count from 1 or "any", got {draws!r}')
+            raise ValueError(
+                f'connectivities must be a count of at least 1 or "any", got {draws!r}'
+            )
         _require_one_of("activation", self.activation, get_args(Activation))
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
@@ -144,7 +151,7 @@ class PixelConfig:
         strides = (*self.scales, 1)
         if any(b < 1 or a % b or a == b for a, b in pairwise(strides)):
             raise ValueError(
-                f"scales are strides above 1, each a multiple of the next, got {self.scales}"
+                f"scales must be strides above 1, each a multiple of the next, got {self.scales}"
             )
 
 
@@ -244,22 +251,22 @@ class VideoTransformerConfig:
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
         if not heads or min(heads) < 1:
-            raise ValueError(f"heads are numbers from 1, got {self.heads}")
+            raise ValueError(f"heads must be at least 1, got {self.heads}")
         if min(self.encoder_layers, self.decoder_layers) < 0:
             raise ValueError(
-                f"numbers of layers are at least 0, got {self.encoder_layers} in the encoder and "
-                f"{self.decoder_layers} in the decoder"
+                f"numbers of layers must be at least 0, got {self.encoder_layers} in the encoder "
+                f"and {self.decoder_layers} in the decoder"
             )
         if len(self.subscale) != 3 or min(self.subscale) < 1:
-            raise ValueError(f"subscale is three numbers from 1, got {self.subscale}")
+            raise ValueError(f"subscale must be three factors of at least 1, got {self.subscale}")
         kernel = self.kernel or (1, 1, 1)
         if len(kernel) != 3 or min(kernel) < 1 or any(k % 2 == 0 for k in kernel):
-            raise ValueError(f"the encoder's kernel is three odd numbers, got {self.kernel}")
+            raise ValueError(f"the encoder's kernel must be three odd sizes, got {self.kernel}")
         if not self.blocks or any(len(b) != 3 or min(b) < 1 for b in self.blocks):
-            raise ValueError(f"blocks are triples of numbers from 1, got {self.blocks}")
+            raise ValueError(f"blocks must be triples of sizes of at least 1, got {self.blocks}")
         if 0 not in self.priming or min(self.priming) < 0:
             raise ValueError(
-                f"priming lists numbers of known frames, 0 among them, got {self.priming}"
+                f"priming must list numbers of known frames, 0 among them, got {self.priming}"
             )
         _require_one_of("slices", self.slices, get_args(Slices))
         if self.mixture < 1:
@@ -277,4 +284,4 @@ def _dividing(numbers: tuple[int, ...], of: tuple[int, ...]) -> tuple[int, ...]:
 
 def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{name} is one of {', '.join(choices)}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
