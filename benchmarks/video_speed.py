@@ -55,7 +55,7 @@ def seconds(run: Callable[[], object], times: int = 1) -> float:
 
 def small(side: int, *, ordered: bool = False) -> ar.VideoTransformer:
     """A model with slices of 4 × side × side."""
-    sizes = {"width": 128, "encoder_layers": 4, "decoder_layers": 4}
+    sizes: dict[str, Any] = {"width": 128, "encoder_layers": 4, "decoder_layers": 4}
     shape = (16, 3, 2 * side, 2 * side)
     return ar.VideoTransformer(shape, blocks=BLOCKS, ordered=ordered, **sizes).eval()
 

@@ -367,7 +367,8 @@ def test_both_faces_predict_a_clip_the_same_and_from_the_past_alone(factors):
         for number, own in enumerate(order):
             numbers, known = torch.full((3,), number), torch.full((3,), frames)
             whole, places = past(x, numbers, known), past.places(numbers[:1], known[:1])
-            for place in product(*map(range, past.subscaling.grid)):
+            t, h, w = past.subscaling.grid
+            for place in product(range(t), range(h), range(w)):
                 each = past.at(seen, place, places)
                 here = (slice(None), *place)
                 assert torch.equal(each.predictions, whole.predictions[here])

@@ -21,6 +21,7 @@ from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.networks.video_transformer.attention import BlockLayer, from_blocks, to_blocks
 from autoregress.networks.video_transformer.model import PrimedMember
 from autoregress.networks.video_transformer.subscale import Subscaling
+from autoregress.networks.video_transformer.windows import DigitWindows
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -107,6 +108,7 @@ def test_the_encoder_s_convolution_is_one_over_one_hots_of_what_is_known(
     entry, count = model.encoder.entry, math.prod(factors)
     numbers = [data.draw(st.integers(0, count - 1)) for _ in range(3)]
     x = torch.randint(3, (3, *clip_shape))
+    assert isinstance(entry, DigitWindows)
     digits = model.channels.digits(x.movedim(2, -1))
     out = entry(digits, torch.tensor(numbers), torch.tensor([frames] * 3))
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from autoregress.networks.video_transformer.attention import BlockLayer, apply_layers
 from autoregress.networks.video_transformer.embeddings import SCALE, GridEmbedding
 from autoregress.networks.video_transformer.subscale import Subscaling
+from autoregress.networks.video_transformer.windows import DigitWindows, NumberWindows
 
 
 class SliceEncoder(nn.Module):
@@ -27,7 +28,7 @@ class SliceEncoder(nn.Module):
     def __init__(
         self,
         subscaling: Subscaling,
-        entry: nn.Module,
+        entry: DigitWindows | NumberWindows,
         *,
         embedding: int,
         width: int,
