@@ -387,10 +387,10 @@ def test_a_clip_without_change_is_predicted_exactly():
     brighter = still // 2 + 9 * torch.arange(4).view(4, 1, 1, 1)
     for number in range(1, 4):
         slices, frames = torch.full((2,), number), torch.zeros(2, dtype=torch.long)
-        before, moving, _ = past(still, slices, frames).predictions.unbind(-1)
+        _, before, moving, _ = past(still, slices, frames).predictions.unbind(-1)
         assert torch.equal(before.movedim(-1, 2), still[:, :1])
         assert torch.equal(moving, before)
-        moving = past(brighter, slices, frames).predictions[..., 1].movedim(-1, 2)
+        moving = past(brighter, slices, frames).predictions[..., 2].movedim(-1, 2)
         assert torch.equal(moving.flatten(1)[:, 1:], brighter[:, number].flatten(1)[:, 1:])
 
 

@@ -94,8 +94,8 @@ def of_ordered_clips():
     width, channels, nearby, mixture = 24, 3, 17, 6
     outputs = mixture * (1 + 2 * channels + 3) + channels * nearby
     seen = 2 * channels + 1
-    head = width * width + outputs * width
-    return of_clips(3 * 3 * 3 * seen, 27 * seen + channels * nearby + 1, head)
+    entry = 27 * seen + channels * nearby + 1
+    return of_clips(3 * 3 * 3 * seen, entry, outputs * width)
 
 
 h, c = 6, 3

@@ -51,10 +51,10 @@ class OrderedPixel:
     in the channels before it. Written as a chain, the conditional of a channel is a mixture whose
     weights are the posterior of the component given the channels before it.
 
-    All values are relative to predictions. If there are several, the components take turns in
-    counting from one of them; where a symbol often equals its prediction, so does a narrow
-    component's mean. The means of those that count from the main prediction are linear in the
-    nearby symbols too.
+    All values are relative to predictions. The mean of a component is at any distance from the main
+    prediction, and linear in the nearby symbols too. If there are further predictions, the
+    components take turns: those of a further one have it as their mean, as symbols often equal a
+    prediction, of which a learned distance would miss.
 
     Args:
         count: C.
@@ -77,6 +77,7 @@ class OrderedPixel:
         # For each component, the number of the prediction it counts from; one number for all if
         # there is one prediction.
         self.sources = [m % predictions for m in range(mixture)] if predictions > 1 else [0]
+        self.free = [float(source == 0) for source in self.sources]
         # Pairs (before, channel) such that the mean of ``channel`` is linear in ``before``, in the
         # order of the slopes.
         self.slopes = list(combinations(range(count), 2))
@@ -125,8 +126,8 @@ class OrderedPixel:
         means = means.unflatten(-1, (self.count, -1)) * (self.levels / 32)
         if self.nearby:
             kernel = kernel.unflatten(-1, (self.count, -1))
-            linear = (kernel * past.nearby).sum(-1, keepdim=True) / 8
-            means = means + linear * out.new_tensor([float(s == 0) for s in self.sources])
+            means = means + (kernel * past.nearby).sum(-1, keepdim=True) / 8
+        means = means * out.new_tensor(self.free)
         log_scales = log_scales.unflatten(-1, (self.count, -1)) + out.new_tensor(self.spread)
         slopes = slopes.unflatten(-1, (-1, self.mixture))
         origins = past.predictions[..., self.sources]  # (…, C, M or 1)

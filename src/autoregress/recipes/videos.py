@@ -64,7 +64,7 @@ RECIPES = {
         Training(
             max_epochs=200,
             batch_size=2,
-            lr=2e-3,
+            lr=1.5e-3,
             warmup=100,
             clip=100.0,
             ema=0.998,

@@ -145,12 +145,13 @@ class ChannelHead(Head):
 
 
 class OrderedHead(Head):
-    """Ordered levels: a perceptron over the state for the channels' joint distribution.
+    """Ordered levels: the channels' joint distribution, linear in the normalised state.
 
-    A symbol is one digit. The outputs start at zero.
+    A symbol is one digit. The outputs start at zero. (Rectified units before them died within a few
+    updates on clips that hardly change, as large gradients reach all of them at once.)
 
     Args:
-        width: d, width of the state and of the hidden layer.
+        width: d, width of the state.
         joint: the distribution of the channels, given the outputs.
     """
 
@@ -158,7 +159,7 @@ class OrderedHead(Head):
         super().__init__()
         self.joint = joint
         self.count, self.levels = joint.count, joint.levels
-        self.state = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU())
+        self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, joint.outputs)
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
@@ -172,11 +173,11 @@ class OrderedHead(Head):
             self.out.bias.copy_(self.joint.start(digits, past))
 
     def forward(self, states: Tensor, digits: Tensor, past: Past) -> Conditional:
-        parameters = self.joint.parameters(self.out(self.state(states)), digits, past)
+        parameters = self.joint.parameters(self.out(self.norm(states)), digits, past)
         return self.joint.conditional(parameters.movedim(-2, -4))
 
     def unroll(self, state: Tensor, pixel: Tensor, past: Past) -> Unrolling:
-        steps = self.joint.chain(self.out(self.state(state)), past)
+        steps = self.joint.chain(self.out(self.norm(state)), past)
         conditional = next(steps)
         for c in range(self.count):
             pixel[:, c] = yield conditional

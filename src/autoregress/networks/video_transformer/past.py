@@ -55,7 +55,7 @@ class PastOfSlices:
     def __init__(self, subscaling: Subscaling, levels: int, predictor: ClipPredictor) -> None:
         self.subscaling, self.levels = subscaling, levels
         self.nearby = NEARBY if predictor != "none" else []
-        self.predictions = 3 if self.nearby else 1
+        self.predictions = 4 if self.nearby else 1
 
     def places(self, slices: Tensor, frames: Tensor) -> Places:
         """The places of nearby symbols, for a slice of each clip.
@@ -128,7 +128,8 @@ class PastOfSlices:
         before = before.where(has_before, still)
         moving = (before + change).clamp(0, self.levels - 1).where(has_before, still)
         nearby = (values - before.unsqueeze(-1)) * known
-        return Past(torch.stack([before, moving, still], -1), nearby)
+        # The main one, and three that are means themselves.
+        return Past(torch.stack([before, before, moving, still], -1), nearby)
 
 
 def _filled_median(values: Tensor, known: Tensor, fallback: Tensor) -> Tensor:
