@@ -183,9 +183,9 @@ class VideoTransformerConfig:
             as categories, 256 of them as coarse and fine digits, as in the paper. It makes no
             difference to bits.
         mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
-        predictor: Predictions of an ordered symbol from those before it: several, around which
-            the logistics take turns (the same pixel of the frame before, that pixel and the median
-            change of its neighbours, and the median predictor of images), or none.
+        predictor: Predictions of an ordered symbol from those before it: several, each of them the
+            mean of some of the logistics (the same pixel of the frame before, that pixel and the
+            median change of its neighbours, and the median predictor of images), or none.
     """
 
     subscale: tuple[int, int, int] = (4, 2, 2)

@@ -59,6 +59,8 @@ class VideoTransformer(AutoregressiveModel):
     reaches from any pixel of its own slice that the encoder's blocks connect with its pixel; on
     pixels of its own slice that the decoder's masked 3 × 3 × 3 kernel reaches from its pixel, or
     from an earlier one that the decoder's blocks connect with it; and on the channels before it.
+    Unless ``predictor`` is "none", ordered symbols also depend on those near each of these pixels,
+    of its own frame and the three before.
 
     Args:
         event_shape: (T, C, H, W).

@@ -24,6 +24,8 @@ AROUND = [(-1, 0, 0), (-1, 0, 1), (-1, 1, -1), (-1, 1, 0), (-1, 1, 1)]
 FURTHER = [(0, 0, -2), (0, -2, 0), (-2, 0, 0), (-3, 0, 0)]
 NEARBY = [*OWN, *BEFORE, *AROUND, *FURTHER]
 SAME = NEARBY.index((-1, 0, 0))
+# West, north and northwest, and the same in the frame before.
+NOW, THEN = slice(0, 3), slice(len(OWN), len(OWN) + 3)
 
 
 @dataclass(frozen=True)
@@ -64,39 +66,45 @@ class PastOfSlices:
             slices: (batch,).
             frames: (batch,) number of frames at the start of each clip that are known.
         """
-        factors, shape = self.subscaling.factors, self.subscaling.shape
-        st, sh, sw = factors
+        length, channels, height, width = self.subscaling.shape
+        st, sh, sw = factors = self.subscaling.factors
         device = slices.device
-        ways = torch.tensor(self.nearby, dtype=torch.long, device=device).view(-1, 3)
         offsets = [slices // (sh * sw), slices // sw % sh, slices % sw]
         own = [
-            start[:, None] + torch.arange(0, count, step, device=device)
-            for start, count, step in zip(offsets, (shape[0], *shape[2:]), factors, strict=True)
-        ]  # the frames (batch, t), rows and columns of the slice
-        seen = (offsets[0][:, None] > 0) | (own[0] <= frames[:, None])
-        steps = [
-            torch.where(seen, 1, st),
-            *(torch.where(start[:, None] > 0, 1, step)
-              for start, step in zip(offsets[1:], (sh, sw), strict=True)),
-        ]  # fmt: skip
+            offset[:, None] + torch.arange(0, count, factor, device=device)
+            for offset, count, factor in zip(offsets, (length, height, width), factors, strict=True)
+        ]  # the frames (batch, t), rows (batch, h) and columns (batch, w) of the slice
+        one_away = [offset[:, None] > 0 for offset in offsets]
+        one_away[0] = one_away[0] | (own[0] <= frames[:, None])
+        ways = torch.tensor(self.nearby, dtype=torch.long, device=device).view(-1, 3)
         t, y, x = (
-            (at.unsqueeze(-1) + ways[:, axis] * step.unsqueeze(-1)).view(
-                len(slices), *(at.shape[1] if axis == other else 1 for other in range(3)), -1
-            )
-            for axis, (at, step) in enumerate(zip(own, steps, strict=True))
-        )  # (batch, t or 1, h or 1, w or 1, n)
-        length, channels, height, width = shape
-        inside = (t >= 0) & (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            self._along(axis, at, ways[:, axis] * torch.where(one, 1, factor).unsqueeze(-1))
+            for axis, (at, one, factor) in enumerate(zip(own, one_away, factors, strict=True))
+        )
         number = (t % st * sh + y % sh) * sw + x % sw
         slices, frames = (each.view(-1, 1, 1, 1, 1) for each in (slices, frames))
-        earlier = torch.tensor(
-            [w < (0, 0, 0) for w in self.nearby], dtype=torch.bool, device=device
-        )
+        earlier = torch.tensor([w < (0, 0, 0) for w in self.nearby], device=device).bool()
         seen = (number < slices) | (t < frames) | ((number == slices) & earlier)
-        known = inside & seen & (t < length)
-        first = ((t * channels * height + y) * width + x).where(known, 0).unsqueeze(-2)
-        each = torch.arange(channels, device=device) * (height * width)
-        return Places((first + each.unsqueeze(-1)), known.unsqueeze(-2))
+        inside = (t >= 0) & (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        known = (inside & seen).unsqueeze(-2)
+        channel = torch.arange(channels, device=device).unsqueeze(-1)
+        t, y, x = (each.unsqueeze(-2) for each in (t, y, x))
+        index = ((t * channels + channel) * height + y) * width + x
+        return Places(index.where(known, 0), known)
+
+    @staticmethod
+    def _along(axis: int, own: Tensor, steps: Tensor) -> Tensor:
+        """The coordinates of nearby symbols, (batch, t, h, w, n) with one axis longer than 1.
+
+        Args:
+            own: (batch, t, h or w), those of the pixels.
+            steps: (batch, t, h or w; or 1, n).
+        """
+        near = own.unsqueeze(-1) + steps
+        for other in range(3):
+            if other != axis:
+                near = near.unsqueeze(other + 1)
+        return near
 
     def __call__(self, x: Tensor, slices: Tensor, frames: Tensor) -> Past:
         """The past of all pixels of a slice of each clip x, with batch shape (batch, t, h, w)."""
@@ -120,11 +128,10 @@ class PastOfSlices:
             return Past(middle, values)
         before, has_before = values[..., SAME], known[..., SAME]
         fallback = before.where(has_before, self.levels // 2)
-        still = _filled_median(values[..., :3], known[..., :3], fallback)
-        both = known[..., :3] & known[..., 4:7]
-        change = _filled_median(
-            values[..., :3] - values[..., 4:7], both, torch.zeros_like(fallback)
-        )
+        still = _filled_median(values[..., NOW], known[..., NOW], fallback)
+        changes = values[..., NOW] - values[..., THEN]
+        both = known[..., NOW] & known[..., THEN]
+        change = _filled_median(changes, both, torch.zeros_like(fallback))
         before = before.where(has_before, still)
         moving = (before + change).clamp(0, self.levels - 1).where(has_before, still)
         nearby = (values - before.unsqueeze(-1)) * known
