@@ -164,14 +164,14 @@ LONG = Run(
     replace(FALLING, batch_size=LONG_BATCH, lr=2e-3, ema=0.998),
 )
 
-# The recipe for clips of one's own, with a schedule that ends after these epochs.
+# The recipe for clips of one's own, for these numbers of epochs.
 OWN = RECIPES["video-small"]
 CLIP = (FRAMES, 3, SIDE, SIDE)
 
 
 def own(data: Callable[[], Clips], epochs: int) -> Run:
     assert isinstance(OWN.config, VideoTransformerConfig)
-    training = replace(OWN.training, max_epochs=epochs, schedule="cosine")
+    training = replace(OWN.training, max_epochs=epochs)
     return Run(data, OWN.config.fitted(CLIP, OWN.config), training)
 
 
@@ -299,9 +299,9 @@ test are not among those of training. Every run has """
             """
 Bouncing digits are two in clips of 16 frames. The test clips of the robot arm (four episodes) and
 of the films (the last fifth of each) have 10 frames of 32 × 32 RGB, scaled down from 64 × 64.
-`robot` and `natural` are the recipe for clips of one's own, `video-small`, with a cosine schedule:
-levels are ordered, and each slice is one frame. The nominal runs are of the paper's kind, with
-coarse and fine digits and smaller slices. The
+`robot` and `natural` are the recipe for clips of one's own, `video-small`: levels are ordered, and
+each slice is one frame. The nominal runs are of the paper's kind, with coarse and fine digits and
+smaller slices. The
 model codes one clip at a time; the compressors are given each clip apart or all at once, in every
 way that `benchmarks/video_baselines.py` lists, and the smallest figure is shown.
 
