@@ -518,6 +518,17 @@ def test_a_clip_is_continued_by_a_sliding_window():
         model.continue_clip(x[:, :2], 3, given=3)
 
 
+@torch.no_grad()
+def test_with_a_slice_a_frame_any_number_of_frames_is_given():
+    model = make((4, 1, 2, 2), subscale=(4, 1, 1), priming=(0,))
+    x = torch.randint(2, (2, 4, 1, 2, 2))
+    known = torch.zeros(model.event_shape, dtype=torch.bool)
+    known[:2] = True
+    quotient = model.log_prob(x) + model.surprisal(x)[:, :2].flatten(1).sum(1)
+    assert torch.allclose(model.conditional_log_prob(x, known), quotient)
+    assert torch.equal(model.continue_clip(x[:, :2], 3)[:, :2], x[:, :2])
+
+
 # Objective
 
 
