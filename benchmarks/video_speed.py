@@ -180,24 +180,28 @@ def time_of(batch: int, m: int, k: int, n: int) -> float:
 # The page
 
 
+def compare_levels(rows: timing.Rows, rounds: int) -> None:
+    """Nominal and ordered levels, in slices of 4 × 8 × 8."""
+    nominal, ordered = small(8), small(8, ordered=True)
+    with torch.no_grad():
+        ratio = cached(nominal) / cached(ordered)
+    rows.add("a pixel with caches, of nominal levels / of ordered ones", ratio, least=0.95)
+    ratio = update_of(nominal, rounds) / update_of(ordered, rounds)
+    rows.add("an update of 4×8×8 slices, of nominal levels / of ordered ones", ratio, least=0.95)
+
+
 def measure(rounds: int) -> timing.Rows:
     rows = timing.Rows()
     with torch.no_grad():
         models = {side: small(side) for side in SIDES}
         per_pixel = {side: cached(model) for side, model in models.items()}
         slow = recomputed(models[16], rounds)
-        ordered = small(16, ordered=True)
-        per_ordered = cached(ordered)
     what = "a pixel of a 4×16×16 slice, by a pass of the decoder / with caches"
     rows.add(what, slow / per_pixel[16], least=100)
     what = "a pixel with caches, of a 4×32×32 slice / of a 4×8×8 slice"
     rows.add(what, per_pixel[32] / per_pixel[8], most=1.25)
 
-    what = "a pixel with caches, of nominal levels / of ordered ones"
-    rows.add(what, per_pixel[16] / per_ordered, least=0.95)
-    what = "an update, of nominal levels / of ordered ones"
-    rows.add(what, update_of(models[16], rounds) / update_of(ordered, rounds), least=0.95)
-
+    compare_levels(rows, rounds)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         step = pool.apply(training_step)
     rows.add("peak memory of an update of base / 16 GiB", step["peak_bytes"] / 2**34, most=1)
