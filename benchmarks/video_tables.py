@@ -175,7 +175,7 @@ def own(data: Callable[[], Clips], epochs: int) -> Run:
     return Run(data, OWN.config.fitted(CLIP, OWN.config), training)
 
 
-ROBOT_EPOCHS, NATURAL_EPOCHS = 4, 3
+ROBOT_EPOCHS, NATURAL_EPOCHS = 6, 4
 
 # Categories, and known frames that every slice sees.
 NOMINAL = VideoTransformerConfig(
