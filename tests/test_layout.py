@@ -31,6 +31,7 @@ LAYERS = [
     "coding",
     "training",
     "planning",
+    "tables",
     "recipes",
     "cli",
     "__main__",

@@ -11,6 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from autoregress.cli.examples import open_examples, open_like
 from autoregress.cli.models import Conditions, given_context, load_model
 from autoregress.cli.output import announce, named
+from autoregress.cli.tables import holds_table, sample_table
 from autoregress.data.reading import Reading
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Sample:
             also .gif or .mp4 to view, or .mkv (lossless, one file per clip).
         count: Number of samples.
         given: Condition of the samples, for a conditional model: the name of a label, or the
-            numbers of the context.
+            numbers of the context; for a table, cells as NAME=VALUE.
         temperature: Temperature of each symbol's distribution: below 1 draws fewer unlikely
             symbols; only 1 draws from the model's own distribution.
         rate: Number of frames a second (clips).
@@ -55,6 +56,9 @@ class Sample:
         from autoregress import data as datasets
 
         datasets.check_writable(self.out)
+        if holds_table(self.run):
+            sample_table(self.run, self.out, self.count, self.given, self.seed)
+            return
         model = load_model(self.run, self.device)
         x = model.sample(
             self.count,

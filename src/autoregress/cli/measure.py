@@ -15,6 +15,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from autoregress.cli.examples import open_like
 from autoregress.cli.models import Conditions, load_model
 from autoregress.cli.output import Progress, announce
+from autoregress.cli.tables import holds_table, score_table
 from autoregress.disk import check_output, is_stream, replacing
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ class Score:
     Args:
         run: A run folder, or one that ar.save wrote.
         data: The examples to score.
-        out: A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions.
+        out: A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions;
+            of a table, its columns that fit the others of the row least, with p-values and what
+            was expected.
         stride: Number of video frames from one frame of a clip to the next.
         top: Number of most surprising dimensions to name.
         device: Device to compute on, such as cpu or cuda; by default the accelerator if there is
@@ -121,6 +124,9 @@ class Score:
         check_distinct(self.out, self.data)
         if self.top < 0:
             raise ValueError(f"--top must be at least 0, got {self.top}")
+        if holds_table(self.run):
+            score_table(self.run, self.data, self.out, self.top)
+            return
         model = load_model(self.run, self.device)
         examples = open_like(
             model, self.data, stride=self.stride, condition=self.conditions.condition

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoregress.cli.tables import holds_table
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -49,6 +51,9 @@ def load_model(run: Path, device: str) -> AutoregressiveModel:
     """The model of a run folder, or of one that ``ar.save`` wrote, on a device."""
     from autoregress.devices import resolve_device
     from autoregress.storage import load
+
+    if holds_table(run):
+        raise ValueError(f"{run} is the run of a table, for score, impute, query, sample and info")
 
     return load(run, map_location=resolve_device(device))
 

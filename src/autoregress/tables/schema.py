@@ -161,6 +161,10 @@ class Schema:
         labels = set(own.labels) if isinstance(own, Labels) else set()
         return cells.without(self.missing - labels)
 
+    def cleaned_all(self, table: Mapping[str, Cells]) -> dict[str, Cells]:
+        """The learnt columns of a table, nothing where they hold a mark of a missing value."""
+        return {name: self.cleaned(table[name]) for name in self.names if name in table}
+
     def report(self) -> list[tuple[str, str, str, str]]:
         """For each column its name, kind, content, and share of missing cells."""
         learnt = {

@@ -24,7 +24,7 @@ from autoregress.tables.density import Floats
 from autoregress.tables.frames import as_cells, filled, in_kind_of
 from autoregress.tables.questions import Asked, columns_of, parse
 from autoregress.tables.schema import Schema
-from autoregress.training import Training, fit
+from autoregress.training import Fit, Training, fit
 
 SCHEMA = "schema.json"
 # The options of the network, and of its training, unless others are given.
@@ -32,7 +32,7 @@ NETWORK = MADEConfig(
     hidden=(256, 256), orderings="any", evidence=True, gaps=True, direct=True, residual=True,
     norm=True, dropout=0.1,
 )  # fmt: skip
-TRAINING = Training(batch_size=64, lr=2e-3, max_epochs=200, patience=15, ema=0.98)
+TRAINING = Training(batch_size=16, lr=2e-3, max_epochs=100, patience=10, ema=0.98)
 # Share of the rows held out to stop by, unless there are fewer than a number of rows.
 HELD_OUT, FEWEST = 0.1, 20
 # Number of orderings over which a conditional is averaged.
@@ -107,6 +107,15 @@ class Distribution:
             out[text] = out.get(text, 0.0) + p
         return out
 
+    def __str__(self) -> str:
+        if isinstance(self.column, Numbers):
+            quantiles = ", ".join(
+                f"{q:.0%} {self.quantile(q)}" for q in (0.05, 0.25, 0.5, 0.75, 0.95)
+            )
+            return f"mean {self.mean():.6g}; quantiles {quantiles}"
+        shown = sorted(self.items().items(), key=lambda pair: -pair[1])[:20]
+        return "\n".join(f"{p:.4f}  {text}" for text, p in shown)
+
     @property
     def _numbers(self) -> Numbers:
         if not isinstance(self.column, Numbers):
@@ -121,9 +130,9 @@ class Explanation:
     Attributes:
         names: (D,) the columns.
         surprise: (rows, D) −log p(cell | the other cells), in nats; NaN where a cell is missing.
-        p_value: (rows, D) the probability of a cell at least as unlikely: for numbers, as far from
-            the middle. It is calibrated: if the model is right, it is uniform whatever the
-            column's entropy.
+        p_value: (rows, D) the probability of a cell at least as unlikely; for numbers, twice that
+            of one as far out on its side. Whatever a column's entropy, if the model is right it is
+            below a share of at most that share of the cells.
         expected: (rows, D) texts of the likeliest cells.
     """
 
@@ -148,10 +157,11 @@ class Table:
     Attributes:
         schema: what its columns are.
         model: the model of their symbols.
+        summary: how well it was learnt, in a sentence.
     """
 
-    def __init__(self, schema: Schema, model: MADE) -> None:
-        self.schema, self.model = schema, model
+    def __init__(self, schema: Schema, model: MADE, summary: str = "") -> None:
+        self.schema, self.model, self.summary = schema, model, summary
 
     @classmethod
     def fit(
@@ -206,7 +216,7 @@ class Table:
         options = {**vars(NETWORK), "ordered": tuple(c.ordered for c in schema.columns)}
         torch.manual_seed(settings.seed)
         model = MADE(len(levels), levels, **{**options, **(network or {})})
-        fit(
+        result = fit(
             model,
             Data(train, levels, known=train >= 0),
             valid=None if held is None else Data(held, levels, known=held >= 0),
@@ -215,6 +225,8 @@ class Table:
             quiet=quiet,
         )
         learnt = cls(schema, model)
+        if held is not None and result.valid is not None:
+            learnt.summary = _summary(result, _independent(model, train, held), len(held))
         if run is not None:
             learnt.save(run)
         return learnt
@@ -262,7 +274,7 @@ class Table:
         """Logarithms of the resolutions of the known numbers of every row, summed, (rows,) nats."""
         symbols, _ = self._encode(as_cells(table))
         units = np.array([column.log_unit for column in self.schema.columns])
-        return (symbols.numpy() >= 0) @ units
+        return (symbols.numpy() >= 0).astype(np.float64) @ units
 
     def explain(self, table: Any) -> Explanation:
         """For every cell, how surprising it is given all the other known cells of its row."""
@@ -279,11 +291,10 @@ class Table:
             mass = np.take_along_axis(p, own[:, None], 1)
             surprise[rows, dim] = -np.log(mass[:, 0]) - details[rows, dim]
             if isinstance(column, Numbers) and column.ordered:
-                below = np.take_along_axis(p.cumsum(1), own[:, None], 1) - mass / 2
-                p_value[rows, dim] = 2 * np.minimum(below, 1 - below)[:, 0]
+                upto = np.take_along_axis(p.cumsum(1), own[:, None], 1)
+                p_value[rows, dim] = np.minimum(1, 2 * np.minimum(upto, 1 - upto + mass))[:, 0]
             else:
-                # As if p(cell) were drawn between the next less likely one and itself.
-                p_value[rows, dim] = (p * (p < mass)).sum(1) + (p * (p == mass)).sum(1) / 2
+                p_value[rows, dim] = np.minimum(1, (p * (p <= mass)).sum(1))
         return Explanation(self.schema.names, surprise, p_value, expected)
 
     # Asking
@@ -337,6 +348,7 @@ class Table:
         cells = as_cells(table)
         symbols, _ = self._encode(cells)
         rng = np.random.default_rng(seed)
+        chosen = symbols.numpy()
         if how == "draw":
             chosen = self._complete(symbols, torch.Generator().manual_seed(seed)).numpy()
         texts: dict[str, list[str | None]] = {}
@@ -356,7 +368,7 @@ class Table:
                     new = [column.text(n) for n in p @ np.asarray(column.middles)]
                 else:
                     new = column.typical(p.argmax(1))
-            values = cells[column.name].values()
+            values = cells[column.name].values()  # as they were written
             for row, text in zip(rows.tolist(), new, strict=True):
                 values[row] = text
             texts[column.name] = values
@@ -478,6 +490,28 @@ class Table:
     def _complete(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The rows with their unknown cells drawn from the model."""
         return self.model.complete(x.clamp(min=0), x >= 0, generator=generator).cpu()
+
+
+@torch.no_grad()
+def _independent(model: MADE, train: Tensor, held: Tensor) -> float:
+    """Nats of a held-out row if every column is independent of the others."""
+    alone = MADE(model.dims, model.symbols.levels, **{**model.options, "hidden": (1,)})
+    for layer in (alone.output, alone.direct):
+        if layer is not None:
+            layer.weight.zero_()
+    alone.start_from(train)
+    return -float(alone.log_prob(held).mean())
+
+
+def _summary(result: Fit, independent: float, rows: int) -> str:
+    assert result.valid is not None
+    said = (
+        f"best after epoch {result.best_epoch}: {result.valid.nats:.4f} nats on {rows:,} rows held "
+        f"out, apart from where in their bins numbers lie; independent columns {independent:.4f}"
+    )
+    if independent <= result.valid.nats:
+        said += "\nthe model is no better than independent columns: it needs more rows"
+    return said
 
 
 def _symbols(schema: Schema, cells: Mapping[str, Cells]) -> Tensor:
