@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self, get_args
 
+from autoregress.brief import Brief
+
 Activation = Literal["relu", "softplus", "tanh", "sigmoid", "elu", "gelu", "silu"]
 Predictor = Literal["median", "none"]
 Slices = Literal["one", "all"]
@@ -25,8 +27,8 @@ class NoOptions:
     """A family without options."""
 
 
-@dataclass(frozen=True)
-class MADEConfig:
+@dataclass(frozen=True, repr=False)
+class MADEConfig(Brief):
     """The model, a MADE (arXiv 1502.03509).
 
     Args:
@@ -107,8 +109,8 @@ class MADEConfig:
             raise ValueError(f"mixture must be at least 1, got {self.mixture}")
 
 
-@dataclass(frozen=True)
-class PixelConfig:
+@dataclass(frozen=True, repr=False)
+class PixelConfig(Brief):
     """The model, of images (PixelCNN and PixelRNN, arXiv 1601.06759; Gated PixelCNN, 1606.05328).
 
     Args:
@@ -163,8 +165,8 @@ class PixelConfig:
             )
 
 
-@dataclass(frozen=True)
-class VideoTransformerConfig:
+@dataclass(frozen=True, repr=False)
+class VideoTransformerConfig(Brief):
     """The model, a subscale Video Transformer (arXiv 1906.02634).
 
     Args:

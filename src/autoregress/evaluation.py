@@ -38,6 +38,8 @@ class Score:
     standard_error: float
 
     def __str__(self) -> str:
+        if self.examples == 1:
+            return f"{self.nats:.4f} nats, {self.bits_per_dim:.4f} bits/dim (1 example)"
         return (
             f"{self.nats:.4f} ± {self.standard_error:.4f} nats, "
             f"{self.bits_per_dim:.4f} bits/dim ({self.examples:,} examples)"

@@ -21,10 +21,15 @@ class Compress:
 
     autoregress compress runs/mine rows.npy --out rows.areg
 
+    Images and videos come back pixel for pixel, in the order of their files' paths; their names,
+    metadata and sound are not kept.
+
     Args:
         run: A run folder, or one that ar.save wrote; decompression requires the same one.
         data: The examples.
         out: The file to write.
+        fit: Accept losses, which are refused otherwise: images and videos cropped, scaled, turned
+            grey or reduced to what the model takes, frames that fill no clip, damaged files.
         stride: Number of video frames from one frame of a clip to the next.
         device: Device to compute on; decompression requires the same kind.
     """
@@ -33,6 +38,7 @@ class Compress:
     data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
+    fit: bool = False
     stride: int = 1
     device: str = "cpu"
 
@@ -44,7 +50,11 @@ class Compress:
         check_distinct(self.out, self.data, self.run)
         model = load_model(self.run, self.device)
         examples = open_like(
-            model, self.data, stride=self.stride, condition=self.conditions.condition
+            model,
+            self.data,
+            lossless=not self.fit,
+            stride=self.stride,
+            condition=self.conditions.condition,
         )
         context = self.conditions.context(model, examples)
         with Progress("compressing", model.dims) as progress:
@@ -65,11 +75,14 @@ class Decompress:
 
     autoregress decompress runs/mine rows.areg --out rows.npy
 
+    autoregress decompress runs/photos photos.areg --out photos
+
     Args:
         run: The model with which the examples were compressed.
         compressed: The file that compress wrote.
-        out: An .npy, .npz or .csv file, or a .png to view; for clips also .mkv (lossless), .gif
-            or .mp4.
+        out: An .npy, .npz or .csv file; for images also a folder, for a .png of each, or a .png,
+            exact for one image and a sheet to view for several; for clips also .mkv (lossless),
+            .gif or .mp4.
         given: The numbers that all examples are conditioned on, as given to compress; labels are
             in the file.
         rate: Number of frames a second (clips).
@@ -85,13 +98,16 @@ class Decompress:
 
     def __call__(self) -> None:
         from autoregress import data as datasets
-        from autoregress.coding import decode
+        from autoregress.coding import MAGIC, decode
 
         datasets.check_writable(self.out)
         datasets.check_distinct(self.out, self.compressed)
         model = load_model(self.run, self.device)
         try:
-            content = self.compressed.read_bytes()
+            with self.compressed.open("rb") as file:
+                content = file.read(len(MAGIC))
+                if content == MAGIC:  # else it may be a device without end
+                    content += file.read()
         except OSError as error:
             raise unreadable(self.compressed, error) from error
         try:

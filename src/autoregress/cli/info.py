@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,8 @@ class Info:
     run: Annotated[Positional[Path], arg(metavar="RUN")]
 
     def __call__(self) -> None:
-        from autoregress.storage import load
+        from autoregress.storage import load, read_config
+        from autoregress.training.log import read_log
 
         if holds_table(self.run):
             print(schema_of(self.run))
@@ -46,15 +46,14 @@ class Info:
                 f"{name} ({levels})"
                 for name, levels in zip(symbols.columns.names, symbols.levels, strict=True)
             )
-        config = json.loads((self.run / "config.json").read_text(encoding="utf-8"))
-        for key, value in config.get("training", {}).items():
+        for key, value in (read_config(self.run)["training"] or {}).items():
             lines[f"training: {key}"] = value
         log = self.run / "log.jsonl"
         if log.exists():
-            epochs = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-            best = min(epochs, key=lambda e: e.get("valid_nats") or math.inf, default=None)
+            epochs = read_log(log)
+            best = min(epochs, key=lambda e: e["valid_nats"] or math.inf, default=None)
             lines["epochs"] = len(epochs)
-            if best and best.get("valid_nats") is not None:
+            if best and best["valid_nats"] is not None:
                 lines["best epoch"] = f"{best['epoch']}: {best['valid_nats']:.4f} validation nats"
         width = max(map(len, lines))
         for key, value in lines.items():

@@ -82,8 +82,8 @@ def _nats(epoch: Mapping[str, Any]) -> float:
 
 def _found(folder: Path) -> Iterator[Run]:
     for path in sorted(folder.rglob("config.json")):
-        config = read_json(path)
-        if isinstance(config, dict) and "training" in config:
+        config = read_json(path, dict[str, Any])
+        if "training" in config:
             model = dict(config["model"])
             for given in ("event_shape", "symbols", "columns", "labels", "context"):
                 model.pop(given, None)  # of the data, not chosen

@@ -257,11 +257,11 @@ class Table:
         """
         path = Path(folder) / SCHEMA
         try:
-            schema = Schema.from_json(read_json(path))
+            schema = Schema.from_json(read_json(path, dict[str, Any]))
+            levels = tuple(column.levels for column in schema.columns)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from error
         model = load(folder)
-        levels = tuple(column.levels for column in schema.columns)
         if not isinstance(model, MADE) or model.symbols.levels != levels:
             raise ValueError(f"{path} does not describe the model beside it")
         return cls(schema, model)

@@ -359,9 +359,11 @@ class VideoTransformer(AutoregressiveModel):
             (batch, known frames + frames, C, H, W) int64, which begins with x.
 
         Raises:
-            ValueError: wrong shape, dtype or symbols, or fewer frames than the model was trained
-                to be given.
+            ValueError: wrong shape, dtype or symbols, a negative number of frames to add, or fewer
+                frames than the model was trained to be given.
         """
+        if frames < 0:
+            raise ValueError(f"frames to add must be at least 0, got {frames}")
         x = torch.as_tensor(x, device=self.device)
         frame = self.event_shape[1:]
         if x.dim() != 5 or x.shape[2:] != frame:
