@@ -61,8 +61,8 @@ def test_two_digits_are_the_same_distribution(levels):
 def test_draws_follow_the_table(shared):
     count, levels = 40_000, 11
     one = logistics(levels, batch=1, mixture=3)
-    each = (p.expand(count, 1, -1) for p in (one.weights, one.means, one.log_scales))
-    many = ScaledLogistics(*each, one.scale[0] if shared else one.scale)
+    w, m, s = (p.expand(count, 1, -1) for p in (one.weights, one.means, one.log_scales))
+    many = ScaledLogistics(w, m, s, one.scale[0] if shared else one.scale)
     expected = count * one.table()[0]
     seen = (
         many.sample(torch.Generator().manual_seed(1)).flatten().bincount(minlength=levels).double()
@@ -110,13 +110,14 @@ def test_a_new_made_has_the_marginals_of_numbers(mixture, float64):
     assert float((expected - found).mean()) < 0.01
 
 
+@torch.no_grad()
 def test_a_gap_is_no_symbol(float64):
     model = ar.MADE(
         4, (2, 3, 5, 2), ordered=(False, False, True, False), hidden=(8,), direct=True,
         orderings=3, gaps=True, mixture=2,
     )  # fmt: skip
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
+        parameter.normal_(0, 0.5)
     ar.check_normalisation(model)
     ar.check_faces(model)
     some = torch.cartesian_prod(torch.arange(2), torch.tensor([-1]), torch.arange(5))
