@@ -256,6 +256,47 @@ def test_training_again_goes_on(folder, capsys):
     assert config["model"]["hidden"] == [12]
 
 
+@pytest.mark.parametrize(
+    ("more", "links"),
+    [([], True), ([], False), (["--models", 2], True), (["--orderings", 3], True)],
+)
+def test_a_compressed_file_outlives_further_training(folder, monkeypatch, more, links):
+    if not links:  # as on a file system without them
+        monkeypatch.setattr(Path, "hardlink_to", lambda *_: os.link("", ""))
+    rows = np.tile(np.arange(40)[:, None] % 3, 6)  # of which every epoch learns more
+    np.save("rows.npy", rows)
+    files = []
+    for epochs in (2, 4, 4, 6):
+        trained("rows.npy", *more, "--max-epochs", epochs, "--patience", 0)
+        files.append(f"{len(files)}.areg")
+        assert run("compress", "run", "rows.npy", "--out", files[-1]) == 0
+    # Each file's weights are there, and no more: the third was made with those of the second.
+    assert len(list(Path("run/weights").iterdir())) == 3
+    for file in files:
+        assert run("decompress", "run", file, "--out", "back.npy") == 0
+        assert np.array_equal(np.load("back.npy"), rows)
+    trained("rows.npy", *more, "--max-epochs", 7, "--patience", 0)  # the run still resumes
+
+    kept = next(Path("run/weights").iterdir())
+    with kept.open("r+b") as file:
+        file.seek(-5, os.SEEK_END)
+        file.write(b"\xff")
+    refused = [run("decompress", "run", file, "--out", "back.npy") for file in files]
+    assert sorted(set(refused)) == [0, 2]
+
+
+def test_a_compressed_file_of_a_mixture_outlives_the_training_of_its_runs(folder):
+    for name in "ab":
+        assert run("train", "made", "--data", "data.npz", "--run", name, *QUICK) == 0
+    assert run("mix", "a", "b", "--out", "both") == 0
+    assert run("compress", "both", "rows.npy", "--out", "rows.areg") == 0
+    more = [*QUICK, "--max-epochs", 5]
+    assert run("train", "made", "--data", "data.npz", "--run", "a", *more) == 0
+    assert run("decompress", "both", "rows.areg", "--out", "back.npy") == 0
+    assert np.array_equal(np.load("back.npy"), np.load("rows.npy"))
+    assert not Path("both/weights").exists()  # nothing trains in it
+
+
 def test_held_out_rows_are_a_function_of_the_seed(folder, capsys):
     np.save("all.npy", np.load("data.npz")["train"])
     for seed, name in [(1, "a"), (1, "b"), (2, "c")]:

@@ -23,6 +23,7 @@ LAYERS = [
     "mixture",
     "networks",
     "devices",
+    "memory",
     "processes",
     "evaluation",
     "baselines",

@@ -32,6 +32,7 @@ from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel, groups
 from autoregress.storage import digest
 from autoregress.symbols import as_tensor
+from autoregress.traversal import OnProgress, counter
 
 # The header: a mark, the version of the format, the numbers of threads, of examples and of examples
 # side by side at most, the model's digest, and checksums of the symbols and of everything else.
@@ -54,7 +55,7 @@ def encode(
     data: Any,
     *,
     context: Any = None,
-    on_progress: Callable[[int, int], object] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> bytes:
     """Encodes examples as bytes, from which :func:`decode` restores them exactly.
 
@@ -83,7 +84,7 @@ def encode(
     threads, stack, checksum = torch.get_num_threads(), stream.stack.AnsCoder(), 0
     numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
     most = max(1, min(SIDE_BY_SIDE, model.chunk_rows, PROBABILITIES // numbers))
-    coded = _counter(len(data) * model.dims, on_progress)
+    coded = counter(len(data) * model.dims, on_progress)
     with measuring(model):
         for rows in reversed(_batches(len(data), most)):
             x = data[rows].to(model.device)
@@ -102,7 +103,7 @@ def decode(
     data: bytes,
     *,
     context: Tensor | None = None,
-    on_progress: Callable[[int, int], object] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Tensor:
     """Restores the examples that :func:`encode` encoded with the same model.
 
@@ -124,7 +125,7 @@ def decode(
     if context is not None and model.labels is not None:
         raise ValueError("the labels are in the encoded examples; leave the context out")
     context = None if context is None else as_tensor(context)
-    coded = _counter(count * model.dims, on_progress)
+    coded = counter(count * model.dims, on_progress)
     stack = stream.stack.AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
     with measuring(model), _threads(threads):
         parts = []
@@ -145,19 +146,6 @@ def decode(
             "machine; decode where they were encoded, with the same version of torch"
         )
     return torch.cat(parts)
-
-
-def _counter(total: int, report: Callable[[int, int], object] | None) -> Callable[[int], None]:
-    """A function that adds a number of symbols to those coded so far, and reports these."""
-    done = 0
-
-    def add(count: int) -> None:
-        nonlocal done
-        done += count
-        if report is not None:
-            report(done, total)
-
-    return add
 
 
 def _push(
@@ -343,6 +331,19 @@ def _header(
     fields = (MAGIC, VERSION, threads, count, batch, _model(model), symbols)
     check = zlib.crc32(payload, zlib.crc32(HEADER.pack(*fields, 0)))
     return HEADER.pack(*fields, check)
+
+
+def fingerprint(model: AutoregressiveModel) -> str:
+    """The name of a model's family and weights, as :func:`encoded_by` reads it."""
+    return _model(model).hex()
+
+
+def encoded_by(data: bytes) -> str | None:
+    """The :func:`fingerprint` of the model that encoded these bytes, None if none did."""
+    header = data[: HEADER.size]
+    if len(header) < HEADER.size or not header.startswith(MAGIC):
+        return None
+    return HEADER.unpack(header)[5].hex()
 
 
 def _opened(model: AutoregressiveModel, data: bytes) -> tuple[int, int, int, int, bytes]:

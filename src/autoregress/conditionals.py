@@ -46,6 +46,11 @@ class Conditional(Protocol):
         ...
 
 
+def _tempered(logits: Tensor, temperature: float) -> Tensor:
+    """Logits of the distributions proportional to p^(1 / temperature); the largest are 0."""
+    return (logits - logits.amax(-1, keepdim=True)) / temperature
+
+
 def _at_least_float32(logits: Tensor) -> Tensor:
     # bfloat16 is for matrix products; a log-probability needs more than 8 bits.
     return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
@@ -99,7 +104,7 @@ class Categorical:
         return torch.multinomial(flat, 1, generator=generator).view(table.shape[:-1])
 
     def tempered(self, temperature: float) -> Categorical:
-        return Categorical(self.logits / temperature)
+        return Categorical(_tempered(self.logits, temperature))
 
     def table(self) -> Tensor:
         return self.logits.double().softmax(-1)
@@ -138,7 +143,7 @@ class CoarseToFine:
         return coarse * self.base + self.fine(coarse).sample(generator)
 
     def tempered(self, temperature: float) -> Categorical:
-        return Categorical(self.logits / temperature)
+        return Categorical(_tempered(self.logits, temperature))
 
     def table(self) -> Tensor:
         return self.logits.double().softmax(-1)
@@ -246,7 +251,7 @@ class Logistics:
         return levels.clamp(0, self.levels - 1).long()
 
     def tempered(self, temperature: float) -> Categorical:
-        return Categorical(self.logits / temperature)
+        return Categorical(_tempered(self.logits, temperature))
 
     def table(self) -> Tensor:
         return self.cdf(torch.arange(-1, self.levels, device=self.means.device)).diff()

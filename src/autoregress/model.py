@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self, overload
 
@@ -16,7 +16,7 @@ from autoregress.conditionals import Conditional
 from autoregress.configs import NoOptions
 from autoregress.orderings import Ordering
 from autoregress.symbols import Columns, Symbols, as_tensor
-from autoregress.traversal import Choose, Unrolling, traverse
+from autoregress.traversal import Choose, OnProgress, Unrolling, counter, traverse
 
 Array = Tensor | np.ndarray
 
@@ -51,6 +51,9 @@ class Update:
 
 
 ONLY_UPDATE = Update()
+
+# Logits divided by a lower temperature, or multiplied by it, are no longer numbers of float32.
+COLDEST = 1e-30
 
 
 class AutoregressiveModel(nn.Module, ABC):
@@ -351,6 +354,7 @@ class AutoregressiveModel(nn.Module, ABC):
         *,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Tensor:
         """Draws samples from the model, (count, *event_shape) int64.
 
@@ -362,6 +366,8 @@ class AutoregressiveModel(nn.Module, ABC):
                 p^(1/temperature): below 1, unlikely symbols are rarer. Only 1 draws from the
                 model's own distribution, the one that its likelihoods describe.
             generator: generator on the model's device; by default torch's own.
+            on_progress: called at every dimension of a part of the samples with the number of
+                symbols drawn so far and that of all.
 
         Raises:
             ValueError: the count is below 1, or the temperature not above 0.
@@ -372,9 +378,10 @@ class AutoregressiveModel(nn.Module, ABC):
         members, weights = self.members, self.log_weights.exp()
         chosen = torch.multinomial(weights, count, replacement=True, generator=generator)
         out = torch.empty(count, *self.event_shape, dtype=torch.int64, device=self.device)
+        drawn = counter(count * self.dims, on_progress)
         for index, rows in groups(chosen):
             part = None if context is None else context[rows]
-            choose = _draw(generator, temperature)
+            choose = _draw(generator, temperature, drawn)
             out[rows] = self.traverse(choose, len(rows), context=part, member=members[index])
         return out
 
@@ -387,6 +394,7 @@ class AutoregressiveModel(nn.Module, ABC):
         *,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
         return_log_prob: Literal[False] = False,
     ) -> Tensor: ...
 
@@ -399,6 +407,7 @@ class AutoregressiveModel(nn.Module, ABC):
         *,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
         return_log_prob: Literal[True],
     ) -> tuple[Tensor, Tensor]: ...
 
@@ -411,6 +420,7 @@ class AutoregressiveModel(nn.Module, ABC):
         *,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
         return_log_prob: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Draws the unknown symbols from p(unknown | known), exactly.
@@ -423,6 +433,7 @@ class AutoregressiveModel(nn.Module, ABC):
             x: integer symbols (batch, *event_shape); unknown ones may have any value.
             known: bool, (*event_shape) or (batch, *event_shape).
             temperature: as in :meth:`sample`; only with 1 are the draws exact.
+            on_progress: as in :meth:`sample`; known symbols count.
             return_log_prob: also return log p(unknown | known) of the draws in nats, (batch,)
                 float64, under the model itself whatever the temperature.
 
@@ -436,10 +447,13 @@ class AutoregressiveModel(nn.Module, ABC):
         x, known = self._checked_known(x, known)
         x, context = self._checked(x.where(known, 0), context)
         out, log_prob = x.clone(), torch.zeros(len(x), dtype=torch.float64, device=self.device)
+        drawn = counter(len(x) * self.dims, on_progress)
         for rows, mask, members in self._by_known(known):
             part = None if context is None else context[rows]
             given = self._member_log_probs(x[rows], part, members, mask)
-            out[rows] = self._complete(x[rows], mask, part, members, given, temperature, generator)
+            out[rows] = self._complete(
+                x[rows], mask, part, members, given, temperature, generator, drawn
+            )
             if return_log_prob:
                 everything = self._member_log_probs(out[rows], part, members)
                 log_prob[rows] = self._mixed(everything) - self._mixed(given)
@@ -497,6 +511,7 @@ class AutoregressiveModel(nn.Module, ABC):
         given: Tensor,
         temperature: float,
         generator: torch.Generator | None,
+        drawn: Callable[[int], None],
     ) -> Tensor:
         """Completes rows that share a known set (D,), given each member's log p(known)."""
         # Members are drawn from their posterior given the known symbols.
@@ -507,7 +522,7 @@ class AutoregressiveModel(nn.Module, ABC):
         for index, rows in groups(chosen):
             part = None if context is None else context[rows]
             values = {position: symbols[rows] for position, symbols in clamp.items()}
-            choose = _draw(generator, temperature, values)
+            choose = _draw(generator, temperature, drawn, values)
             out[rows] = self.traverse(choose, len(rows), context=part, member=members[index])
         return out
 
@@ -573,18 +588,21 @@ def groups(index: Tensor) -> list[tuple[int, Tensor]]:
 def _draw(
     generator: torch.Generator | None,
     temperature: float,
+    drawn: Callable[[int], None],
     known: dict[int, Tensor] | None = None,
 ) -> Choose:
     if not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be above 0, got {temperature}")
+    temperature = min(max(temperature, COLDEST), 1 / COLDEST)
     known = known or {}
 
     def choose(position: int, conditional: Conditional) -> Tensor:
         symbols = known.get(position)
-        if symbols is not None:
-            return symbols
-        if temperature != 1:
-            conditional = conditional.tempered(temperature)
-        return conditional.sample(generator)
+        if symbols is None:
+            if temperature != 1:
+                conditional = conditional.tempered(temperature)
+            symbols = conditional.sample(generator)
+        drawn(len(symbols))
+        return symbols
 
     return choose

@@ -15,6 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# The largest number of dimensions of an event: lists of them are kept.
+MOST_DIMS = 2**24
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -64,6 +67,10 @@ class Symbols:
         self.dims = math.prod(self.event_shape)
         if not self.event_shape or self.dims < 1:
             raise ValueError(f"an event needs at least one dimension, got shape {event_shape}")
+        if self.dims > MOST_DIMS:
+            raise ValueError(
+                f"an event has at most {MOST_DIMS:,} dimensions, got shape {self.event_shape}"
+            )
         several = (levels,) * self.dims if isinstance(levels, int) else tuple(map(int, levels))
         if len(several) != self.dims:
             raise ValueError(

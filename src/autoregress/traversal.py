@@ -14,6 +14,21 @@ from autoregress.orderings import Ordering
 # (batch,), and is sent the symbols chosen there, (batch,) int64. It ends after the last position.
 Unrolling = Generator[Conditional, Tensor, None]
 Choose = Callable[[int, Conditional], Tensor]
+# Called with a number of symbols done so far, and the number of all.
+OnProgress = Callable[[int, int], object]
+
+
+def counter(total: int, report: OnProgress | None) -> Callable[[int], None]:
+    """A function that adds a number of symbols to those done so far, and reports these."""
+    done = 0
+
+    def add(count: int) -> None:
+        nonlocal done
+        done += count
+        if report is not None:
+            report(done, total)
+
+    return add
 
 
 def traverse(steps: Unrolling, ordering: Ordering, choose: Choose) -> Tensor:

@@ -6,7 +6,7 @@ import codecs
 import io
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ ASCII = str.maketrans({"±": "+/-", "−": "-", "×": "x", "…": "...", "√": 
 # Seconds between refreshes on a terminal, and between lines elsewhere.
 REFRESH = 0.2
 LINES = 5.0
+LONGEST = 1e13  # seconds, for timedelta
 
 
 def never_fail_to_print() -> None:
@@ -70,6 +71,14 @@ class Progress:
         if self._terminal:
             self._bar.stop()
 
+    def within(self, before: int, total: int) -> Callable[[int, int], None]:
+        """Shows the progress of a part of ``total`` examples, of which some came before it."""
+
+        def report(done: int, _: int) -> None:
+            self(before * self._symbols + done, total * self._symbols)
+
+        return report
+
     def __call__(self, done: int, total: int) -> None:
         """Shows the number of examples, or symbols, done so far, of the total."""
         now = time.monotonic()
@@ -81,13 +90,26 @@ class Progress:
         line = f"{self._doing} {int(examples):,} of {int(of_all):,} examples"
         task = self._bar.tasks[self._task]
         if task.speed and task.time_remaining is not None:
-            left = timedelta(seconds=round(task.time_remaining))
+            left = timedelta(seconds=round(min(task.time_remaining, LONGEST)))
             line += f"  {task.speed:,.{0 if task.speed >= 10 else 2}f} examples/s  {left} left"
         if self._terminal:
             self._bar.update(self._task, description=line, refresh=True)
         elif now - self._printed >= LINES:
             self._printed = now
             print(line, file=sys.stderr, flush=True)
+
+
+def frame_rate(rate: int | None, out: Path) -> int:
+    """The number of frames a second of a file to be written, 10 if not given.
+
+    Raises:
+        ValueError: the file cannot have a rate, or not this one.
+    """
+    from autoregress.data.formats.videos import check_rate
+
+    if rate is not None:
+        check_rate(out, rate)
+    return 10 if rate is None else rate
 
 
 def announce(text: str, out: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from tyro.conf import OmitArgPrefixes, Suppress
 
+from autoregress.cli.options import AboveZero, AtMost1000, Levels, Positive
 from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
 
@@ -38,14 +39,14 @@ class Plan(Generic[Config]):
     training: OmitArgPrefixes[Training]
     kind: Suppress[str]
     recalled: Suppress[int | None]
-    shape: tuple[int, ...]
-    levels: int
-    models: int = 1
-    devices: int = 1
-    batch: int | None = None
-    peak: float | None = None
+    shape: tuple[Positive, ...]
+    levels: Levels
+    models: AtMost1000 = 1
+    devices: Positive = 1
+    batch: Positive | None = None
+    peak: AboveZero | None = None
     share: float = 0.4
-    steps: int | None = None
+    steps: Positive | None = None
 
     @classmethod
     def of(cls, recipe: Recipe) -> Plan[Any]:

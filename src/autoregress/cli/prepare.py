@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tyro.conf import OmitArgPrefixes
 
 from autoregress.cli.examples import Examples
+from autoregress.cli.options import Positive, Workers
 
 if TYPE_CHECKING:
     from autoregress.data import Source
@@ -37,8 +38,8 @@ class Prepare:
     examples: OmitArgPrefixes[Examples]
     out: Path
     split: Literal["train", "valid", "test"] | None = None
-    workers: int = 1
-    megabytes: int = 256
+    workers: Workers = 1
+    megabytes: Positive = 256
     seed: int = 0
 
     def __call__(self) -> None:
@@ -74,6 +75,10 @@ class Prepare:
 
     def _splits(self) -> dict[str, Source]:
         if self.split is not None:
+            if self.examples.valid or self.examples.holdout is not None:
+                raise ValueError(
+                    "with --split all examples are of one split; leave --valid and --holdout out"
+                )
             return {self.split: self.examples.of(self.split, in_memory=False, workers=self.workers)}
         train, valid = self.examples.read(self.seed, in_memory=False, workers=self.workers)
         return {"train": train, "valid": valid}

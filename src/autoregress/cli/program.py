@@ -26,6 +26,7 @@ from autoregress.cli.draw import Complete, Sample
 from autoregress.cli.info import Info
 from autoregress.cli.measure import Evaluate, Score
 from autoregress.cli.mix import Mix
+from autoregress.cli.options import REGISTRY, TooLargeError, spelt_out
 from autoregress.cli.output import never_fail_to_print
 from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
@@ -128,20 +129,19 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
         case [("train" | "plan") as verb, name, *rest] if not name.startswith("-"):
             recipe = find_recipe(name)
             kind: Any = VERBS[verb]
-            return tyro.cli(
-                HelptextFromCommentsOff[kind[type(recipe.config)]],
-                prog=f"autoregress {verb} {name}",
+            return _options(
+                kind[type(recipe.config)],
+                f"autoregress {verb} {name}",
+                spelt_out(rest, type(recipe.config)),
                 description=recipe.description,
                 default=kind.of(recipe),
-                args=rest,
             )
         case ["train" | "plan", "-h" | "--help", *_]:
             _show(recipe_help(argv[0]))
         case ["train" | "plan", *_]:
             raise ValueError(f"the recipe comes first, as in: autoregress {argv[0]} made …")
         case [verb, *rest] if verb in VERBS:
-            prog = f"autoregress {verb}"
-            return tyro.cli(HelptextFromCommentsOff[VERBS[verb]], prog=prog, args=rest)
+            return _options(VERBS[verb], f"autoregress {verb}", rest)
         case []:
             print(_help(), file=sys.stderr)
             sys.exit(2)
@@ -154,6 +154,15 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
         f"there is no verb {argv[0]!r}; {f'did you mean {near[0]}? ' if near else ''}"
         f"The verbs are {', '.join(VERBS)}"
     )
+
+
+def _options(verb: Any, prog: str, args: Sequence[str], **described: Any) -> Any:
+    """A verb with the options that the arguments give; ends the process if they are wrong."""
+    try:
+        with REGISTRY:
+            return tyro.cli(HelptextFromCommentsOff[verb], prog=prog, args=args, **described)
+    except TooLargeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _show(text: str) -> NoReturn:

@@ -20,6 +20,7 @@ from autoregress.data.source import Data, Source
 from autoregress.disk import replacing
 from autoregress.symbols import Columns, Symbols
 
+MOST_SYMBOLS = 2**16
 MISSING = frozenset({"", "?", "nan", "NaN"})
 # "01" is a code and not the number 1, "1.0" is what a table with gaps makes of 1.
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})(\.0*)?", re.ASCII)
@@ -58,6 +59,12 @@ class Tables(Format):
         reading, like = request.reading, request.like
         columns = None if like is None else like.columns
         levels = reading.levels if like is None else like.levels
+        if like is None and levels is not None:
+            for option in {"labels_from", "max_categories"} & {*reading.given}:
+                raise ValueError(
+                    f"{path}: with levels the cells are symbols, not labels, to which {option} "
+                    "does not apply"
+                )
         expected = None if columns is None else columns.names
         table = _read(path, expected, reading.condition)
         further = [
@@ -262,7 +269,12 @@ def _numbers(path: Path, names: tuple[str, ...], levels: int | tuple[int, ...]) 
     several = (levels,) * len(names) if isinstance(levels, int) else levels
     if len(several) != len(names):
         raise ValueError(f"{path} has {len(names)} columns, but {len(several)} are expected")
-    return Columns(names, tuple(tuple(map(str, range(k))) for k in several))
+    if max(several) > MOST_SYMBOLS:
+        raise ValueError(
+            f"{path}: a column of symbols has at most {MOST_SYMBOLS:,} levels, got {max(several):,}"
+        )
+    labels = {k: tuple(map(str, range(k))) for k in several}
+    return Columns(names, tuple(labels[k] for k in several))
 
 
 def _encode(
