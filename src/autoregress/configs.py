@@ -101,6 +101,9 @@ class MADEConfig:
                 f"than {MOST_MEMBERS:,}"
             )
         _require_one_of("activation", self.activation, get_args(Activation))
+        ordered = self.ordered if isinstance(self.ordered, bool) else any(self.ordered)
+        if not ordered and self.mixture != MADEConfig.mixture:
+            raise ValueError("mixture is for ordered levels")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         if self.mixture < 1:
@@ -156,8 +159,13 @@ class PixelConfig:
             raise ValueError(f"mixture must be at least 1, got {self.mixture}")
         _require_at_most(MOST_LOGISTICS, "mixture", self.mixture)
         _require_one_of("predictor", self.predictor, get_args(Predictor))
+        if not self.ordered and (self.mixture, self.predictor) != (
+            PixelConfig.mixture,
+            PixelConfig.predictor,
+        ):
+            raise ValueError("mixture and predictor are for ordered levels")
         strides = (*self.scales, 1)
-        if any(b < 1 or a % b or a == b for a, b in pairwise(strides)):
+        if any(b < 1 or a % b or a <= b for a, b in pairwise(strides)):
             raise ValueError(
                 f"scales are strides above 1, each a multiple of the next, got {self.scales}"
             )

@@ -53,6 +53,8 @@ class Conditions:
                 f"{_taken(model)}: name its source with --condition, or give it for all examples "
                 "with --given"
             )
+        if model.labels is not None and examples.labels is None:
+            raise ValueError(f"{_taken(model)}, but the examples have numbers as their condition")
         return examples.context
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,11 @@ from pathlib import Path
 from autoregress.disk import is_stdout
 
 # Replacements for terminals and pipes that know only ASCII.
-ASCII = str.maketrans({"±": "+/-", "−": "-", "×": "x", "…": "...", "√": "sqrt", "–": "-"})
+ASCII = str.maketrans(
+    {"±": "+/-", "−": "-", "×": "x", "…": "...", "√": "sqrt", "–": "-", "·": "*"}
+    | dict.fromkeys("╭╮╰╯", "+")
+    | {"─": "-", "│": "|"}
+)
 # Seconds between refreshes on a terminal, and between lines elsewhere.
 REFRESH = 0.2
 LINES = 5.0
@@ -32,6 +37,30 @@ def never_fail_to_print() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="autoregress")
+
+
+def flush_stdout() -> None:
+    """Writes what has been printed, while an error can still be reported.
+
+    Raises:
+        ValueError: standard output cannot be written, as on a full disk.
+        BrokenPipeError: nobody reads it any longer.
+    """
+    if sys.stdout is None:  # closed by the caller
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up_stdout()
+        raise ValueError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def give_up_stdout() -> None:
+    """Discards what has been printed, so that Python does not try to write it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 class Progress:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from difflib import get_close_matches
@@ -27,7 +29,7 @@ from autoregress.cli.info import Info
 from autoregress.cli.measure import Evaluate, Score
 from autoregress.cli.mix import Mix
 from autoregress.cli.options import REGISTRY, TooLargeError, spelt_out
-from autoregress.cli.output import never_fail_to_print
+from autoregress.cli.output import flush_stdout, give_up_stdout, never_fail_to_print
 from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
 from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
@@ -59,6 +61,7 @@ Exact-likelihood autoregressive models of bits, categories, images and video. Ve
 
 autoregress VERB --help shows the options of a verb.
 autoregress --plugin MODULE VERB … first imports a module of yours, such as one with a family."""
+NARROWEST = 20  # the width of a terminal that tyro's boxes need
 # Verbs that several processes run together; the first process alone runs all others.
 TOGETHER = (Train, Evaluate)
 
@@ -79,15 +82,19 @@ def run(argv: Sequence[str]) -> None:
         with _silent(unless=first):
             if first or isinstance(verb, TOGETHER):
                 verb()
+        flush_stdout()
     except KeyboardInterrupt:
         status, message = 130, f"interrupted{_again(verb)}"
     except BrokenPipeError:  # the reader, such as head, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_stdout()
         sys.exit(1)
     except FloatingPointError as error:
         status, message = 1, str(error)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, ImportError) as error:
         status, message = 2, str(error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        status, message = 2, f"{where}{error.strerror or error}"
     except (RuntimeError, MemoryError) as error:
         if _is_out_of_memory(error):
             status, message = 1, f"there is not enough memory; {_less(verb)}"
@@ -102,7 +109,8 @@ def run(argv: Sequence[str]) -> None:
     if processes is not None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # already exiting
     if first if processes is None else processes.may_speak():
-        print(f"autoregress: {message}", file=sys.stderr)
+        one_line = " ".join(message.splitlines())
+        print(f"autoregress: {one_line}", file=sys.stderr)
     sys.exit(status)
 
 
@@ -114,6 +122,12 @@ def _plug_in(argv: Sequence[str]) -> Sequence[str]:
         sys.path.insert(0, "")  # the module may be in the current folder
         try:
             importlib.import_module(argv[1])
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = "" if "importlib" in place.filename else f" ({place.filename}:{place.lineno})"
+            raise ValueError(
+                f"--plugin {argv[1]} cannot be imported: {type(error).__name__}: {error}{where}"
+            ) from error
         finally:
             sys.path.remove("")
         argv = argv[2:]
@@ -158,6 +172,8 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
 
 def _options(verb: Any, prog: str, args: Sequence[str], **described: Any) -> Any:
     """A verb with the options that the arguments give; ends the process if they are wrong."""
+    if shutil.get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
     try:
         with REGISTRY:
             return tyro.cli(HelptextFromCommentsOff[verb], prog=prog, args=args, **described)

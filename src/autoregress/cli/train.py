@@ -12,6 +12,7 @@ from tyro.conf import OmitArgPrefixes
 
 from autoregress.cli.examples import Examples
 from autoregress.cli.options import AtMost1000
+from autoregress.cli.recipes import fitted
 from autoregress.data.reading import Reading
 from autoregress.disk import check_folder
 from autoregress.recipes.recipe import Recipe
@@ -70,7 +71,7 @@ class Train(Generic[Config]):
         device = resolve_device(self.training.device)
         # The first of several processes decodes videos; the others find them in the cache.
         train, valid = processes.after_first(lambda: self.examples.read(self.training.seed))
-        config = _fitted(self.model, self.chosen, train.event_shape)
+        config = fitted(self.model, self.chosen, train.event_shape)
         torch.manual_seed(self.training.seed)
         with weights_within(free_memory(device), self._bytes_of_a_weight(processes.size)):
             model = several(
@@ -113,19 +114,6 @@ class Train(Generic[Config]):
         if self.training.sharding == "full" and processes > 1:
             return 4
         return 4 * (2 + moments(self.training) + bool(self.training.ema))
-
-
-def _fitted(config: Any, chosen: Any, event_shape: tuple[int, ...]) -> Any:
-    """The options, with those the user did not set fitted to the examples; prints the changes."""
-    if not hasattr(config, "fitted"):
-        return config
-    fitted = config.fitted(event_shape, chosen)
-    changed = [
-        f"{name} {value}" for name, value in vars(fitted).items() if value != getattr(config, name)
-    ]
-    if changed:
-        print(f"to fit examples of shape {event_shape}: {'; '.join(changed)}")
-    return fitted
 
 
 def _beside(train: Source, valid: Source, bits: float) -> str:

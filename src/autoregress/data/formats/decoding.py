@@ -25,6 +25,7 @@ from rich.progress import track
 
 from autoregress.data.formats.ffmpeg import pyav
 from autoregress.data.formats.pixels import pixels
+from autoregress.disk import make_folder
 
 CACHED_AS = 1  # to be raised when the same file would be decoded differently
 
@@ -34,7 +35,7 @@ def cache_folder(cache: str | Path | None) -> Path:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         cache = Path(home) / "autoregress" / "clips"
     folder = Path(cache)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return folder
 
 
