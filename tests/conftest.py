@@ -3,12 +3,17 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor
 
 from autoregress.cli import main
 
 # The models here are tiny: a second thread costs more than it does.
 torch.set_num_threads(1)
+
+# A busy machine is no fault of the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture

@@ -9,25 +9,44 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from families import FAMILIES, IMAGES
 
 import autoregress as ar
 from autoregress.planning import plan
 
-CLIP, IMAGE = (8, 3, 32, 32), (3, 32, 32)
-# A model of each family, and a number of examples that make its memory stand out.
-MODELS: dict[str, tuple[Callable[[], ar.AutoregressiveModel], int]] = {
-    "MADE": (lambda: ar.MADE(784, hidden=(2000, 2000), direct=True), 1000),
-    "PixelCNN": (lambda: ar.PixelCNN(IMAGE, layers=2, features=24), 24),
-    "GatedPixelCNN": (lambda: ar.GatedPixelCNN(IMAGE, layers=2, features=24), 24),
-    "RowLSTM": (lambda: ar.RowLSTM(IMAGE, layers=2, features=24), 24),
-    "DiagonalBiLSTM": (lambda: ar.DiagonalBiLSTM(IMAGE, layers=1, features=24), 24),
+PIXELS: dict[str, Any] = {
+    "event_shape": (3, 32, 32),
+    "symbols": 256,
+    "ordered": True,
+    "layers": 2,
+    "features": 24,
+}
+# Of each family the sizes and a number of examples that make its memory stand out.
+SIZES: dict[str, tuple[dict[str, Any], int]] = {
+    "MADE": (
+        {"event_shape": 784, "symbols": 2, "hidden": (2000, 2000), "direct": True},
+        1000,
+    ),
+    **dict.fromkeys(IMAGES, (PIXELS, 24)),
+    "DiagonalBiLSTM": (PIXELS | {"layers": 1}, 24),
     "VideoTransformer": (
-        lambda: ar.VideoTransformer(
-            CLIP, width=128, heads=4, head_width=32, encoder_layers=2, decoder_layers=2
-        ),
+        {
+            "event_shape": (8, 3, 32, 32),
+            "symbols": 256,
+            "subscale": (4, 2, 2),
+            "blocks": ((2, 8, 8),),
+            "embedding": 128,
+            "width": 128,
+            "heads": 4,
+            "head_width": 32,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+        },
         16,
     ),
 }
@@ -62,4 +81,6 @@ def measure(build: Callable[[], ar.AutoregressiveModel], examples: int) -> float
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(measure(*MODELS[sys.argv[1]]))
+    family = sys.argv[1]
+    sizes, examples = SIZES[family]
+    print(measure(partial(FAMILIES[family], **sizes), examples))

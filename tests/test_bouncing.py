@@ -165,7 +165,7 @@ def test_senseless_settings():
     mistakes: list[tuple[dict[str, Any], str]] = [
         ({"frames": 0}, "at least 1, not 1, 0 and 1"),
         ({"digits": 0}, "at least 1"),
-        ({"size": 8}, "8 pixels high need a larger frame"),
+        ({"size": 8}, "8 pixels high need a frame of more"),
         ({"levels": 18}, "2 to 17 levels, not 18"),
         ({"split": "all"}, "train, valid, test, not 'all'"),
     ]

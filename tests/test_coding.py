@@ -9,40 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from families import FAMILIES
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoregress.coding import HEADER, SIDE_BY_SIDE, decode, encode
 from autoregress.conditionals import Bernoulli
-from autoregress.mixture import Mixture
 from autoregress.model import AutoregressiveModel
-from autoregress.networks.made import MADE
-from autoregress.networks.pixelcnn import GatedPixelCNN, PixelCNN
-from autoregress.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
-from autoregress.networks.video_transformer import VideoTransformer
 
-IMAGE = (3, 4, 4)
-SIZES: dict[str, Any] = {"layers": 1, "features": 6}
+IMAGE: dict[str, Any] = {"event_shape": (3, 4, 4), "symbols": 4}
+DEEP: dict[str, Any] = {"event_shape": (1, 4, 4), "symbols": 65536}
+MADE, PIXELS, GATED = (FAMILIES[name] for name in ("MADE", "PixelCNN", "GatedPixelCNN"))
 MODELS: dict[str, Callable[[], AutoregressiveModel]] = {
-    "bits": lambda: MADE(9, hidden=(20,)),
-    "levels": lambda: MADE(4, (2, 7, 3, 300), hidden=(20,)),
-    "orderings": lambda: MADE((2, 3), 3, hidden=(20,), orderings=5),
-    "many": lambda: MADE(6, 3, hidden=(20,), orderings="any").ensemble(64),
-    "context": lambda: MADE(9, hidden=(20,), context=2),
-    "pixelcnn": lambda: PixelCNN(IMAGE, 4, **SIZES),
-    "gated": lambda: GatedPixelCNN(IMAGE, 256, **SIZES, scales=(2,)),
-    "deep": lambda: PixelCNN((1, 4, 4), 65536, **SIZES),
-    "nominal": lambda: GatedPixelCNN(IMAGE, 256, **SIZES, ordered=False),
-    "row": lambda: RowLSTM(IMAGE, 4, **SIZES),
-    "diagonal": lambda: DiagonalBiLSTM(IMAGE, 2, **SIZES),
-    "video": lambda: VideoTransformer(
-        (2, 1, 4, 4), 256, subscale=(1, 2, 2), width=8, embedding=4, heads=(1,), head_width=4,
-        encoder_layers=1, decoder_layers=1, blocks=((1, 2, 2),),
-    ),
-    "mixture": lambda: Mixture(
-        [MADE(IMAGE, 4, hidden=(9,), orderings=7), PixelCNN(IMAGE, 4, **SIZES)]
-    ),
-}  # fmt: skip
+    **FAMILIES,
+    "bits": lambda: MADE(event_shape=9, symbols=2),
+    "levels": lambda: MADE(event_shape=4, symbols=(2, 7, 3, 300), hidden=(20,)),
+    "orderings": lambda: MADE(orderings=5),
+    "many": lambda: MADE(event_shape=6, symbols=3, orderings="any").ensemble(64),
+    "context": lambda: MADE(event_shape=9, symbols=2, context=2),
+    "gated": lambda: GATED(**IMAGE | {"symbols": 256}, scales=(2,)),
+    "nominal": lambda: GATED(**IMAGE | {"symbols": 256}, ordered=False),
+    "deep": lambda: PIXELS(**DEEP),
+    "video": lambda: FAMILIES["VideoTransformer"](symbols=256),
+}
 
 
 def made(name: str) -> Any:
@@ -104,13 +93,13 @@ def test_another_model_is_refused():
     assert torch.equal(decode(other, content), x)
     with torch.no_grad():
         other.output.bias[0] += 1e-6
-    for different in (other, MADE(9, hidden=(20,)), model.double()):
+    for different in (other, MADE(event_shape=9, symbols=2, hidden=(20,)), model.double()):
         with pytest.raises(ValueError, match="another model"):
             decode(different, content)
 
 
 def test_files_of_this_version_are_read_by_later_ones():
-    model = MADE(2, hidden=(1,))
+    model = MADE(event_shape=2, symbols=2, hidden=(1,))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()

@@ -652,10 +652,10 @@ def test_context_changes_the_distribution_and_must_be_given():
     [
         ({"hidden": ()}, "hidden"),
         ({"hidden": (4, 0)}, "hidden"),
-        ({"activation": "swish"}, "activation is one of"),
+        ({"activation": "swish"}, "activation must be one of"),
         ({"dropout": 1.0}, "dropout"),
         ({"orderings": "random"}, "natural"),
-        ({"orderings": 0}, "a count from 1"),
+        ({"orderings": 0}, "a count of at least 1"),
         ({"orderings": [[0, 1]]}, "5 dimensions"),
         ({"orderings": [[0, 1, 2, 3, 3]]}, "permutation"),
         ({"connectivities": 0}, "connectivities"),

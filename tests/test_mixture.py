@@ -154,7 +154,7 @@ def test_each_model_says_what_it_can_be_given():
     x = everything(CLIP)
     first = x[:, 0].flatten(1).sum(1) == 0
     assert mixture.conditional_log_prob(x[first], known).exp().sum().item() == pytest.approx(1)
-    with pytest.raises(ValueError, match="whole frames"):
+    with pytest.raises(ValueError, match="the first 0 or 1 frames"):
         mixture.complete(x, ~known)
     with pytest.raises(ValueError, match="fixed order"):
         Mixture(of_images()).complete(everything(IMAGE), everything(IMAGE)[5] == 1)

@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from families import FAMILIES, IMAGES
 
 import autoregress as ar
 from autoregress import planning
@@ -17,22 +19,39 @@ from autoregress.cli import main
 from autoregress.recipes import RECIPES
 
 HERE = Path(__file__).parent
-IMAGE, CLIP = (3, 8, 8), (4, 3, 8, 8)
 ON_CPU = ar.Training(batch_size=4, device="cpu")
-NOMINAL: dict[str, Any] = {"layers": 2, "features": 6, "head": 9, "ordered": False}
-SMALL = {
-    "MADE": lambda: ar.MADE(20, hidden=(30, 40), direct=True, orderings="any", dropout=0.1),
-    "PixelCNN": lambda: ar.PixelCNN(IMAGE, 256, **NOMINAL),
-    "GatedPixelCNN": lambda: ar.GatedPixelCNN(IMAGE, 256, **NOMINAL),
-    "RowLSTM": lambda: ar.RowLSTM(IMAGE, 256, **NOMINAL),
-    "DiagonalBiLSTM": lambda: ar.DiagonalBiLSTM(IMAGE, 256, **NOMINAL),
-    "VideoTransformer": lambda: clips(),
+PIXELS: dict[str, Any] = {
+    "event_shape": (3, 8, 8),
+    "symbols": 256,
+    "ordered": False,
+    "layers": 2,
+    "features": 6,
+    "head": 9,
 }
-
-
-def clips(**options):
-    options = {"heads": (2, 3), "head_width": 5, "encoder_layers": 2, "decoder_layers": 1} | options
-    return ar.VideoTransformer(CLIP, 256, subscale=(2, 2, 2), width=24, embedding=7, **options)
+SIZES: dict[str, dict[str, Any]] = {
+    "MADE": {
+        "event_shape": 20,
+        "symbols": 2,
+        "hidden": (30, 40),
+        "direct": True,
+        "orderings": "any",
+        "dropout": 0.1,
+    },
+    **dict.fromkeys(IMAGES, PIXELS),
+    "VideoTransformer": {
+        "event_shape": (4, 3, 8, 8),
+        "symbols": 256,
+        "subscale": (2, 2, 2),
+        "blocks": ((2, 4, 4),),
+        "width": 24,
+        "embedding": 7,
+        "heads": (2, 3),
+        "head_width": 5,
+        "encoder_layers": 2,
+    },
+}
+SMALL = {name: partial(FAMILIES[name], **sizes) for name, sizes in SIZES.items()}
+clips = SMALL["VideoTransformer"]
 
 
 # Multiply-adds of one example, forwards; and those of the first layer, whose inputs have no
@@ -79,7 +98,7 @@ FORWARD = {
 }
 
 
-@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("family", FORWARD)
 def test_operations_are_those_of_the_papers_equations(family):
     forward, entry = FORWARD[family]
     assert ar.plan(SMALL[family], ON_CPU).flop == 4 * 2 * (3 * forward - entry)

@@ -124,7 +124,7 @@ def test_no_pickle_is_opened(tmp_path):
 
 
 def test_what_is_wrong_with_them(tmp_path):
-    with pytest.raises(ValueError, match="has no train-images-idx3-ubyte"):
+    with pytest.raises(ValueError, match="has neither train-images-idx3-ubyte"):
         read_mnist(tmp_path)
     with pytest.raises(ValueError, match=r"neither data_batch_1\.bin nor cifar-10-binary"):
         read_cifar10(tmp_path)

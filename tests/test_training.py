@@ -992,7 +992,7 @@ def test_options_are_replaced_by_name():
     assert Training.changed(options, {"lr": 0.1}) == Training(lr=0.1, max_epochs=7)
     assert Training.changed(None, {}) == Training()
     with pytest.raises(
-        TypeError, match=r"no training option learning_rate; there are max_epochs, "
+        TypeError, match=r"no training option learning_rate; the options are max_epochs, "
     ):
         fit(made(), TRAIN, learning_rate=0.1)
     with pytest.raises(ValueError, match="lr must be above 0, got -1"):
@@ -1004,21 +1004,21 @@ def test_options_are_replaced_by_name():
     [
         ({"max_epochs": 0}, "max_epochs must be at least 1, got 0"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"optimiser": "adma"}, "optimiser is one of adamw, adam, .*, got 'adma'"),
+        ({"optimiser": "adma"}, "optimiser must be one of adamw, adam, .*, got 'adma'"),
         ({"lr": float("nan")}, "lr must be above 0, got nan"),
         ({"lr": float("inf")}, "lr must be above 0, got inf"),
         ({"weight_decay": -1}, "weight_decay must be at least 0"),
         ({"momentum": 1, "optimiser": "sgd"}, "momentum must be from 0 to below 1"),
-        ({"momentum": 0.9}, "momentum is for rmsprop and sgd, not adamw"),
+        ({"momentum": 0.9}, "momentum applies to rmsprop and sgd, not adamw"),
         ({"decay": 1.5, "optimiser": "adadelta"}, "decay must be between 0 and 1"),
-        ({"decay": 0.9}, "decay is for adadelta and rmsprop, not adamw"),
+        ({"decay": 0.9}, "decay applies to adadelta and rmsprop, not adamw"),
         ({"eps": 0.0}, "eps must be above 0"),
-        ({"eps": 1e-6, "optimiser": "sgd"}, "eps is for all optimisers but sgd"),
-        ({"schedule": "step"}, "schedule is one of constant, cosine, linear, got 'step'"),
+        ({"eps": 1e-6, "optimiser": "sgd"}, "eps applies to all optimisers but sgd"),
+        ({"schedule": "step"}, "schedule must be one of constant, cosine, linear, got 'step'"),
         ({"warmup": -1}, "warmup must be at least 0"),
         ({"clip": 0.0}, "clip must be above 0"),
         ({"ema": 1.0}, "ema must be from 0 to below 1"),
-        ({"precision": "float16"}, "precision is one of float32, bfloat16"),
+        ({"precision": "float16"}, "precision must be one of float32, bfloat16"),
         ({"patience": -1}, "patience must be at least 0"),
         ({"checkpoint_minutes": 0.0}, "checkpoint_minutes must be above 0"),
     ],

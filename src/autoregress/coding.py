@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import Conditional, Logistics
+from autoregress.conditionals import Conditional, Ordered
 from autoregress.data.inputs import as_source, context_of
 from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel, groups
@@ -244,7 +244,7 @@ def _probabilities(levels: int, ordered: bool) -> int:
 
 def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded]:
     """Symbols as one or two digits, each with its probabilities; the first is decoded first."""
-    if not isinstance(conditional, Logistics):
+    if not isinstance(conditional, Ordered):
         return [(_numbers(symbols), _table(conditional.table()[:, :levels]))]
     digits = conditional.digits()
     coarse = symbols // digits.base
@@ -261,7 +261,7 @@ def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
         numbers = torch.from_numpy(stack.decode(_categorical(), _table(probabilities)))
         return numbers.long().to(probabilities.device)
 
-    if not isinstance(conditional, Logistics):
+    if not isinstance(conditional, Ordered):
         return read(conditional.table()[:, :levels])
     digits = conditional.digits()
     coarse = read(digits.coarse)

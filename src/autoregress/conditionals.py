@@ -8,6 +8,7 @@ table of all probabilities.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -165,26 +166,40 @@ class Digits:
 
 
 @dataclass(frozen=True)
-class Logistics:
+class Ordered(ABC):
     """Ordered levels 0 … K − 1: a mixture of M logistics (PixelCNN++, eq. 2).
 
     Salimans et al., 2017, arXiv 1701.05517. A component gives each level the mass of its density
-    between the level's edges, half a level to either side, and gives the tails to the end levels.
-    So the mass is exact, and all of it is on the K levels. A share of 2⁻¹² is uniform, so that
-    every level can be coded.
+    between the level's edges, and gives the tails to the end levels. So the mass is exact, and all
+    of it is on the K levels. A share of 2⁻¹² is uniform, so that every level can be coded.
 
     Only a table of all levels requires K numbers; :meth:`digits` suffices for the coder.
     """
 
     weights: Tensor  # (…, M), unnormalised log-probabilities
-    means: Tensor  # (…, M), in levels, counted from the centre
-    log_scales: Tensor  # (…, M), of scales in levels
-    centre: Tensor  # (…), a level; separate from the means, as float32 has few digits
-    levels: int
+    means: Tensor  # (…, M)
+    log_scales: Tensor  # (…, M)
 
     def __post_init__(self) -> None:
         for name in ("weights", "means", "log_scales"):
             object.__setattr__(self, name, _at_least_float32(getattr(self, name)))
+
+    @property
+    @abstractmethod
+    def levels(self) -> int:
+        """K."""
+
+    @abstractmethod
+    def log_shares(self, x: Tensor) -> Tensor:
+        """Log-probabilities (…, M) of symbols (…) by each component, without the uniform share."""
+
+    @abstractmethod
+    def _function(self) -> Callable[[Tensor], Tensor]:
+        """The cumulative distribution function, of whole numbers in float64."""
+
+    @abstractmethod
+    def _level(self, component: Tensor, quantile: Tensor) -> Tensor:
+        """The levels, not yet clamped, at quantiles (…) of the components (…, 1)."""
 
     @property
     def logits(self) -> Tensor:
@@ -196,24 +211,16 @@ class Logistics:
         # In the far tails exp() underflows, and only the uniform share remains.
         return ((1 - UNIFORM) * mixed.exp() + UNIFORM / self.levels).log()
 
-    def log_shares(self, x: Tensor) -> Tensor:
-        """Log-probabilities (…, M) of symbols (…) by each component, without the uniform share."""
-        x = x.long()
-        inverse = self._log_scales.neg().exp()
-        distance = (x - self.centre).to(inverse.dtype).unsqueeze(-1) - self.means
-        a, b = (distance + 0.5) * inverse, (distance - 0.5) * inverse
+    def _between(self, x: Tensor, low: Tensor, high: Tensor, width: Tensor) -> Tensor:
+        """Log-masses of levels x (…) from standardised edges and their distance, (…, M) each."""
         # log (σ(a) − σ(b)) = log σ(a) + log σ(−b) + log (1 − exp(b − a)), which suffers no
         # cancellation in either tail. The first level includes all below it, b = −∞, and the last
         # all above it, a = ∞.
         first, last = (x == 0).unsqueeze(-1), (x == self.levels - 1).unsqueeze(-1)
-        up = F.logsigmoid(a).masked_fill(last, 0)
-        down = F.logsigmoid(-b).masked_fill(first, 0)
-        between = torch.expm1(-inverse).neg().log().masked_fill(first | last, 0)
+        up = F.logsigmoid(high).masked_fill(last, 0)
+        down = F.logsigmoid(-low).masked_fill(first, 0)
+        between = torch.expm1(-width).neg().log().masked_fill(first | last, 0)
         return up + down + between
-
-    @property
-    def _log_scales(self) -> Tensor:
-        return self.log_scales.clamp(NARROWEST, WIDEST)
 
     def cdf(self, x: Tensor) -> Tensor:
         """Cumulative probabilities of the levels up to x (…, n) or (n,), float64.
@@ -223,30 +230,25 @@ class Logistics:
         """
         return self._function()(x.double())
 
-    def _function(self) -> Callable[[Tensor], Tensor]:
-        """The cumulative distribution function, for x in float64."""
-        means = (self.centre.unsqueeze(-1) + self.means.double()).unsqueeze(-2)
-        inverse = self._log_scales.double().neg().exp().unsqueeze(-2)
+    def _mixed(self, shares: Tensor, x: Tensor) -> Tensor:
+        """The distribution function from those of the components, (…, n, M), at x."""
         weights = self.weights.double().softmax(-1).unsqueeze(-1) * (1 - UNIFORM)
-
-        def function(x: Tensor) -> Tensor:
-            shares = (((x + 0.5).unsqueeze(-1) - means) * inverse).sigmoid()
-            inside = (shares @ weights).squeeze(-1) + (x + 1) * (UNIFORM / self.levels)
-            return inside.masked_fill(x < 0, 0).masked_fill(x >= self.levels - 1, 1)
-
-        return function
+        inside = (shares @ weights).squeeze(-1) + (x + 1) * (UNIFORM / self.levels)
+        return inside.masked_fill(x < 0, 0).masked_fill(x >= self.levels - 1, 1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         component = torch.multinomial(
             self.weights.softmax(-1).view(-1, self.weights.shape[-1]), 1, generator=generator
-        ).view(*self.centre.shape, 1)
-        mean = self.means.gather(-1, component).squeeze(-1)
-        scale = self._log_scales.gather(-1, component).squeeze(-1).exp()
+        ).view(*self.weights.shape[:-1], 1)
         # Of 53 bits, as in Bernoulli.
         quantile, uniform = torch.rand(
-            2, *mean.shape, generator=generator, dtype=torch.float64, device=mean.device
+            2,
+            *self.weights.shape[:-1],
+            generator=generator,
+            dtype=torch.float64,
+            device=self.weights.device,
         )
-        drawn = (quantile.logit() * scale + mean + self.centre).round()
+        drawn = self._level(component, quantile)
         levels = drawn.where(uniform >= UNIFORM, (quantile * self.levels).floor())
         return levels.clamp(0, self.levels - 1).long()
 
@@ -268,6 +270,126 @@ class Logistics:
             return block / block.sum(-1, keepdim=True)
 
         return Digits(base, function(ends).diff(), fine)
+
+
+@dataclass(frozen=True)
+class Logistics(Ordered):
+    """Ordered levels at equal distances: means and scales are in levels."""
+
+    centre: Tensor  # (…), a level from which means count, as float32 has few digits
+    size: int
+
+    @property
+    def levels(self) -> int:
+        return self.size
+
+    def log_shares(self, x: Tensor) -> Tensor:
+        x = x.long()
+        inverse = self._log_scales.neg().exp()
+        distance = (x - self.centre).to(inverse.dtype).unsqueeze(-1) - self.means
+        return self._between(x, (distance - 0.5) * inverse, (distance + 0.5) * inverse, inverse)
+
+    @property
+    def _log_scales(self) -> Tensor:
+        return self.log_scales.clamp(NARROWEST, WIDEST)
+
+    def _function(self) -> Callable[[Tensor], Tensor]:
+        means = (self.centre.unsqueeze(-1) + self.means.double()).unsqueeze(-2)
+        inverse = self._log_scales.double().neg().exp().unsqueeze(-2)
+
+        def function(x: Tensor) -> Tensor:
+            shares = (((x + 0.5).unsqueeze(-1) - means) * inverse).sigmoid()
+            return self._mixed(shares, x)
+
+        return function
+
+    def _level(self, component: Tensor, quantile: Tensor) -> Tensor:
+        mean = self.means.gather(-1, component).squeeze(-1)
+        scale = self._log_scales.gather(-1, component).squeeze(-1).exp()
+        return (quantile.logit() * scale + mean + self.centre).round()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where the levels of ordered dimensions lie, as the logits of a distribution function.
+
+    The edges of a level are the logits of the probability of the levels below it, and of those up
+    to it. A single logistic of mean 0 and scale 1 is then that distribution, exactly.
+    """
+
+    edges: Tensor  # (…, K − 1), float64, ascending
+    middles: Tensor  # (…, K), the middle of each level
+    narrowest: Tensor  # (…), the logarithm of the smallest scale of a component
+
+    @classmethod
+    def of(cls, log_masses: Tensor) -> Scale:
+        """The scale of the distributions proportional to exp(log_masses) (…, K)."""
+        mass = log_masses.double().softmax(-1)
+        below, above = mass.cumsum(-1), mass.flip(-1).cumsum(-1).flip(-1)
+        edges = below[..., :-1].log() - above[..., 1:].log()
+        middles = (below - mass / 2).log() - (above - mass / 2).log()
+        least = F.pad(edges.diff(), (0, 1), value=1.0).amin(-1)  # with two levels, the 1
+        return cls(edges, middles, least.log().clamp(min=-10) + NARROWEST)
+
+    def __getitem__(self, index: int) -> Scale:
+        return Scale(self.edges[index], self.middles[index], self.narrowest[index])
+
+    def unflatten(self, shape: Sequence[int]) -> Scale:
+        """The same scales in a batch of that shape."""
+        return Scale(
+            self.edges.unflatten(0, shape),
+            self.middles.unflatten(0, shape),
+            self.narrowest.unflatten(0, shape),
+        )
+
+
+@dataclass(frozen=True)
+class ScaledLogistics(Ordered):
+    """Ordered levels whose edges lie on a scale, which is that of means and scales too."""
+
+    scale: Scale
+
+    @property
+    def levels(self) -> int:
+        return self.scale.middles.shape[-1]
+
+    def log_shares(self, x: Tensor) -> Tensor:
+        x = x.long()
+        edges = self.scale.edges.expand(*x.shape, -1)
+        low, high = (
+            edges.gather(-1, each.clamp(0, self.levels - 2).unsqueeze(-1)) for each in (x - 1, x)
+        )
+        inverse = self._log_scales.neg().exp()
+        a, b = ((edge.to(inverse.dtype) - self.means) * inverse for edge in (high, low))
+        # The distance of two edges may be far less than float32 resolves of the edges themselves.
+        return self._between(x, b, a, (high - low).to(inverse.dtype).clamp(min=1e-30) * inverse)
+
+    @property
+    def _log_scales(self) -> Tensor:
+        narrowest = self.scale.narrowest.to(self.log_scales.dtype).unsqueeze(-1)
+        return self.log_scales.clamp(max=WIDEST).maximum(narrowest)
+
+    def _function(self) -> Callable[[Tensor], Tensor]:
+        means = self.means.double().unsqueeze(-2)
+        inverse = self._log_scales.double().neg().exp().unsqueeze(-2)
+        edges = self.scale.edges.expand(*self.weights.shape[:-1], -1)
+
+        def function(x: Tensor) -> Tensor:
+            index = x.long().clamp(0, self.levels - 2).expand(*edges.shape[:-1], -1)
+            shares = ((edges.gather(-1, index).unsqueeze(-1) - means) * inverse).sigmoid()
+            return self._mixed(shares, x)
+
+        return function
+
+    def _level(self, component: Tensor, quantile: Tensor) -> Tensor:
+        mean = self.means.gather(-1, component).squeeze(-1)
+        scale = self._log_scales.gather(-1, component).squeeze(-1).exp()
+        place = quantile.logit() * scale + mean
+        edges = self.scale.edges
+        if edges.dim() > 1:
+            edges = edges.expand(*place.shape, -1).contiguous()
+            return torch.searchsorted(edges, place.unsqueeze(-1)).squeeze(-1).double()
+        return torch.searchsorted(edges, place).double()
 
 
 @dataclass(frozen=True)

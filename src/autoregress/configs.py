@@ -57,6 +57,9 @@ class MADEConfig:
         ordered: Treat levels as numbers, whose neighbours are alike, rather than as categories:
             one answer for all dimensions, or one for each. It makes no difference to bits.
         mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
+        gaps: Take events with unknown entries, which are -1, also in training: they are no inputs,
+            and log p is that of the known entries. With evidence, an update hides a random share
+            of each example's entries from the network instead of moving some to the front.
     """
 
     hidden: tuple[int, ...] = (500,)
@@ -71,6 +74,7 @@ class MADEConfig:
     dropout: float = 0.0
     ordered: bool | tuple[bool, ...] = False
     mixture: int = 5
+    gaps: bool = False
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((784,), 2)
 
@@ -89,17 +93,16 @@ class MADEConfig:
             sensible = orders >= 1 if isinstance(orders, int) else len(orders) >= 1
         if not sensible:
             raise ValueError(
-                f'orderings is "natural", "any", a count from 1 or permutations, got {orders!r}'
+                'orderings must be "natural", "any", a count of at least 1 or permutations, '
+                f"got {orders!r}"
             )
         draws = self.connectivities
         if draws != "any" and not (isinstance(draws, int) and draws >= 1):
-            raise ValueError(f'connectivities is a count from 1 or "any", got {draws!r}')
-        members = math.lcm(*(n for n in (orders, draws) if isinstance(n, int)))
-        if members > MOST_MEMBERS:
             raise ValueError(
-                f"orderings {orders} and connectivities {draws} make {members:,} members, more "
-                f"than {MOST_MEMBERS:,}"
+                f'connectivities must be a count of at least 1 or "any", got {draws!r}'
             )
+        members = math.lcm(*(n for n in (orders, draws) if isinstance(n, int)))
+        _require_at_most(MOST_MEMBERS, "the number of members (orderings, connectivities)", members)
         _require_one_of("activation", self.activation, get_args(Activation))
         ordered = self.ordered if isinstance(self.ordered, bool) else any(self.ordered)
         if not ordered and self.mixture != MADEConfig.mixture:
@@ -167,7 +170,7 @@ class PixelConfig:
         strides = (*self.scales, 1)
         if any(b < 1 or a % b or a <= b for a, b in pairwise(strides)):
             raise ValueError(
-                f"scales are strides above 1, each a multiple of the next, got {self.scales}"
+                f"scales must be strides above 1, each a multiple of the next, got {self.scales}"
             )
 
 
@@ -253,25 +256,25 @@ class VideoTransformerConfig:
                 raise ValueError(f"{name} must be at least 1, got {size}")
             _require_at_most(WIDEST, name, size)
         if not heads or min(heads) < 1:
-            raise ValueError(f"heads are numbers from 1, got {self.heads}")
+            raise ValueError(f"heads must be at least 1, got {self.heads}")
         _require_at_most(DEEPEST, "the number of heads", max(heads))
         deepest = max(self.encoder_layers, self.decoder_layers)
         _require_at_most(DEEPEST, "the number of layers", deepest)
         if min(self.encoder_layers, self.decoder_layers) < 0:
             raise ValueError(
-                f"numbers of layers are at least 0, got {self.encoder_layers} in the encoder and "
-                f"{self.decoder_layers} in the decoder"
+                f"numbers of layers must be at least 0, got {self.encoder_layers} in the encoder "
+                f"and {self.decoder_layers} in the decoder"
             )
         if len(self.subscale) != 3 or min(self.subscale) < 1:
-            raise ValueError(f"subscale is three numbers from 1, got {self.subscale}")
+            raise ValueError(f"subscale must be three factors of at least 1, got {self.subscale}")
         kernel = self.kernel or (1, 1, 1)
         if len(kernel) != 3 or min(kernel) < 1 or any(k % 2 == 0 for k in kernel):
-            raise ValueError(f"the encoder's kernel is three odd numbers, got {self.kernel}")
+            raise ValueError(f"the encoder's kernel must be three odd sizes, got {self.kernel}")
         if not self.blocks or any(len(b) != 3 or min(b) < 1 for b in self.blocks):
-            raise ValueError(f"blocks are triples of numbers from 1, got {self.blocks}")
+            raise ValueError(f"blocks must be triples of sizes of at least 1, got {self.blocks}")
         if 0 not in self.priming or min(self.priming) < 0:
             raise ValueError(
-                f"priming lists numbers of known frames, 0 among them, got {self.priming}"
+                f"priming must list numbers of known frames, 0 among them, got {self.priming}"
             )
         _require_one_of("slices", self.slices, get_args(Slices))
 
@@ -286,9 +289,9 @@ def _dividing(numbers: tuple[int, ...], of: tuple[int, ...]) -> tuple[int, ...]:
 
 def _require_at_most(most: int, name: str, value: int) -> None:
     if value > most:
-        raise ValueError(f"{name} is at most {most:,}, got {value:,}")
+        raise ValueError(f"{name} must be at most {most:,}, got {value:,}")
 
 
 def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{name} is one of {', '.join(choices)}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

@@ -61,8 +61,8 @@ class Mixture(AutoregressiveModel):
             ):
                 if one != another:
                     raise ValueError(
-                        f"the models of a mixture must be of the same events, but these differ in "
-                        f"their {what}: {one} and {another}"
+                        "the models of a mixture must have events of the same kind, but these "
+                        f"differ in their {what}: {one} and {another}"
                     )
         super().__init__(
             first.event_shape,

@@ -103,8 +103,8 @@ class AutoregressiveModel(nn.Module, ABC):
         super().__init__()
         shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
         self.config = self.Config(**{name: _frozen(value) for name, value in options.items()})
-        ordered = getattr(self.config, "ordered", False)
-        self.symbols = Symbols(shape, symbols, columns, ordered)
+        kind = {name: getattr(self.config, name, False) for name in ("ordered", "gaps")}
+        self.symbols = Symbols(shape, symbols, columns, **kind)
         self.labels = None if labels is None else tuple(labels)
         self.context = context if labels is None else len(labels)
 
@@ -128,8 +128,7 @@ class AutoregressiveModel(nn.Module, ABC):
             ValueError: it was not trained over all orderings.
         """
         raise ValueError(
-            f"this {type(self).__name__} was not trained over all orderings, so it has no others "
-            "to be measured in"
+            f"this {type(self).__name__} was not trained over all orderings and has only its own"
         )
 
     def members_given(self, known: Tensor) -> Sequence[Member]:
@@ -312,7 +311,13 @@ class AutoregressiveModel(nn.Module, ABC):
         Args:
             x: int64 symbols (batch, *event_shape), at most ``chunk_rows`` rows.
         """
-        return -self.forward(x, context, member).log_prob(x).double()
+        return self._nats(self.forward(x, context, member), x).double()
+
+    def _nats(self, conditional: Conditional, x: Tensor) -> Tensor:
+        """−log p of the symbols (batch, *event_shape); 0 for those that are unknown."""
+        if not self.symbols.gaps:
+            return -conditional.log_prob(x)
+        return -conditional.log_prob(x.clamp(min=0)).masked_fill(x < 0, 0)
 
     def _member_log_probs(
         self,

@@ -50,6 +50,7 @@ class Symbols:
         columns: names and labels, if the event is a row of a table.
         ordered: whether the levels of every dimension are ordered, or an answer for each of the D
             dimensions. Dimensions with two levels are bits either way.
+        gaps: whether an event may have unknown entries, which are −1.
 
     Raises:
         ValueError: an empty shape, fewer than two levels, a sequence of other than D entries, or
@@ -62,7 +63,9 @@ class Symbols:
         levels: int | Sequence[int],
         columns: Columns | None = None,
         ordered: bool | Sequence[bool] = False,
+        gaps: bool = False,
     ) -> None:
+        self.gaps = gaps
         self.event_shape = tuple(int(n) for n in event_shape)
         self.dims = math.prod(self.event_shape)
         if not self.event_shape or self.dims < 1:
@@ -77,8 +80,9 @@ class Symbols:
                 f"symbols gives {len(several)} numbers of levels for {self.dims} dimensions; "
                 "give one number for all of them, or one for each"
             )
-        if min(several) < 2:
-            raise ValueError(f"every dimension needs at least 2 levels, got {min(several)}")
+        least = levels if isinstance(levels, int) else min(several)
+        if least < 2:
+            raise ValueError(f"every dimension needs at least 2 levels, got {least}")
         if columns is not None and columns.levels != several:
             raise ValueError("the columns' labels do not match the numbers of levels")
         self.levels = several
@@ -89,9 +93,10 @@ class Symbols:
                 f"ordered gives {len(answers)} answers for {self.dims} dimensions; give one for "
                 "all of them, or one for each"
             )
-        self.ordered = tuple(
-            bool(answer) and k > 2 for answer, k in zip(answers, several, strict=True)
-        )
+        if ordered is False or (ordered is True and least > 2):
+            self.ordered = answers  # at once, for the many dimensions of a clip
+        else:
+            self.ordered = tuple(bool(a) and k > 2 for a, k in zip(answers, several, strict=True))
 
     @property
     def compact(self) -> int | list[int]:
@@ -145,17 +150,18 @@ class Symbols:
         self.check_shape(x)
         if x.dtype == torch.bool or len(x) == 0:
             return
-        flat = x.flatten(1)
+        flat, least = x.flatten(1), -1 if self.gaps and x.dtype.is_signed else 0
         if self.uniform:
             lowest, highest = flat.aminmax()
-            if int(lowest) >= 0 and int(highest) < self.levels[0]:
+            if int(lowest) >= least and int(highest) < self.levels[0]:
                 return
-        wrong = (flat < 0) | (flat.long() >= torch.tensor(self.levels, device=x.device))
+        wrong = (flat < least) | (flat.long() >= torch.tensor(self.levels, device=x.device))
         if wrong.any():
             row, dim = (int(i) for i in wrong.nonzero()[0])
             raise ValueError(
                 f"row {first + row}, {self.name(dim)} holds {int(flat[row, dim])}; "
                 f"its symbols are 0 to {self.levels[dim] - 1}"
+                + (", and −1 for unknown" if self.gaps else "")
             )
 
 

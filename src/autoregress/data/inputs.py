@@ -144,7 +144,8 @@ def _as_source(data: Any, like: Symbols | None, features: int | None) -> Source:
 def _in_memory(x: Tensor, like: Symbols | None, context: Tensor | None = None) -> Data:
     if like is not None:
         like.check_shape(x)
-        return Data(x, like.levels, like.columns, context=context)
+        known = x >= 0 if like.gaps and (x < 0).any() else None
+        return Data(x, like.levels, like.columns, known, context)
     if x.dim() < 2:
         raise ValueError(
             f"examples are an array (examples, *event_shape), got one of shape {tuple(x.shape)}"

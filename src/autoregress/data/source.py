@@ -179,7 +179,7 @@ class Data(Source):
         x: (N, *event_shape) integers.
         levels: number of levels of every dimension, or one number for each.
         columns: names and labels, when an example is a row of a table.
-        known: (N, *event_shape) bool, for partial data: False where x is yet to be filled in.
+        known: (N, *event_shape) bool, for partial data: False where x is unknown, and may be −1.
         context: (N, C), the conditioning vector of each example.
         labels: names of the C features of ``context``, if it is one-hot.
 
@@ -197,15 +197,22 @@ class Data(Source):
         labels: Sequence[str] | None = None,
     ) -> None:
         super().__init__(x.shape[1:], levels, columns, context, labels)
-        self.symbols.check(x)
         if known is not None and known.shape != x.shape:
             raise ValueError(
                 f"known has shape {tuple(known.shape)}, x {tuple(x.shape)}; they must be the same"
             )
+        self.symbols.check(x if known is None else x.where(known, 0))
         if context is not None:
             _check_context(context, len(x))
         self.x = x
         self.known = known
+
+    @property
+    def digest(self) -> str:
+        """A hash of all symbols, in order, and of which are known."""
+        if self.known is None:
+            return super().digest
+        return hashlib.sha256(super().digest.encode() + self.known.numpy().tobytes()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.x)

@@ -6,25 +6,33 @@ Dimensions of one kind are encoded together, so that none is padded to the width
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoregress.conditionals import Bernoulli, Categorical, Conditional, Logistics, Mixed
-from autoregress.symbols import Symbols, as_numbers, marginal_logits
+from autoregress.conditionals import (
+    Bernoulli,
+    Categorical,
+    Conditional,
+    Logistics,
+    Mixed,
+    Scale,
+    ScaledLogistics,
+)
+from autoregress.symbols import Symbols, marginal_logits
 
 # Largest number of ordered levels that are inputs as categories too: this helps where each level is
 # seen often, and overfits where few are.
 FEW = 32
-# The distance that a component moves per unit of its output, as a share of all levels; the least
-# variance of a component at the start.
-MOVE, NARROW = 1 / 4, 1 / 48
-# Numbers of quantiles and of steps in fitting the components at the start.
-QUANTILES, STEPS = 256, 30
+# At the start the means of the components lie between −SPREAD and SPREAD, so that they can part.
+SPREAD = 0.5
+# Numbers of logistics, quantiles and steps of the smooth distribution that levels start from, and
+# the least variance of one of its components.
+SMOOTH, QUANTILES, STEPS, NARROW = 5, 256, 30, 1 / 48
 
 
 class Kind(Protocol):
@@ -40,11 +48,15 @@ class Kind(Protocol):
         """Number of output columns per dimension."""
         ...
 
-    def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """Symbols (…) as input columns (…, inputs)."""
+    def encode(self, x: Tensor, dtype: torch.dtype, scale: Scale | None) -> Tensor:
+        """Symbols (…) as input columns (…, inputs).
+
+        Args:
+            scale: where ordered levels lie, of the batch shape of the last dimensions of x.
+        """
         ...
 
-    def conditional(self, columns: Tensor) -> Conditional:
+    def conditional(self, columns: Tensor, scale: Scale | None) -> Conditional:
         """Conditionals (…) from output columns (…, outputs)."""
         ...
 
@@ -59,10 +71,10 @@ class Bits:
 
     inputs = outputs = 1
 
-    def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def encode(self, x: Tensor, dtype: torch.dtype, scale: Scale | None = None) -> Tensor:
         return x.to(dtype).unsqueeze(-1)
 
-    def conditional(self, columns: Tensor) -> Bernoulli:
+    def conditional(self, columns: Tensor, scale: Scale | None = None) -> Bernoulli:
         return Bernoulli(columns.squeeze(-1))
 
     def start(self, x: Tensor) -> Tensor:
@@ -83,83 +95,108 @@ class Categories:
     def outputs(self) -> int:
         return self.levels
 
-    def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def encode(self, x: Tensor, dtype: torch.dtype, scale: Scale | None = None) -> Tensor:
         x = x.long().unsqueeze(-1)
         return x.new_zeros(*x.shape[:-1], self.levels, dtype=dtype).scatter(-1, x, 1)
 
-    def conditional(self, columns: Tensor) -> Categorical:
+    def conditional(self, columns: Tensor, scale: Scale | None = None) -> Categorical:
         return Categorical(columns)
 
     def start(self, x: Tensor) -> Tensor:
-        return torch.stack([marginal_logits(column, self.levels) for column in x.unbind(1)])
+        logits = [marginal_logits(column[column >= 0], self.levels) for column in x.unbind(1)]
+        # Of two levels, which are categories where they may be unknown, the log-odds.
+        return torch.stack([F.pad(each, (self.levels - len(each), 0)) for each in logits])
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """K ordered levels: a number, also one-hot if K is small, and a mixture of M logistics."""
+    """K ordered levels on a scale: two numbers, also one-hot if K is small, and M logistics."""
 
     levels: int
     mixture: int
 
     @property
     def inputs(self) -> int:
-        return 1 + (self.levels if self.levels <= FEW else 1)
+        return 2 + (self.levels if self.levels <= FEW else 1)
 
     @property
     def outputs(self) -> int:
         return 3 * self.mixture
 
-    def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        number = as_numbers(x, self.levels, dtype).unsqueeze(-1)
+    def encode(self, x: Tensor, dtype: torch.dtype, scale: Scale | None) -> Tensor:
+        assert scale is not None
+        middles = scale.middles.expand(*x.shape, -1)
+        middle = middles.gather(-1, x.long().unsqueeze(-1))
+        # A logistic, whose variance is π² / 3, and a uniform number, whose variance is 1 / 12.
+        number = torch.cat(
+            [middle * (math.sqrt(3) / math.pi), (middle.sigmoid() - 0.5) * math.sqrt(12)], -1
+        ).to(dtype)
         if self.levels <= FEW:
             return torch.cat([number, Categories(self.levels).encode(x, dtype)], -1)
         # The constant distinguishes the middle level from a dimension hidden from a unit.
         return F.pad(number, (0, 1), value=1)
 
-    def conditional(self, columns: Tensor) -> Logistics:
+    def conditional(self, columns: Tensor, scale: Scale | None) -> ScaledLogistics:
+        assert scale is not None
         weights, places, widths = columns.unflatten(-1, (3, self.mixture)).unbind(-2)
-        means = (places * MOVE + self._evenly(columns) - 0.5) * self.levels
-        centre = torch.full_like(columns[..., 0], self.levels // 2, dtype=torch.long)
-        return Logistics(weights, means, widths + self._width, centre, self.levels)
-
-    # Zero outputs spread the components evenly over the levels, with overlaps.
-
-    def _evenly(self, like: Tensor) -> Tensor:
-        """(M,) evenly spaced places from 0 to 1."""
-        m = torch.arange(self.mixture, dtype=like.dtype, device=like.device)
-        return (m + 0.5) / self.mixture
-
-    @property
-    def _width(self) -> float:
-        """The log-scale of a component at output 0."""
-        return math.log(self.levels / (4 * self.mixture))
+        m = torch.arange(self.mixture, dtype=columns.dtype, device=columns.device)
+        apart = ((m + 0.5) * (2 / self.mixture) - 1) * SPREAD
+        # Zero outputs are the distribution of the scale, in mean and variance.
+        variance = 1 - float(apart.square().mean()) * 3 / math.pi**2
+        return ScaledLogistics(weights, places + apart, widths + math.log(variance) / 2, scale)
 
     def start(self, x: Tensor) -> Tensor:
-        """Expectation maximisation on quantiles, which matches variances to get the scales."""
-        x = x.long().sort(0).values
-        some = (torch.arange(QUANTILES, device=x.device) * 2 + 1) * len(x) // (2 * QUANTILES)
-        x = x[some].T  # (n, quantiles)
-        values, centre = x.double().unsqueeze(-1), torch.zeros_like(x)
-        # Midway between quantiles, many of which may coincide, and evenly spread places.
-        evenly = self._evenly(values)
-        low, high = values[:, 0], values[:, -1]
-        quantiles = values[:, (evenly * QUANTILES).long(), 0]
-        means = (quantiles + low + (high - low) * evenly) / 2  # (n, M)
-        variance = values.var(1, correction=0) / self.mixture**2 + NARROW
-        log_scales = _log_scale(variance).expand_as(means)
-        weights = torch.full_like(means, -math.log(self.mixture))
-        for _ in range(STEPS):
-            w, m, s = (p.unsqueeze(1).expand(*x.shape, -1) for p in (weights, means, log_scales))
-            components = Logistics(w, m, s, centre, self.levels)
-            shares = (components.weights + components.log_shares(x)).softmax(-1)
-            total = shares.sum(1)
-            # As if each component had been seen once more, and never much narrower than a level.
-            weights = ((total + 1) / (QUANTILES + self.mixture)).log()
-            means = (shares * values).sum(1) / total.clamp(min=1e-9)
-            squares = (shares * (values - means.unsqueeze(1)).square()).sum(1)
-            log_scales = _log_scale(squares / total.clamp(min=1e-9) + NARROW)
-        places = ((means - self.levels // 2) / self.levels - evenly + 0.5) / MOVE
-        return torch.cat([weights, places, log_scales - self._width], -1)
+        return torch.zeros(x.shape[1], self.outputs, dtype=torch.float64, device=x.device)
+
+
+def log_masses(x: Tensor, levels: int) -> Tensor:
+    """Log-probabilities (n, K), float64, of the levels of each column of x (rows, n).
+
+    Frequencies, smoothed by a mixture of logistics that was fitted to them, as if it had been seen
+    a number of times: the number under which the levels, each left out in turn, are likeliest. So
+    few levels seen often have their frequencies, and many seen seldom a smooth distribution.
+    """
+    return torch.stack([_smoothed(column[column >= 0].long(), levels) for column in x.unbind(1)])
+
+
+def _smoothed(x: Tensor, levels: int) -> Tensor:
+    """Log-probabilities (K,) of the levels of symbols (rows,), as for :func:`log_masses`."""
+    if len(x) == 0:
+        return x.new_zeros(levels, dtype=torch.float64)
+    counts = x.bincount(minlength=levels).double()
+    smooth = 0.999 * _smooth(x, levels).table()[0] + 0.001 / levels
+    times = 4.0 ** torch.arange(10, dtype=torch.float64, device=x.device).unsqueeze(1)
+    added = counts + times * smooth  # (times, K)
+    left_out = ((added - 1).clamp(min=1e-300) / (len(x) - 1 + times)).log()
+    best = (counts * left_out).sum(1).argmax()
+    return (added[best] / added[best].sum()).log()
+
+
+def _smooth(x: Tensor, levels: int) -> Logistics:
+    """A mixture of logistics fitted to the symbols (rows,), by expectation maximisation."""
+    x = x.long().sort().values
+    some = (torch.arange(QUANTILES, device=x.device) * 2 + 1) * len(x) // (2 * QUANTILES)
+    x = x[some]
+    values, centre = x.double().unsqueeze(-1), torch.zeros_like(x)
+    # Midway between quantiles, many of which may coincide, and evenly spread places.
+    evenly = (torch.arange(SMOOTH, dtype=torch.float64, device=x.device) + 0.5) / SMOOTH
+    low, high = values[0], values[-1]
+    means = (values[(evenly * QUANTILES).long(), 0] + low + (high - low) * evenly) / 2
+    variance = values.var(0, correction=0) / SMOOTH**2 + NARROW
+    log_scales = _log_scale(variance).expand_as(means)
+    weights = torch.full_like(means, -math.log(SMOOTH))
+    for _ in range(STEPS):
+        w, m, s = (p.expand(len(x), -1) for p in (weights, means, log_scales))
+        components = Logistics(w, m, s, centre, levels)
+        shares = (components.weights + components.log_shares(x)).softmax(-1)
+        total = shares.sum(0)
+        # As if each component had been seen once more, and never much narrower than a level.
+        weights = ((total + 1) / (QUANTILES + SMOOTH)).log()
+        means = (shares * values).sum(0) / total.clamp(min=1e-9)
+        squares = (shares * (values - means).square()).sum(0)
+        log_scales = _log_scale(squares / total.clamp(min=1e-9) + NARROW)
+    fitted = (p.unsqueeze(0) for p in (weights, means, log_scales))
+    return Logistics(*fitted, centre[:1], levels)
 
 
 def _log_scale(variance: Tensor) -> Tensor:
@@ -167,19 +204,28 @@ def _log_scale(variance: Tensor) -> Tensor:
     return (variance * (3 / math.pi**2)).log() / 2
 
 
-class Encoding:
+class Encoding(nn.Module):
     """The columns of every dimension, in the order of the dimensions.
 
     Attributes:
         kinds: kind of each of the D dimensions.
         widths: (D,) numbers of input columns and of output columns of each dimension, on the CPU;
             one object twice if the two are equal.
+        log_masses: the distributions on whose scales the levels of the ordered dimensions lie, one
+            after another; None if no dimension is ordered.
+        scales: the scale of each of the D dimensions, None where levels have no order.
     """
 
+    log_masses: Tensor | None
+
     def __init__(self, symbols: Symbols, mixture: int) -> None:
+        super().__init__()
         self.event_shape = symbols.event_shape
+        self.gaps = symbols.gaps
         self.kinds = [
-            _kind(*each, mixture) for each in zip(symbols.levels, symbols.ordered, strict=True)
+            # A bit that is unknown is neither 0 nor 1.
+            Categories(2) if levels == 2 and symbols.gaps else _kind(levels, ordered, mixture)
+            for levels, ordered in zip(symbols.levels, symbols.ordered, strict=True)
         ]
         inputs = torch.tensor([kind.inputs for kind in self.kinds], device="cpu")
         outputs = torch.tensor([kind.outputs for kind in self.kinds], device="cpu")
@@ -193,15 +239,54 @@ class Encoding:
         ]
         # The position of each input column when the groups are concatenated.
         self._places = torch.cat([_columns(inputs, d) for d in alike.values()]).argsort()
+        # Uniform until ``start``.
+        levels = sum(kind.levels * len(d) for kind, d in alike.items() if isinstance(kind, Numbers))
+        self.register_buffer("log_masses", torch.zeros(levels) if levels else None)
+        self._read_scales()
+
+    def _read_scales(self) -> None:
+        """Reads the scales, which are kept as finding them takes time."""
+        self.scales: list[Scale | None] = [None] * len(self.kinds)
+        self._group_scales = list[Scale | None]()
+        start = 0
+        for kind, dims, _ in self._groups:
+            scale = None
+            if self.log_masses is not None and isinstance(kind, Numbers):
+                stop = start + kind.levels * len(dims)
+                scale = Scale.of(self.log_masses[start:stop].view(len(dims), kind.levels))
+                start = stop
+                for place, dim in enumerate(dims.tolist()):
+                    self.scales[dim] = scale[place]
+            self._group_scales.append(scale)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self._read_scales()
+        return self
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._read_scales()
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """Symbols x (batch, D) as input columns (batch, inputs of all dimensions)."""
         if len(self._groups) == 1:
-            return self.kinds[0].encode(x, dtype).flatten(1)
+            return self._encode(self.kinds[0], x, dtype, self._group_scales[0]).flatten(1)
         parts = [
-            kind.encode(x[:, dims.to(x.device)], dtype).flatten(1) for kind, dims, _ in self._groups
+            self._encode(kind, x[:, dims.to(x.device)], dtype, scale).flatten(1)
+            for (kind, dims, _), scale in zip(self._groups, self._group_scales, strict=True)
         ]
         return torch.cat(parts, 1)[:, self._places.to(x.device)]
+
+    def encode_one(self, dim: int, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Symbols x (batch,) of one dimension as input columns (batch, inputs)."""
+        return self._encode(self.kinds[dim], x, dtype, self.scales[dim])
+
+    def _encode(self, kind: Kind, x: Tensor, dtype: torch.dtype, scale: Scale | None) -> Tensor:
+        """The input columns of symbols (…), which are 0 for unknown ones."""
+        if not self.gaps:
+            return kind.encode(x, dtype, scale)
+        return kind.encode(x.clamp(min=0), dtype, scale) * (x >= 0).unsqueeze(-1)
 
     def conditional(self, columns: Tensor) -> Conditional:
         """Conditionals of whole events, of batch shape (batch, *event_shape).
@@ -210,12 +295,14 @@ class Encoding:
             columns: (batch, outputs of all dimensions).
         """
         if len(self._groups) == 1:
-            kind = self.kinds[0]
-            return kind.conditional(columns.reshape(-1, *self.event_shape, kind.outputs))
+            kind, scale = self.kinds[0], self._group_scales[0]
+            if scale is not None:
+                scale = scale.unflatten(self.event_shape)
+            return kind.conditional(columns.reshape(-1, *self.event_shape, kind.outputs), scale)
         parts, dims = [], []
-        for kind, own, places in self._groups:
+        for (kind, own, places), scale in zip(self._groups, self._group_scales, strict=True):
             of_kind = columns[:, places.to(columns.device)]
-            parts.append(kind.conditional(of_kind.view(-1, len(own), kind.outputs)))
+            parts.append(kind.conditional(of_kind.view(-1, len(own), kind.outputs), scale))
             dims.append(own.to(columns.device))
         return Mixed(parts, dims, self.event_shape)
 
@@ -226,10 +313,21 @@ class Encoding:
         return torch.cat([torch.zeros(0, dtype=torch.long, device="cpu"), *own])
 
     def start(self, x: Tensor) -> Tensor:
-        """Output columns of all dimensions, float64, for the marginals of symbols x (rows, D)."""
+        """Fits the scales to symbols x (rows, D), and finds the outputs for their marginals.
+
+        Returns:
+            Output columns of all dimensions, float64.
+        """
         out = torch.empty(int(self.widths[1].sum()), dtype=torch.float64, device=x.device)
+        masses = list[Tensor]()
         for kind, dims, places in self._groups:
-            out[places.to(x.device)] = kind.start(x[:, dims.to(x.device)]).flatten()
+            own = x[:, dims.to(x.device)]
+            out[places.to(x.device)] = kind.start(own).flatten()
+            if isinstance(kind, Numbers):
+                masses.append(log_masses(own, kind.levels).flatten())
+        if self.log_masses is not None:
+            self.log_masses.copy_(torch.cat(masses))
+            self._read_scales()
         return out
 
 

@@ -179,9 +179,9 @@ class MADE(AutoregressiveModel):
 
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
-        bias = self.output.bias
-        if not bias.any():
-            bias.copy_(self.encoding.start(x.flatten(1)))
+        masses = self.encoding.log_masses
+        if not self.output.bias.any() and (masses is None or not masses.any()):
+            self.output.bias.copy_(self.encoding.start(x.flatten(1)))
 
     def _set_orderings(self, orderings: Orderings) -> None:
         if isinstance(orderings, str) and orderings == "natural":
@@ -190,7 +190,7 @@ class MADE(AutoregressiveModel):
             chosen = [Ordering.random(self.dims) for _ in range(DEFAULT_MEMBERS)]
         elif isinstance(orderings, str):
             raise ValueError(
-                f'orderings is "natural", "any", a count or permutations, got {orderings!r}'
+                f'orderings must be "natural", "any", a count or permutations, got {orderings!r}'
             )
         elif isinstance(orderings, int):
             chosen = [Ordering.random(self.dims) for _ in range(orderings)]
@@ -201,7 +201,7 @@ class MADE(AutoregressiveModel):
         for ordering in chosen:
             if len(ordering) != self.dims:
                 raise ValueError(
-                    f"an ordering of {self.dims} dimensions needs as many entries, "
+                    f"an ordering must have an entry for each of the {self.dims} dimensions, "
                     f"got {len(ordering)}"
                 )
         self.orderings: Tensor
@@ -327,13 +327,26 @@ class MADE(AutoregressiveModel):
         if self._fresh_orderings:
             ordering = Ordering.random(self.dims, generator=generator)
             member = MaskedMember.of(ordering, member.hidden, member.widths)
+        shown = x
         if self.config.evidence and float(torch.rand((), generator=generator)) < 0.5:
-            member = member.promote(_random_subset(self.dims, generator))
+            if self.config.gaps:
+                shown = self._hide_some(x, update)
+            else:
+                member = member.promote(_random_subset(self.dims, generator))
         if self._fresh_connectivities:
             fresh = sample_degrees(self.dims, self.config.hidden, generator=generator)
             member = replace(member, hidden=self._by_degree(fresh))
-        conditional = self._parallel(x, context, member, dropout=self.config.dropout)
-        return -conditional.log_prob(x).flatten(1).sum(1, dtype=torch.float64)
+        conditional = self._parallel(shown, context, member, dropout=self.config.dropout)
+        return self._nats(conditional, x).flatten(1).sum(1, dtype=torch.float64)
+
+    def _hide_some(self, x: Tensor, update: Update) -> Tensor:
+        """The examples of an update, a random share of each example's entries made unknown."""
+        total = len(x) if update.total is None else update.total
+        share, entry = (torch.rand(total, n, generator=update.generator) for n in (1, self.dims))
+        hidden = entry < share
+        if update.places is not None:
+            hidden = hidden[update.places.cpu()]
+        return x.masked_fill(hidden.to(x.device).view(x.shape), -1)
 
     def _parallel(
         self, x: Tensor, context: Tensor | None, member: Member, *, dropout: float = 0.0
@@ -378,7 +391,9 @@ class MADE(AutoregressiveModel):
         """
         member = member or self._member(0)
         inputs, nodes, outputs = self._sides(member)
-        kinds = [self.encoding.kinds[dim] for dim in member.ordering.visit.tolist()]
+        visit = member.ordering.visit.tolist()
+        kinds = [self.encoding.kinds[dim] for dim in visit]
+        scales = [self.encoding.scales[dim] for dim in visit]
         # Layer i leads from sources[i] to targets[i].
         layers, sources, targets = [*self.layers, self.output], [inputs, *nodes], [*nodes, outputs]
         offsets = [
@@ -410,10 +425,10 @@ class MADE(AutoregressiveModel):
                 # Here and below, ``own`` is a span within the block and ``place`` one among all.
                 own, place = inputs.span(t, t + 1, start), inputs.span(t, t + 1)
                 asked = outputs.span(t, t + 1, start)
-                symbols = yield kinds[t].conditional(columns[:, asked])
+                symbols = yield kinds[t].conditional(columns[:, asked], scales[t])
                 if t + 1 == self.dims:
                     return
-                known = kinds[t].encode(symbols, columns.dtype)
+                known = self.encoding.encode_one(visit[t], symbols, columns.dtype)
                 values[0][:, place] = known
                 pending[0].addmm_(known, weights[0][own])
                 if direct is not None:

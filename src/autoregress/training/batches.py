@@ -47,7 +47,8 @@ class Split:
             raise ValueError(f"the {name} examples: {error}") from error
         if len(source) == 0:
             raise ValueError(f"there are no {name} examples")
-        if isinstance(source, Data) and source.known is not None and not source.known.all():
+        partial = isinstance(source, Data) and source.known is not None and not source.known.all()
+        if partial and not model.symbols.gaps:
             raise ValueError(
                 f"the {name} examples have unknown entries; a model learns from complete ones"
             )

@@ -94,15 +94,19 @@ class Training:
         _require(decays, "weight_decay must be at least 0", self.weight_decay)
         _require(0 <= self.momentum < 1, "momentum must be from 0 to below 1", self.momentum)
         if self.momentum and self.optimiser not in WITH_MOMENTUM:
-            raise ValueError(f"momentum is for {' and '.join(WITH_MOMENTUM)}, not {self.optimiser}")
+            raise ValueError(
+                f"momentum applies to {' and '.join(WITH_MOMENTUM)}, not {self.optimiser}"
+            )
         if self.decay is not None:
             _require(0 < self.decay < 1, "decay must be between 0 and 1", self.decay)
             if self.optimiser not in WITH_DECAY:
-                raise ValueError(f"decay is for {' and '.join(WITH_DECAY)}, not {self.optimiser}")
+                raise ValueError(
+                    f"decay applies to {' and '.join(WITH_DECAY)}, not {self.optimiser}"
+                )
         if self.eps is not None:
             _require(0 < self.eps < math.inf, "eps must be above 0", self.eps)
             if self.optimiser == "sgd":
-                raise ValueError("eps is for all optimisers but sgd")
+                raise ValueError("eps applies to all optimisers but sgd")
         _require_one_of("schedule", self.schedule, get_args(Schedule))
         _require(self.warmup >= 0, "warmup must be at least 0 updates", self.warmup)
         if self.clip is not None:
@@ -125,7 +129,8 @@ class Training:
         names = [field.name for field in dataclasses.fields(cls)]
         if unknown := sorted(changes.keys() - set(names)):
             raise TypeError(
-                f"there is no training option {', '.join(unknown)}; there are {', '.join(names)}"
+                f"there is no training option {', '.join(unknown)}; the options are "
+                f"{', '.join(names)}"
             )
         return dataclasses.replace(training or cls(), **changes)
 
@@ -137,4 +142,4 @@ def _require(fulfilled: bool, rule: str, value: float) -> None:
 
 def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{name} is one of {', '.join(choices)}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

@@ -20,7 +20,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -93,7 +93,7 @@ class Shards(Source):
         context = None
         if self._conditions is not None:
             context = _read_context(self._context_path, len(self))
-        super().__init__(symbols.event_shape, symbols.levels, symbols.columns, context, labels)
+        super().__init__(symbols.event_shape, symbols.compact, symbols.columns, context, labels)
         self._dtype = stored_as(symbols)
         self._row = self._dtype.itemsize * symbols.dims
         self._heads = [size - n * self._row for n, size in zip(counts, sizes, strict=True)]
@@ -299,7 +299,9 @@ def write_shards(
     written: dict[str, Any] = {}
     console = Console(stderr=True)
     silent = quiet or not console.is_terminal
-    with Progress(console=console, transient=True, disable=silent) as progress:
+    progress = Progress(console=console, transient=True, disable=silent)
+    # Even a disabled bar, started and stopped, leaves an empty line in old versions of rich.
+    with nullcontext() if silent else progress:
         task = progress.add_task("Writing shards", total=sum(map(len, splits.values())))
         for name, source in splits.items():
             written[name] = _write_split(

@@ -63,8 +63,8 @@ class MovingImages(Source):
             )
         if size <= images.shape[1]:
             raise ValueError(
-                f"digits {images.shape[1]} pixels high need a larger frame to move in than "
-                f"{size} pixels"
+                f"digits {images.shape[1]} pixels high need a frame of more than "
+                f"{size} pixels to move in"
             )
         super().__init__((frames, 1, size, size), levels)
         self._images, self._motion = images, motion

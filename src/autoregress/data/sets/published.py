@@ -180,7 +180,9 @@ def _idx_file(folder: Path, stem: str, dims: int) -> Path | None:
 def _idx(folder: Path, stem: str, dims: int) -> np.ndarray:
     path = _idx_file(folder, stem, dims)
     if path is None:
-        raise ValueError(f"{folder} has no {stem}-idx{dims}-ubyte, nor the same as .gz")
+        raise ValueError(
+            f"{folder} has neither {stem}-idx{dims}-ubyte nor {stem}-idx{dims}-ubyte.gz"
+        )
     content = path.read_bytes()
     try:
         if path.suffix == ".gz":

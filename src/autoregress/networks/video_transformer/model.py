@@ -178,12 +178,12 @@ class VideoTransformer(AutoregressiveModel):
         trained = " or ".join(map(str, sorted(set(self._priming))))
         if whole:
             raise ValueError(
-                f"this model was trained to be given {trained} known frames, and not {frames}: "
-                f"give it as many, or train one with priming=(0, {frames})"
+                f"this model was trained with {trained} known frames, not {frames}; give it that "
+                f"number, or train a model with priming=(0, {frames})"
             )
         raise ValueError(
-            f"this model conditions exactly on whole frames, the first {trained} of them, or on "
-            f"what its ordering visits first; other sets of known symbols it cannot be given"
+            f"this model conditions exactly on the first {trained} frames, or on what its ordering "
+            "visits first, and on no other set of known symbols"
         )
 
     # The parallel face
@@ -364,7 +364,7 @@ class VideoTransformer(AutoregressiveModel):
         usable = [p for p in self._priming if 0 < p <= x.shape[1]]
         if not usable or (given is not None and given not in usable):
             raise ValueError(
-                f"a clip is continued from as many frames as the model was trained to be given, "
+                "a clip is continued from a number of frames that the model was trained with, "
                 f"{', '.join(map(str, self._priming))}; there are {x.shape[1]}"
                 + ("" if given is None else f" and given is {given}")
             )
