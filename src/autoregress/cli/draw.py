@@ -197,11 +197,13 @@ class Complete:
 
     def _with_marks(self, model: AutoregressiveModel) -> Source:
         """The examples, with the marks of known entries if their format has any."""
+        reading = Reading(stride=self.stride, condition=self.conditions.source(model))
+        return open_like(model, self.partial, reading, partial=self._can_mark(model))
+
+    def _can_mark(self, model: AutoregressiveModel) -> bool:
         from autoregress.data.open import format_at
 
-        reading = Reading(stride=self.stride, condition=self.conditions.source(model))
-        marked = format_at(self.partial, clips=len(model.event_shape) == 4).says_what_is_known
-        return open_like(model, self.partial, reading, partial=marked)
+        return format_at(self.partial, clips=len(model.event_shape) == 4).says_what_is_known
 
     def _beginnings(self, model: AutoregressiveModel, frames: int) -> tuple[Source, Tensor]:
         """The first clip of each video, which needs no frames beyond the known ones."""
@@ -225,9 +227,10 @@ class Complete:
         """Examples of a file that itself marks the known entries."""
         from autoregress.data import Data
 
-        examples = self._with_marks(model)
-        if isinstance(examples, Data) and examples.known is not None:
-            return examples, examples.x, examples.known
+        if self._can_mark(model):
+            examples = self._with_marks(model)
+            if isinstance(examples, Data) and examples.known is not None:
+                return examples, examples.x, examples.known
         raise ValueError(
             f"{self.partial} does not say what is known: an .npz needs a bool array named known "
             "beside x, a .csv needs empty cells where it is to be completed, clips need "
