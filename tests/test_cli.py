@@ -473,6 +473,28 @@ def test_ctrl_c_leaves_a_run_that_goes_on(folder, capsys):
     assert len(Path("run/log.jsonl").read_text().splitlines()) == epochs + 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
+def test_ctrl_c_ends_with_one_line_from_the_first_import_on(run_folder, delay):
+    program = "print(flush=True); from autoregress.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "sample", "run", "--count", "1000000", "--out", "big.npy"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=run_folder,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    lines = [line for line in said.splitlines() if not line.startswith("drawing ")]
+    assert lines == ["autoregress: interrupted"]
+    assert not (run_folder / "big.npy").exists()
+
+
 def test_a_plan_takes_the_options_of_train_and_the_shape_of_the_data(capsys):
     command = ["plan", "made", "--shape", 6, "--levels", 3, "--hidden", 12, "--direct"]
     command += ["--ema", 0, "--devices", 4]

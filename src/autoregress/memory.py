@@ -52,7 +52,7 @@ def require_memory(what: str, size: float, device: torch.device | str = "cpu") -
 
 
 @contextmanager
-def weights_within(size: float, each: float = 4) -> Iterator[None]:
+def weights_within(size: float, each: float = 4, models: int = 1) -> Iterator[None]:
     """A context in which a model is built whose weights fit into ``size`` bytes.
 
     A tensor beyond that is refused before it is allocated. Time, too, is thus bounded by memory.
@@ -60,20 +60,21 @@ def weights_within(size: float, each: float = 4) -> Iterator[None]:
     Args:
         size: memory in bytes.
         each: number of bytes that a weight takes in all, with its gradient and so on.
+        models: number of models like this one, which must fit together.
 
     Raises:
         ValueError: the model does not fit; the message says how many weights it has.
     """
-    with _Bounded(size, each):
+    with _Bounded(size, each, models):
         yield
 
 
 class _Bounded(TorchDispatchMode):
     """A mode that adds up the new tensors, of which those of numbers are nearly all weights."""
 
-    def __init__(self, size: float, each: float) -> None:
+    def __init__(self, size: float, each: float, models: int) -> None:
         super().__init__()
-        self._size, self._each, self._weights = size, each, 0
+        self._size, self._each, self._models, self._weights = size, each, models, 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -81,7 +82,8 @@ class _Bounded(TorchDispatchMode):
         kwargs = kwargs or {}
         if "device" in kwargs and not any(isinstance(each, Tensor) for each in args):
             with suppress(NotImplementedError):  # few operations have no shape before they run
-                self._weights += func(*args, **{**kwargs, "device": "meta"}).numel()
+                numbers = func(*args, **{**kwargs, "device": "meta"}).numel()
+                self._weights += self._models * numbers
             needed = self._each * self._weights
             if needed > self._size:
                 raise ValueError(

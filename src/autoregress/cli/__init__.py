@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -18,3 +19,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("autoregress: interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:
+        # Python ends by the signal instead of the status if Ctrl-C came while it ran a text, as
+        # dataclasses do; the next text makes it forget.
+        exec("")
+        if argv is None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done

@@ -28,15 +28,23 @@ LONGEST = 1e13  # seconds, for timedelta
 def never_fail_to_print() -> None:
     """Makes standard output and error replace characters that they cannot encode."""
 
-    def replaced(error: UnicodeError) -> tuple[str, int]:
+    def replaced(error: UnicodeError) -> tuple[bytes, int]:
         assert isinstance(error, UnicodeEncodeError)
-        text = error.object[error.start : error.end].translate(ASCII)
-        return text.encode("ascii", "backslashreplace").decode(), error.end
+        characters = error.object[error.start : error.end].translate(ASCII)
+        return b"".join(map(_in_ascii, characters)), error.end
 
     codecs.register_error("autoregress", replaced)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="autoregress")
+
+
+def _in_ascii(character: str) -> bytes:
+    """A character, or the byte of a file name that Python could not decode."""
+    try:
+        return character.encode("ascii", "surrogateescape")
+    except UnicodeEncodeError:
+        return character.encode("ascii", "backslashreplace")
 
 
 def flush_stdout() -> None:

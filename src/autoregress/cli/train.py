@@ -20,6 +20,7 @@ from autoregress.training.options import Training
 
 if TYPE_CHECKING:
     from autoregress.data import Source
+    from autoregress.model import AutoregressiveModel
 
 Config = TypeVar("Config")
 
@@ -73,10 +74,11 @@ class Train(Generic[Config]):
         train, valid = processes.after_first(lambda: self.examples.read(self.training.seed))
         config = fitted(self.model, self.chosen, train.event_shape)
         torch.manual_seed(self.training.seed)
-        with weights_within(free_memory(device), self._bytes_of_a_weight(processes.size)):
-            model = several(
-                self.models,
-                lambda: build(
+        free, each = free_memory(device), self._bytes_of_a_weight(processes.size)
+
+        def built() -> AutoregressiveModel:
+            with weights_within(free, each, self.models):
+                return build(
                     self.kind,
                     config,
                     train.event_shape,
@@ -84,8 +86,9 @@ class Train(Generic[Config]):
                     context=0 if train.context is None else train.context.shape[1],
                     labels=train.labels,
                     columns=train.columns,
-                ),
-            )
+                )
+
+        model = several(self.models, built)
         parameters = sum(p.numel() for p in model.parameters())
         print(
             f"{len(train):,} training and {len(valid):,} validation examples of shape "

@@ -51,9 +51,9 @@ class Reading:
         """Raises ValueError for invalid options."""
         levels = self.levels if isinstance(self.levels, tuple) else (self.levels or 2,)
         if not levels or min(levels) < 2 or max(levels) > MOST_LEVELS or self.levels == 0:
-            raise ValueError(f"levels are numbers from 2 to {MOST_LEVELS:,}, got {self.levels}")
+            raise ValueError(f"levels must be numbers from 2 to {MOST_LEVELS:,}, got {self.levels}")
         if self.size is not None and min(self.size) < 1:
-            raise ValueError(f"size is a height and a width from 1, got {self.size}")
+            raise ValueError(f"size must be a height and a width of at least 1, got {self.size}")
         for name in ("frames", "stride", "step", "max_categories"):
             value = getattr(self, name)
             if value is not None and value < 1:
