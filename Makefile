@@ -3,10 +3,12 @@
 # make check  its fast part: lint, types, quick tests
 # make lowest the fast tests with the lowest versions that pyproject.toml allows
 # make venv   only the environment
+# make docs   the documentation as a site, docs/_build/index.html, without network
+# make release  sdist and wheel in dist/, checked
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv demo test check lint lowest clean
+.PHONY: venv demo test check lint lowest docs release clean
 
 venv: .venv/installed
 
@@ -38,5 +40,15 @@ lowest:
 		--editable '.[demo]' hypothesis pytest pytest-xdist scipy
 	.venv-lowest/bin/pytest -q -n 2 -m "not slow" -W default
 
+docs: venv
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
+
+# The tests build both anew, and run the first steps with the wheel alone.
+release: venv
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/pytest -q tests/test_release.py
+
 clean:
-	rm -rf .venv .venv-lowest demo/out
+	rm -rf .venv .venv-lowest demo/out docs/_build dist

@@ -4,7 +4,7 @@ Each compresses the clips in every way named below, and the smallest size counts
 a model has one way only. Symbols are the bytes 0 … K - 1, or spread over 0 … 255 where that helps;
 xz is also given bits eight to a byte. All output is decoded again and compared with the clips.
 
-    python benchmarks/video_baselines.py clips.npz:test --levels 256
+    python benchmarks/video_baselines.py --data clips.npz:test --levels 256
 """
 
 from __future__ import annotations

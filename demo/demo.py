@@ -1,6 +1,6 @@
 """Trains models of scikit-learn's handwritten digits, and shows the uses of an exact likelihood.
 
-python demo/demo.py        about six minutes on one core; writes demo/out/report.html
+python demo/demo.py  # about six minutes on one core; writes demo/out/report.html
 
 It measures held-out digits, draws new ones, completes half-hidden ones, and finds pixels that do
 not belong.
@@ -300,11 +300,7 @@ def tamper(x: Tensor, levels: int, generator: torch.Generator) -> Iterator[Spoil
 def surprise(mixture: ar.MADE, few: ar.MADE, spoilt: list[list[Spoilt]]) -> list[list[Case]]:
     x = torch.stack([digit for row in spoilt for _, digit, _ in row])
     nats = mixture.surprisal(x)
-    # One copy of each digit for each of its pixels, which is unknown there.
-    others = ~torch.eye(x[0].numel(), dtype=torch.bool).view(-1, *x.shape[1:])
-    copies = x.repeat_interleave(len(others), dim=0)
-    given_rest = -few.conditional_log_prob(copies, others.repeat(len(x), 1, 1, 1)).view_as(x)
-    maps = zip(nats, given_rest, strict=True)
+    maps = zip(nats, few.leave_one_out(x), strict=True)
     return [
         [Case(name, digit, marked, *next(maps)) for name, digit, marked in row] for row in spoilt
     ]

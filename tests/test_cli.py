@@ -535,6 +535,34 @@ def test_runs_are_mixed(folder, capsys):
         assert not Path("new").exists()
 
 
+def test_runs_are_listed_best_first_with_what_differs(folder, capsys):
+    runs = {"a": ["--lr", 1e-5], "deep/b": ["--lr", 1e-2], "c": ["--holdout", 0.3]}
+    for name, more in runs.items():
+        data = "data.npz:train" if name == "c" else "data.npz"
+        assert run("train", "made", "--data", data, "--run", f"runs/{name}", *QUICK, *more) == 0
+    ar.save(ar.load("runs/a"), "runs/saved")
+    with open("runs/a/log.jsonl", "a") as log:
+        log.write('{"epoch": 3, "valid_na')  # another process is writing
+    capsys.readouterr()
+    assert run("runs", "runs") == 0
+    one, other = capsys.readouterr().out.strip().split("\n\n")
+    (listed, alone) = (one, other) if "on 10 validation" in one else (other, one)
+    _, titles, *rows = listed.splitlines()
+    assert titles.split() == ["run", "bits/dim", "nats", "best", "epoch", "time", "lr"]
+    scores = [float(row.split()[2]) for row in rows]
+    assert scores == sorted(scores)
+    rates = {"runs/a": "1e-05", "runs/deep/b": "0.01"}
+    assert {row.split()[0]: row.split()[-1] for row in rows} == rates
+    for row in rows:
+        name, bits, nats, *_ = row.split()
+        score = ar.evaluate(ar.load(name), np.load("data.npz")["valid"])
+        assert math.isclose(float(nats), score.nats, abs_tol=2e-4)
+        assert math.isclose(float(bits), score.bits_per_dim, abs_tol=2e-4)
+    assert "on 12 validation examples" in alone
+    assert "runs/c" in alone
+    assert "runs/saved" not in listed + alone
+
+
 def test_a_reader_who_has_had_enough_is_not_told_of_it():
     command = f"{sys.executable} -m autoregress train --help | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)

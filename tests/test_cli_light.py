@@ -14,6 +14,7 @@ ANSWERED = {
     "help of a verb": (["complete", "--help"], 0, "--known-frames"),
     "a recipe of a paper": (["plan", "made-adult", "--help"], 0, "Adult"),
     "recipes": (["recipes"], 0, "made-adult-best"),
+    "no runs": (["runs", "none"], 2, "none holds no runs"),
     "recipes with a word": (["recipes", "bouncing"], 0, "0.031 bits/dim"),
     "mistyped verb": (["tarin", "made"], 2, "did you mean train?"),
     "mistyped recipe": (["train", "mode"], 2, "did you mean made?"),

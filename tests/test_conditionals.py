@@ -3,7 +3,14 @@ import torch
 from conftest import all_states
 from scipy.stats import chi2
 
-from autoregress.conditionals import Bernoulli, Categorical, CoarseToFine, Mixed, Stacked
+from autoregress.conditionals import (
+    Bernoulli,
+    Categorical,
+    CoarseToFine,
+    Ensemble,
+    Mixed,
+    Stacked,
+)
 from autoregress.networks.encoding import Encoding
 from autoregress.symbols import Columns, Symbols
 
@@ -68,12 +75,51 @@ def fine(coarse):
             [torch.tensor([2, 0]), torch.tensor([1])],
             (3,),
         ),
+        Mixed(
+            [Categorical(torch.randn(2, 3)), Bernoulli(torch.randn(3))],
+            [torch.tensor([4, 0]), torch.tensor([1, 3, 2])],
+            (5,),
+            dim=0,
+        ),
+        Ensemble(
+            [Categorical(torch.randn(4, 2, 3)), Categorical(torch.randn(4, 2, 3))],
+            torch.randn(2, 4).log_softmax(0),
+        ),
     ],
 )
 def test_a_temperature_is_a_power_of_the_probabilities(conditional, temperature):
     power = conditional.table() ** (1 / temperature)
     expected = power / power.sum(-1, keepdim=True)
     assert torch.allclose(conditional.tempered(temperature).table(), expected)
+
+
+def test_kinds_of_rows_keep_their_places():
+    logits, rows = torch.randn(5, 3), [torch.tensor([4, 0]), torch.tensor([1, 3, 2])]
+    mixed = Mixed([Categorical(logits[rows[0]]), Categorical(logits[rows[1]])], rows, (5,), dim=0)
+    whole, x = Categorical(logits), torch.randint(3, (5,))
+    assert torch.equal(mixed.table(), whole.table())
+    assert torch.equal(mixed.log_prob(x), whole.log_prob(x))
+    assert torch.equal(mixed.tempered(1e-9).sample(), logits.argmax(-1))
+
+
+def test_an_ensemble_is_the_mean_of_probabilities():
+    count = 20_000
+    tables, weights = torch.randn(2, 2, 3).softmax(-1), torch.tensor([[0.3, 1.0], [0.7, 0.0]])
+    ensemble = Ensemble([Categorical(table.log()) for table in tables], weights.log())
+    expected = (tables * weights.unsqueeze(-1)).sum(0)
+    torch.testing.assert_close(ensemble.table(), expected)
+    for level in range(3):
+        log_prob = ensemble.log_prob(torch.tensor([level, level]))
+        torch.testing.assert_close(log_prob.exp(), expected[:, level])
+    many = Ensemble(
+        [Categorical(table.log().repeat(count, 1)) for table in tables],
+        weights.log().repeat(1, count),
+    )
+    draws = many.sample(torch.Generator().manual_seed(0)).view(count, 2)
+    for row in range(2):
+        seen = draws[:, row].bincount(minlength=3)
+        statistic = ((seen - count * expected[row]).square() / (count * expected[row])).sum()
+        assert statistic < chi2.ppf(0.9999, 2)
 
 
 @pytest.mark.parametrize("levels", [(2, 2, 2), (3, 3), (2, 5, 3, 2), (4,), (2,)])

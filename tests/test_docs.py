@@ -1,80 +1,130 @@
 """Every command and block of code in README and docs runs, in order, as a reader would run it."""
 
+import doctest
+import html
 import inspect
 import os
 import pkgutil
 import re
-import shutil
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import reduce
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
+import torch
+
+import autoregress as ar
+from autoregress.cli.program import VERBS
+from autoregress.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# The kind of a block, the name of the file that a reader would save it as, and its text.
-BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+sys.path.append(str(ROOT / "docs"))
 
-
-def blocks(page: Path) -> list[tuple[str, str, str]]:
-    return [block for block in BLOCK.findall(page.read_text()) if block[0]]
-
-
-def commands(text: str) -> list[str]:
-    lines = text.replace("\\\n", " ").splitlines()
-    return [c for line in lines if (c := line.split("#")[0].strip())]
+import run_pages  # noqa: E402  # beside the pages
 
 
 def make_targets() -> set[str]:
     return set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_pages_make_is_a_target(page):
+    commands = [c for block in run_pages.blocks(page.read_text()) for c in block.commands]
+    assert {c.split()[1] for c in commands if c.startswith("make ")} <= make_targets()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_blocks_run(page, tmp_path, monkeypatch):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    monkeypatch.setenv("PATH", path)
+def test_blocks_run_and_print_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONWARNINGS", "error")
-    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
-    # One process has a page's Python, whose blocks continue one another.
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(1, spawn, initializer=enter, initargs=(tmp_path,)) as reader:
-        for kind, name, text in blocks(page):
-            if name:
-                (tmp_path / name).write_text(text)
-            elif kind == "python":
-                reader.submit(execute, text).result(timeout=600)
-            else:
-                assert kind == "console", f"{page.name} has a block of {kind}, which nothing runs"
-                for command in commands(text):
-                    if command.startswith("make "):
-                        # These run the tests themselves; the demo has a test of its own.
-                        assert command.split()[1] in make_targets()
-                    else:
-                        run(["bash", "-euc", command], tmp_path)
+    monkeypatch.setenv("COLUMNS", "96")
+    shown = run_pages.shown(page.read_text())
+    for block, printed in run_pages.run(page, tmp_path):
+        if shown and shown[0][0] == block:
+            expected = shown.pop(0)[1]
+            assert run_pages.without_numbers(printed) == run_pages.without_numbers(expected)
+    assert not shown
 
 
-NAMES: dict[str, Any] = {"__name__": "__main__"}
-
-
-def enter(folder: Path) -> None:
-    os.chdir(folder)
-    sys.path.insert(0, "")
-
-
-def execute(text: str) -> None:
-    exec(text, NAMES)
-
-
-def run(command: list[str], folder: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The site, built with warnings as errors and without network."""
+    out = tmp_path_factory.mktemp("site")
+    build = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        str(ROOT / "docs"),
+        str(out),
+    ]
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=600, check=False
+        build, capture_output=True, text=True, env={**os.environ, **nowhere}, timeout=300
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.slow
+def test_every_link_of_the_site_leads_somewhere(site):
+    pages = {page: page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
+    marks = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in pages.items()}
+    checked = 0
+    for page, text in pages.items():
+        links = re.findall(r'<(?:a|link)\b[^>]*?\bhref="([^":]+)"', text)
+        for target, _, mark in (link.partition("#") for link in links):
+            path = (page.parent / target.partition("?")[0]).resolve() if target else page
+            assert path.exists(), f"{page.name} links to {target}"
+            if mark and path in marks:
+                assert html.unescape(mark) in marks[path], f"{page.name} links to {target}#{mark}"
+                checked += 1
+    assert checked > 1000
+
+
+@pytest.mark.slow
+def test_the_site_has_every_name_verb_recipe_and_message(site):
+    commands, recipes, messages = (
+        html.unescape(re.sub("<[^>]+>", "", (site / f"{page}.html").read_text()))
+        for page in ("command-line", "recipes", "troubleshooting")
+    )
+    anchors = (site / "api.html").read_text()
+    assert [name for name in PUBLIC if f'id="autoregress.{name}"' not in anchors] == []
+    assert [verb for verb in VERBS if f"usage: autoregress {verb} " not in commands] == []
+    assert [name for name in RECIPES if name not in recipes] == []
+    for words in ("conditions exactly only on the first of them", "lr must be above 0"):
+        assert words in messages
+
+
+@pytest.mark.slow
+def test_names_on_the_page_about_papers_lead_to_their_source(site):
+    page = (ROOT / "docs" / "from-paper-to-code.md").read_text()
+    named = re.findall(r"`\w+(?:\.(?!py\b)\w+)+(?:\([^`]*\))?`", page)
+    built = (site / "from-paper-to-code.html").read_text()
+    linked = re.findall(r'href="source/autoregress/[\w/]+\.html#line-\d+"><code', built)
+    assert len(linked) == len(named) > 50
+    tests = re.findall(r'href="source/tests/test_\w+\.html#line-\d+"><code', built)
+    assert len(tests) == len(re.findall(r"`test_\w+`", page)) > 20
+
+
+PUBLIC = sorted({*dir(ar), *(f"data.{name}" for name in dir(ar.data))} - {"__version__", "data"})
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_example_of_a_public_name_prints_what_it_shows(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"ar": ar, "np": np, "torch": torch}
+    docstring = reduce(getattr, name.split("."), ar).__doc__ or ""
+    example = doctest.DocTestParser().get_doctest(docstring, names, name, None, None)
+    assert example.examples
+    printed: list[str] = []
+    doctest.DocTestRunner(verbose=False).run(example, out=printed.append)
+    assert not printed, "".join(printed)
 
 
 def test_what_the_page_on_papers_names_exists():

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 import autoregress as ar
 from autoregress.networks import made, masked
+from autoregress.networks.degrees import ByDegree
 from autoregress.networks.made import sample_degrees
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -589,6 +590,7 @@ def test_masked_weights_get_no_gradient():
     model = make((2,) * 6, hidden=(20,), orderings=1)
     model.objective(all_states((2,) * 6)).sum().backward()
     source, (target,), _ = model._sides(model.members[0])
+    assert isinstance(source, ByDegree)
     layer = model.layers[0]
     assert isinstance(layer, masked.MaskedLinear)
     assert layer.weight.grad is not None

@@ -27,6 +27,29 @@ def test_promoting_makes_a_prefix_and_keeps_the_order_within_each_part(visit, ra
     assert ordering.is_prefix(known) == (promoted == ordering)
 
 
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 99))
+def test_an_ordering_for_each_row_is_the_ordering_of_that_row(dims, rows, seed):
+    generator = torch.Generator().manual_seed(seed)
+    visits = torch.stack([torch.randperm(dims, generator=generator) for _ in range(rows)])
+    known = torch.rand(rows, dims, generator=generator) < 0.5
+    ordering, apart = Ordering(visits), [Ordering(visit) for visit in visits]
+    assert len(ordering) == dims
+    assert ordering.by_row
+    assert torch.equal(ordering.rank, torch.stack([own.rank for own in apart]))
+    assert torch.equal(ordering.precedes(), torch.stack([own.precedes() for own in apart]))
+    for one in (ordering, apart[0]):  # the same for all rows, or each its own
+        several = apart if one is ordering else [one] * rows
+        promoted = one.promote(known)
+        each = [own.promote(row) for own, row in zip(several, known, strict=True)]
+        assert torch.equal(promoted.visit, torch.stack([own.visit for own in each]))
+        assert promoted.is_prefix(known)
+        prefixes = [own.is_prefix(row) for own, row in zip(several, known, strict=True)]
+        assert one.is_prefix(known) == all(prefixes)
+    index = torch.randint(rows, (4,), generator=generator)
+    assert ordering.rows(index) == Ordering(visits[index])
+    assert apart[0].rows(index) is apart[0]
+
+
 @given(permutations)
 def test_precedes_is_a_strict_total_order(visit):
     precedes = Ordering(visit).precedes()
@@ -47,7 +70,7 @@ def test_raster_goes_pixel_by_pixel_and_channel_by_channel():
     assert by_pixel == sorted(by_pixel)
 
 
-@pytest.mark.parametrize("visit", [[0, 0], [1, 2], [[0, 1]], [0, 2]])
+@pytest.mark.parametrize("visit", [[0, 0], [1, 2], [[[0, 1]]], [[0, 1], [1, 1]], [0, 2]])
 def test_what_is_no_permutation_is_refused(visit):
     with pytest.raises(ValueError, match="permutation"):
         Ordering(visit)

@@ -22,7 +22,8 @@ from torch.func import functional_call, grad, hessian, jacrev, jvp, stack_module
 
 import autoregress as ar
 from autoregress.networks import masked
-from autoregress.networks.masked import ByDegree, Outer, Product, Staircase
+from autoregress.networks.degrees import ByDegree
+from autoregress.networks.masked import Outer, Product, Staircase
 
 # Forward mode loads formulas that torch itself still compiles in a way that it calls out of date.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")

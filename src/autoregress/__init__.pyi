@@ -29,6 +29,8 @@ from .processes import join as join
 from .storage import load as load
 from .storage import save as save
 from .symbols import Columns as Columns
+from .tables import Schema as Schema
+from .tables import Table as Table
 from .training import Fit as Fit
 from .training import Training as Training
 from .training import fit as fit

@@ -28,6 +28,10 @@ class Causality:
             D (D − 1) / 2 for a single ordering.
         absent: the pairs for which the conditional of j was never seen to depend on i. This is
             not an error, and expected of a network narrower than D.
+
+    Example:
+        >>> ar.check_causality(ar.PixelCNN((1, 3, 3), symbols=2, layers=1, features=4)).pairs
+        36
     """
 
     pairs: int
@@ -50,6 +54,10 @@ def check_causality(
     Raises:
         AssertionError: a dimension depends on itself or on one that comes after it, or log p
             depends on the dtype of the symbols.
+
+    Example:
+        >>> ar.check_causality(ar.MADE(5, hidden=(32,)))
+        Causality(pairs=10, absent=())
     """
     generator = generator or torch.Generator().manual_seed(0)
     dims, levels = model.dims, torch.tensor(model.symbols.levels)
@@ -100,6 +108,10 @@ def check_normalisation(
     Raises:
         AssertionError: the probabilities do not sum to 1.
         ValueError: more than 2²⁰ states.
+
+    Example:
+        >>> print(f"{ar.check_normalisation(ar.MADE(3, symbols=(2, 5, 3), hidden=(8,))):.4f}")
+        1.0000
     """
     levels = model.symbols.levels
     states = math.prod(levels)
@@ -149,6 +161,11 @@ def check_faces(
 
     Raises:
         AssertionError: the two faces disagree, or log p depends on the dtype of the symbols.
+
+    Example:
+        >>> model = ar.MADE(5, symbols=3, hidden=(16,)).double()
+        >>> ar.check_faces(model) < 1e-10
+        True
     """
     generator = generator or torch.Generator().manual_seed(0)
     flat = _events(model, rows, generator)

@@ -74,6 +74,12 @@ def encode(
     Raises:
         ValueError: there are no examples, they have wrong shapes, dtypes or symbols, or the
             model's probabilities are not finite.
+
+    Example:
+        >>> model, x = ar.MADE(5, hidden=(16,), orderings=3), torch.randint(2, (100, 5))
+        >>> packed = ar.encode(model, x)
+        >>> torch.equal(ar.decode(model, packed), x)
+        True
     """
     data = as_source(data, model.symbols, features=model.context)
     if len(data) == 0:
@@ -120,6 +126,12 @@ def decode(
         ValueError: the bytes were not encoded by autoregress, are damaged, or belong to another
             model or context; or the model's probabilities are not the same to the last bit here,
             as can happen with another kind of processor or another version of torch.
+
+    Example:
+        >>> model, x = ar.MADE(5, hidden=(16,)), torch.randint(2, (100, 5))
+        >>> ar.decode(model, ar.encode(model, x)[:-4])
+        Traceback (most recent call last):
+        ValueError: the encoded examples are damaged: they are not what was written
     """
     threads, count, most, expected, payload = _opened(model, data)
     if context is not None and model.labels is not None:

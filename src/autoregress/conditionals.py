@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -419,30 +419,34 @@ class Stacked:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Distributions of the dimensions of events, of several kinds.
+    """Distributions of several kinds, interleaved along axis ``dim`` of the batch.
 
-    Only the table, and the logits (its logarithms), pad every dimension to the largest number of
-    levels, with levels that do not exist.
+    They are those of the dimensions of events (along axis 1, which then has the event's shape), or
+    of rows (along axis 0). Only the table, and the logits (its logarithms), pad every distribution
+    to the largest number of levels, with levels that do not exist.
     """
 
-    parts: Sequence[Conditional]  # each (batch, n)
-    dims: Sequence[Tensor]  # (n,) for each part, its dimensions in the flattened event
-    event_shape: tuple[int, ...]
+    parts: Sequence[Conditional]  # each with n of them along the axis
+    places: Sequence[Tensor]  # (n,) for each part, their places along the axis
+    shape: tuple[int, ...]  # of the axis, which is flattened for the places
+    dim: int = 1
 
     @property
     def logits(self) -> Tensor:
         return self.table().log()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        pairs = zip(self.parts, self.dims, strict=True)
-        return self._joined([part.log_prob(x.flatten(1)[:, own]) for part, own in pairs])
+        flat = x.flatten(self.dim, self.dim + len(self.shape) - 1)
+        pairs = zip(self.parts, self.places, strict=True)
+        return self._joined(
+            [part.log_prob(flat.index_select(self.dim, own)) for part, own in pairs]
+        )
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         return self._joined([part.sample(generator) for part in self.parts])
 
     def tempered(self, temperature: float) -> Mixed:
-        parts = [part.tempered(temperature) for part in self.parts]
-        return Mixed(parts, self.dims, self.event_shape)
+        return replace(self, parts=[part.tempered(temperature) for part in self.parts])
 
     def table(self) -> Tensor:
         tables = [part.table() for part in self.parts]
@@ -450,6 +454,40 @@ class Mixed:
         return self._joined([F.pad(table, (0, most - table.shape[-1])) for table in tables])
 
     def _joined(self, each: list[Tensor]) -> Tensor:
-        """Results (batch, n, …) of the parts, joined into (batch, *event_shape, …)."""
-        order = torch.cat(list(self.dims)).argsort()
-        return torch.cat(each, 1)[:, order].unflatten(1, self.event_shape)
+        """Results of the parts, n along the axis, in the order of the places."""
+        order = torch.cat(list(self.places)).argsort()
+        joined = torch.cat(each, self.dim).index_select(self.dim, order)
+        return joined.unflatten(self.dim, self.shape)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The mean of the distributions of several members: of probabilities, never of logits."""
+
+    parts: Sequence[Conditional]  # of one batch shape, (batch, …)
+    log_weights: Tensor  # (members, batch), float64
+
+    @property
+    def logits(self) -> Tensor:
+        return self.table().log()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        each = torch.stack([part.log_prob(x).double() for part in self.parts])
+        return (each + self._like(each)).logsumexp(0)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        each = torch.stack([part.sample(generator) for part in self.parts])
+        weights = self._like(each).exp().expand(each.shape).flatten(1).T
+        chosen = torch.multinomial(weights, 1, generator=generator).view(1, *each.shape[1:])
+        return each.gather(0, chosen).squeeze(0)
+
+    def tempered(self, temperature: float) -> Categorical:
+        return Categorical(self.logits / temperature)
+
+    def table(self) -> Tensor:
+        each = torch.stack([part.table() for part in self.parts])
+        return (each * self._like(each).exp()).sum(0)
+
+    def _like(self, each: Tensor) -> Tensor:
+        """The log-weights, with as many axes as ``each``, (members, batch, …)."""
+        return self.log_weights.view(*self.log_weights.shape, *(1,) * (each.dim() - 2))

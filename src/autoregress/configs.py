@@ -60,6 +60,11 @@ class MADEConfig:
         gaps: Take events with unknown entries, which are -1, also in training: they are no inputs,
             and log p is that of the known entries. With evidence, an update hides a random share
             of each example's entries from the network instead of moving some to the front.
+
+    Example:
+        >>> options = ar.MADEConfig(hidden=(16,), dropout=0.2)
+        >>> ar.MADE(4, **vars(options)).config == options
+        True
     """
 
     hidden: tuple[int, ...] = (500,)
@@ -134,6 +139,10 @@ class PixelConfig:
         predictor: Prediction of an ordered symbol from its neighbours: the median of west, north
             and west + north - northwest (within its own grid if there are several scales), or
             none.
+
+    Example:
+        >>> ar.PixelConfig(scales=(4, 2)).scales
+        (4, 2)
     """
 
     layers: int = 12
@@ -198,6 +207,10 @@ class VideoTransformerConfig:
         slices: Slices of each clip in an update: one at random, or all.
         checkpointing: Store only the inputs of each layer for the gradients, and recompute the
             rest, which saves memory and takes a third more time.
+
+    Example:
+        >>> ar.VideoTransformerConfig(priming=(0, 5)).priming
+        (0, 5)
     """
 
     subscale: tuple[int, int, int] = (4, 2, 2)

@@ -26,6 +26,10 @@ class Score:
         examples: number of examples.
         standard_error: standard error of nats, the sample's standard deviation / √examples; NaN
             for a single example.
+
+    Example:
+        >>> print(ar.Score(nats=2.0, bits_per_dim=1.4427, examples=1000, standard_error=0.05))
+        2.0000 ± 0.0500 nats, 1.4427 bits/dim (1,000 examples)
     """
 
     nats: float
@@ -65,6 +69,11 @@ def evaluate(
 
     Raises:
         ValueError: no examples, or wrong shapes, dtypes or symbols.
+
+    Example:
+        >>> model = ar.MADE(3, symbols=(2, 5, 3), hidden=(8,))
+        >>> ar.evaluate(model, [[0, 4, 2], [1, 0, 0]]).examples
+        2
     """
     data = as_source(data, model.symbols, features=model.context)
     if len(data) == 0:

@@ -32,6 +32,13 @@ def family(cls: Family) -> Family:
 
     Raises:
         ValueError: another class of that name is already registered.
+
+    Example:
+        >>> @ar.family
+        ... class Tall(ar.MADE): ...
+        >>> ar.save(Tall(5, hidden=(8,)), "tall")
+        >>> type(ar.load("tall")).__name__
+        'Tall'
     """
     known = FAMILIES.get(cls.__name__, cls)
     if _place(known) != _place(cls):  # the same place again is a module that was reloaded

@@ -28,6 +28,10 @@ class MixtureMember(Member):
         own = self.own.promote(known)
         return replace(self, own=own, ordering=own.ordering)
 
+    def rows(self, index: Tensor) -> Self:
+        own = self.own.rows(index)
+        return replace(self, own=own, ordering=own.ordering)
+
 
 @family
 class Mixture(AutoregressiveModel):
@@ -46,6 +50,13 @@ class Mixture(AutoregressiveModel):
 
     Raises:
         ValueError: there are no models, or they differ in events or context.
+
+    Example:
+        >>> narrow, wide = ar.MADE(4, hidden=(8,)), ar.MADE(4, hidden=(16,), orderings=3)
+        >>> mixture, x = ar.Mixture([narrow, wide]), torch.zeros(1, 4, dtype=torch.int64)
+        >>> mean = (narrow.log_prob(x).exp() + wide.log_prob(x).exp()) / 2
+        >>> len(mixture.members), torch.allclose(mixture.log_prob(x).exp(), mean)
+        (4, True)
     """
 
     def __init__(self, models: Sequence[AutoregressiveModel]) -> None:
@@ -78,6 +89,7 @@ class Mixture(AutoregressiveModel):
         # Not a list, whose elements sharding gathers when they are called, as these are not.
         self.models = nn.ModuleDict({str(i): model for i, model in enumerate(models)})
         self.chunk_rows = min(model.chunk_rows for model in models)
+        self.row_orderings = all(model.row_orderings for model in models)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -125,6 +137,12 @@ class Mixture(AutoregressiveModel):
     ) -> Conditional:
         model, own = self._chosen(member)
         return model.forward(x, context, own)
+
+    def forward_given(
+        self, x: Tensor, known: Tensor, context: Tensor | None, member: Member
+    ) -> Conditional:
+        model, own = self._chosen(member)
+        return model.forward_given(x, known, context, own)
 
     def member_surprisal(self, x: Tensor, context: Tensor | None, member: Member) -> Tensor:
         model, own = self._chosen(member)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self, overload
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoregress.conditionals import Conditional
+from autoregress.conditionals import Conditional, Ensemble, Mixed
 from autoregress.configs import NoOptions
 from autoregress.orderings import Ordering
 from autoregress.symbols import Columns, Symbols, as_tensor
@@ -23,13 +23,27 @@ Array = Tensor | np.ndarray
 
 @dataclass(frozen=True)
 class Member:
-    """One exact factorisation p(x) = ∏ p(xᵢ | all that comes before i in ``ordering``)."""
+    """One exact factorisation p(x) = ∏ p(xᵢ | all that comes before i in ``ordering``).
+
+    Example:
+        >>> member = ar.Member(ar.Ordering.natural(3))
+        >>> member.promote(torch.tensor([False, False, True])).ordering.visit.tolist()
+        [2, 0, 1]
+    """
 
     ordering: Ordering
 
     def promote(self, known: Tensor) -> Self:
-        """This member with the known dimensions (D,) bool visited first."""
+        """This member with the known dimensions visited first.
+
+        Args:
+            known: bool, (D,), or (rows, D) for an ordering for each row.
+        """
         return replace(self, ordering=self.ordering.promote(known))
+
+    def rows(self, index: Tensor) -> Self:
+        """This member for some rows of a batch."""
+        return replace(self, ordering=self.ordering.rows(index))
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,12 @@ class Update:
         places: (batch,), places of the given examples among all those of the update; by default
             0, 1, ….
         total: number of examples of the update; by default the given ones are all.
+
+    Example:
+        >>> model, x = ar.MADE(4, hidden=(8,), orderings=2), torch.zeros(1, 4, dtype=torch.int64)
+        >>> first, second = (model.objective(x, update=ar.Update(step)) for step in (0, 1))
+        >>> bool(first == second)  # updates cycle through the orderings
+        False
     """
 
     step: int = 0
@@ -78,6 +98,15 @@ class AutoregressiveModel(nn.Module, ABC):
     Raises:
         ValueError: invalid sizes or options.
         TypeError: there is no such option.
+
+    Example:
+        >>> model = ar.MADE(4, symbols=3, hidden=(16,), evidence=True)
+        >>> x, known = model.sample(5), torch.tensor([True, False, True, False])
+        >>> draws, log_prob = model.complete(x, known, return_log_prob=True)
+        >>> torch.allclose(log_prob, model.conditional_log_prob(draws, known), atol=1e-5)
+        True
+        >>> torch.allclose(model.surprisal(x).sum(1), -model.log_prob(x))
+        True
     """
 
     Config: ClassVar[type[Any]] = NoOptions
@@ -85,6 +114,9 @@ class AutoregressiveModel(nn.Module, ABC):
 
     # Whether its members were trained over all orderings, so that any ordering may be rearranged.
     order_agnostic: bool = False
+    # Whether both faces take members with an ordering for each row. Otherwise rows with different
+    # known sets are computed one set after another.
+    row_orderings: bool = False
     # Number of rows measured at once.
     chunk_rows: int = 1024
     # Advice for a set of known dimensions that a fixed order cannot condition on.
@@ -132,7 +164,11 @@ class AutoregressiveModel(nn.Module, ABC):
         )
 
     def members_given(self, known: Tensor) -> Sequence[Member]:
-        """The members, in their order, each with the known dimensions (D,) visited first.
+        """The members, in their order, each with the known dimensions visited first.
+
+        Args:
+            known: bool, (D,); or (rows, D), for members with an ordering for each row, if the
+                family has ``row_orderings``.
 
         Raises:
             ValueError: the model cannot condition on this set.
@@ -154,6 +190,26 @@ class AutoregressiveModel(nn.Module, ABC):
         and on nothing else. The default is the first member. Callers always pass x as int64.
         """
 
+    def forward_given(
+        self, x: Tensor, known: Tensor, context: Tensor | None, member: Member
+    ) -> Conditional:
+        """The conditionals of all unknown symbols, each given the known ones alone, in one pass.
+
+        Those of known symbols are as in :meth:`forward`, given the known ones before them.
+
+        Args:
+            x: int64 symbols (batch, *event_shape); unknown ones may have any level.
+            known: bool, (D,), or (batch, D) if the family has ``row_orderings``.
+            member: one that visits the known dimensions first.
+
+        Raises:
+            ValueError: the family has no such pass.
+        """
+        raise ValueError(
+            f"a {type(self).__name__} gives only the conditional of the dimension that it visits "
+            f"next; {self.advice}"
+        )
+
     @abstractmethod
     def unroll(
         self, batch: int, context: Tensor | None = None, member: Member | None = None
@@ -173,14 +229,16 @@ class AutoregressiveModel(nn.Module, ABC):
 
         Args:
             choose: given a dimension (its place in the flattened event) and the conditional of
-                the ``batch`` symbols there, returns the symbols, (batch,) integer.
+                the ``batch`` symbols there, returns the symbols, (batch,) integer. It is given
+                the dimension of each row, (batch,), if the member has an ordering for each.
             member: the member whose ordering is followed; by default the first.
 
         Returns:
             The chosen symbols, (batch, *event_shape) int64.
         """
         member = member or self.members[0]
-        x = traverse(self.unroll(batch, context, member), member.ordering, choose)
+        steps = self.unroll(batch, context, member)
+        x = traverse(steps, member.ordering, choose, self.device)
         return x.view(batch, *self.event_shape)
 
     def objective(
@@ -320,30 +378,52 @@ class AutoregressiveModel(nn.Module, ABC):
         return -conditional.log_prob(x.clamp(min=0)).masked_fill(x < 0, 0)
 
     def _member_log_probs(
-        self,
-        x: Tensor,
-        context: Tensor | None,
-        members: Sequence[Member],
-        part: Tensor | None = None,
+        self, x: Tensor, context: Tensor | None, members: Sequence[Member]
     ) -> Tensor:
-        """(members, batch): log p of the dimensions in ``part`` (D,), by default all of them.
+        """log p(x) under each member, (members, batch)."""
+        nothing = torch.zeros(self.dims, dtype=torch.bool, device=self.device)
+        return self._split_log_probs(x, context, members, nothing)[1]
+
+    def _split_log_probs(
+        self, x: Tensor, context: Tensor | None, members: Sequence[Member], known: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """log p(known) and log p(unknown | known) under each member, (members, batch) each.
 
         Rows are measured in chunks, keeping only their sums, so that memory does not grow with
         the number of rows; sums over dimensions are in float64.
+
+        Args:
+            members: they visit the known dimensions first.
+            known: bool, (D,) or (batch, D).
         """
-        log_probs = []
-        for chunk, own in self._chunks(x, context):
-            nats = (self.member_surprisal(chunk, own, m).flatten(1) for m in members)
-            log_probs.append(
-                -torch.stack([(n if part is None else n[:, part]).sum(1) for n in nats])
-            )
-        return torch.cat(log_probs, dim=1)
+        masks = known.expand(len(x), -1).split(self.chunk_rows)
+        given, rest = [], []
+        for (chunk, own), mask in zip(self._chunks(x, context), masks, strict=True):
+            sums = []
+            for member in members:
+                log_probs = -self.member_surprisal(chunk, own, member).flatten(1)
+                sums.append([log_probs.where(part, 0).sum(1) for part in (mask, ~mask)])
+            one, other = zip(*sums, strict=True)
+            given.append(torch.stack(one))
+            rest.append(torch.stack(other))
+        return torch.cat(given, 1), torch.cat(rest, 1)
+
+    def _conditional_log_prob(
+        self, x: Tensor, context: Tensor | None, members: Sequence[Member], known: Tensor
+    ) -> Tensor:
+        """log p(unknown | known), (batch,), of members that visit the known dimensions first."""
+        given, rest = self._split_log_probs(x, context, members, known)
+        return (self._posterior(given).log() + rest).logsumexp(0)
 
     def _chunks(self, x: Tensor, context: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
         """Chunks of rows that are measured at once, as int64, with their contexts."""
         chunks = x.split(self.chunk_rows)
         contexts = [None] * len(chunks) if context is None else context.split(self.chunk_rows)
         return [(chunk.long(), own) for chunk, own in zip(chunks, contexts, strict=True)]
+
+    def _posterior(self, log_probs: Tensor) -> Tensor:
+        """The members' weights given what has these log-probabilities, (members, batch) both."""
+        return (log_probs + self.log_weights[:, None]).softmax(0)
 
     def _mixed(self, log_probs: Tensor) -> Tensor:
         """The mixture's log p, (batch,), from the members' (members, batch)."""
@@ -455,13 +535,9 @@ class AutoregressiveModel(nn.Module, ABC):
         drawn = counter(len(x) * self.dims, on_progress)
         for rows, mask, members in self._by_known(known):
             part = None if context is None else context[rows]
-            given = self._member_log_probs(x[rows], part, members, mask)
-            out[rows] = self._complete(
-                x[rows], mask, part, members, given, temperature, generator, drawn
-            )
+            out[rows] = self._complete(x[rows], mask, part, members, temperature, generator, drawn)
             if return_log_prob:
-                everything = self._member_log_probs(out[rows], part, members)
-                log_prob[rows] = self._mixed(everything) - self._mixed(given)
+                log_prob[rows] = self._conditional_log_prob(out[rows], part, members, mask)
         return (out, log_prob) if return_log_prob else out
 
     def conditional_log_prob(self, x: Array, known: Array, context: Tensor | None = None) -> Tensor:
@@ -479,22 +555,87 @@ class AutoregressiveModel(nn.Module, ABC):
         """
         x, context = self._checked(x, context)
         x, known = self._checked_known(x, known)
-        parts = []
-        groups = self._by_known(known)
-        for rows, mask, members in groups:
-            part = None if context is None else context[rows]
-            given = self._member_log_probs(x[rows], part, members, mask)
-            everything = self._member_log_probs(x[rows], part, members)
-            parts.append(self._mixed(everything) - self._mixed(given))
-        order = torch.cat([rows for rows, _, _ in groups]).argsort()
-        return torch.cat(parts)[order]
+        parts, places = [], []
+        for rows, mask, members in self._by_known(known):
+            own = None if context is None else context[rows]
+            parts.append(self._conditional_log_prob(x[rows], own, members, mask))
+            places.append(rows)
+        return torch.cat(parts)[torch.cat(places).argsort()]
 
-    def _by_known(self, known: Tensor) -> list[tuple[Tensor, Tensor, Sequence[Member]]]:
-        """The rows that share each known set, that set (D,), and the members with it first."""
-        masks, which = known.flatten(1).unique(dim=0, return_inverse=True)
-        return [
-            (rows, masks[index], self.members_given(masks[index])) for index, rows in groups(which)
+    def marginals(self, x: Array, known: Array, context: Tensor | None = None) -> Conditional:
+        """p(xⱼ | known) of every unknown dimension j of every row, each given the known ones alone.
+
+        For a model trained over orderings, whose orderings can have any dimension next: all of
+        them come out of one pass. Memory grows with the number of rows.
+
+        Args:
+            x: integer symbols (batch, *event_shape); unknown ones may have any value.
+            known: bool, (*event_shape) or (batch, *event_shape).
+
+        Returns:
+            Conditionals of batch shape (batch, *event_shape), with a ``table()`` of probabilities
+            and the ``log_prob`` of symbols. Those of known dimensions are given the known ones
+            that a member visits before them.
+
+        Raises:
+            ValueError: as for :meth:`complete`, or the model is not one of those.
+        """
+        x, known = self._checked_known(x, known)
+        x, context = self._checked(x.where(known, 0), context)
+        parts, places = [], []
+        for rows, mask, members in self._by_known(known):
+            own = None if context is None else context[rows]
+            parts.append(self._marginals(x[rows], mask, own, members))
+            places.append(rows)
+        return parts[0] if len(parts) == 1 else Mixed(parts, places, (len(x),), dim=0)
+
+    def _marginals(
+        self, x: Tensor, known: Tensor, context: Tensor | None, members: Sequence[Member]
+    ) -> Conditional:
+        each = [self.forward_given(x, known, context, member) for member in members]
+        if len(each) == 1:
+            return each[0]
+        log_probs = torch.stack([-self._nats(own, x).flatten(1).double() for own in each])
+        given = log_probs.where(known, 0).sum(2)
+        return Ensemble(each, self._posterior(given).log())
+
+    def leave_one_out(self, x: Array, context: Tensor | None = None) -> Tensor:
+        """Nats of surprise at each symbol given all the others, −log p(xⱼ | the rest).
+
+        It takes a pass for each dimension.
+
+        Args:
+            x: integer symbols (batch, *event_shape).
+
+        Returns:
+            (batch, *event_shape) float64.
+
+        Raises:
+            ValueError: wrong shape, dtype or symbols, or a model that cannot condition on any set.
+        """
+        x, context = self._checked(x, context)
+        x = x.long()
+        others = ~torch.eye(self.dims, dtype=torch.bool, device=self.device)
+        nats = [
+            -self._conditional_log_prob(x, context, self.members_given(known), known)
+            for known in others
         ]
+        return torch.stack(nats, 1).view(x.shape)
+
+    def _by_known(self, known: Tensor) -> Iterator[tuple[Tensor, Tensor, Sequence[Member]]]:
+        """Rows that are computed together, their known set, and the members with it first.
+
+        All rows that share a set (D,); or, if the family takes an ordering for each row, rows with
+        sets of their own, (rows, D), at most ``chunk_rows`` of them.
+        """
+        flat = known.flatten(1)
+        if self.row_orderings and not (flat == flat[:1]).all():
+            for rows in torch.arange(len(flat), device=flat.device).split(self.chunk_rows):
+                yield rows, flat[rows], self.members_given(flat[rows])
+            return
+        masks, which = flat.unique(dim=0, return_inverse=True)
+        for index, rows in groups(which):
+            yield rows, masks[index], self.members_given(masks[index])
 
     def _refusal(self, ordering: Ordering, known: Tensor) -> str:
         count = int(known.sum())
@@ -513,22 +654,23 @@ class AutoregressiveModel(nn.Module, ABC):
         known: Tensor,
         context: Tensor | None,
         members: Sequence[Member],
-        given: Tensor,
         temperature: float,
         generator: torch.Generator | None,
         drawn: Callable[[int], None],
     ) -> Tensor:
-        """Completes rows that share a known set (D,), given each member's log p(known)."""
-        # Members are drawn from their posterior given the known symbols.
-        posterior = (given + self.log_weights[:, None]).softmax(0)
-        chosen = torch.multinomial(posterior.T, 1, generator=generator).squeeze(1)
-        out = torch.empty_like(x)
-        clamp = dict(zip(known.nonzero().flatten().tolist(), x.flatten(1)[:, known].T, strict=True))
+        """Completes rows given their known set, (D,) or (batch, D)."""
+        chosen = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        if len(members) > 1:
+            # Members are drawn from their posterior given the known symbols.
+            given, _ = self._split_log_probs(x, context, members, known)
+            posterior = self._posterior(given)
+            chosen = torch.multinomial(posterior.T, 1, generator=generator).squeeze(1)
+        out, known = torch.empty_like(x), known.expand(len(x), -1)
         for index, rows in groups(chosen):
             part = None if context is None else context[rows]
-            values = {position: symbols[rows] for position, symbols in clamp.items()}
-            choose = _draw(generator, temperature, drawn, values)
-            out[rows] = self.traverse(choose, len(rows), context=part, member=members[index])
+            choose = _draw(generator, temperature, drawn, x[rows].flatten(1), known[rows])
+            member = members[index].rows(rows)
+            out[rows] = self.traverse(choose, len(rows), context=part, member=member)
         return out
 
     # Input
@@ -594,20 +736,28 @@ def _draw(
     generator: torch.Generator | None,
     temperature: float,
     drawn: Callable[[int], None],
-    known: dict[int, Tensor] | None = None,
+    x: Tensor | None = None,
+    known: Tensor | None = None,
 ) -> Choose:
+    """Draws each symbol, except the known ones of x, (batch, D) both."""
     if not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be above 0, got {temperature}")
     temperature = min(max(temperature, COLDEST), 1 / COLDEST)
-    known = known or {}
 
-    def choose(position: int, conditional: Conditional) -> Tensor:
-        symbols = known.get(position)
-        if symbols is None:
-            if temperature != 1:
-                conditional = conditional.tempered(temperature)
-            symbols = conditional.sample(generator)
+    def choose(position: int | Tensor, conditional: Conditional) -> Tensor:
+        if x is None or known is None:
+            symbols = draw(conditional)
+        else:
+            rows = torch.arange(len(x), device=x.device)
+            symbols, given = x[rows, position], known[rows, position]
+            if not given.all():
+                symbols = symbols.where(given, draw(conditional))
         drawn(len(symbols))
         return symbols
+
+    def draw(conditional: Conditional) -> Tensor:
+        if temperature != 1:
+            conditional = conditional.tempered(temperature)
+        return conditional.sample(generator)
 
     return choose

@@ -14,27 +14,35 @@ from torch import Tensor
 class Ordering:
     """A visit order: dimension ``visit[t]`` is visited at step t.
 
+    There is one for all rows of a batch, or one for each row.
+
     Args:
-        visit: a permutation of 0, …, D − 1, of shape (D,).
+        visit: a permutation of 0, …, D − 1, of shape (D,), or one for each row, (rows, D).
 
     Attributes:
-        visit: (D,) int64 on the CPU, the dimension visited at each step.
-        rank: (D,) int64 on the CPU, the step at which each dimension is visited.
+        visit: (D,) or (rows, D) int64 on the CPU, the dimension visited at each step.
+        rank: (D,) or (rows, D) int64 on the CPU, the step at which each dimension is visited.
 
     Raises:
         ValueError: ``visit`` is not a permutation.
+
+    Example:
+        >>> ordering = ar.Ordering([2, 0, 1])
+        >>> ordering.rank.tolist()
+        [1, 2, 0]
+        >>> ordering.promote(torch.tensor([False, True, False])).visit.tolist()
+        [1, 2, 0]
     """
 
     def __init__(self, visit: Tensor | Sequence[int]) -> None:
         # On the CPU whatever torch's default is, as the host follows an ordering.
         self.visit = torch.as_tensor(visit, dtype=torch.int64, device="cpu")
-        steps = torch.arange(self.visit.numel(), device="cpu")
-        if self.visit.dim() != 1 or not torch.equal(self.visit.sort().values, steps):
+        if self.visit.dim() not in (1, 2) or not _permutations(self.visit):
             raise ValueError(
                 f"an ordering must be a permutation of 0 to D - 1, got {self.visit.tolist()}"
             )
-        self.rank = torch.empty_like(self.visit)
-        self.rank[self.visit] = steps
+        steps = torch.arange(len(self), device="cpu").expand_as(self.visit)
+        self.rank = torch.empty_like(self.visit).scatter(-1, self.visit, steps)
 
     @classmethod
     def natural(cls, dims: int) -> Ordering:
@@ -76,29 +84,58 @@ class Ordering:
         return cls(index.permute(1, 4, 6, 0, 3, 5, 2).flatten())
 
     def __len__(self) -> int:
-        return len(self.visit)
+        return self.visit.shape[-1]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ordering) and torch.equal(self.visit, other.visit)
 
     def __hash__(self) -> int:
-        return hash(tuple(self.visit.tolist()))
+        return hash(tuple(self.visit.flatten().tolist()))
 
     def __repr__(self) -> str:
         return f"Ordering({self.visit.tolist()})"
 
+    @property
+    def by_row(self) -> bool:
+        """Whether every row has an ordering of its own."""
+        return self.visit.dim() == 2
+
+    def rows(self, index: Tensor) -> Ordering:
+        """The ordering of some rows of a batch."""
+        return Ordering(self.visit[index.cpu()]) if self.by_row else self
+
     def precedes(self) -> Tensor:
-        """Matrix (D, D) bool whose entry [i, j] says whether i is visited before j."""
-        return self.rank[:, None] < self.rank[None, :]
+        """Matrix (D, D) bool whose entry [i, j] says whether i is visited before j.
+
+        With an ordering for each row, one matrix for each, (rows, D, D).
+        """
+        return self.rank[..., :, None] < self.rank[..., None, :]
 
     def is_prefix(self, known: Tensor) -> bool:
-        """Whether the dimensions in ``known`` (D,) bool are exactly those visited first."""
-        return bool(known[self.visit[: int(known.sum())]].all())
+        """Whether the dimensions in ``known`` are exactly those visited first, in every row.
+
+        Args:
+            known: bool, (D,) or (rows, D).
+        """
+        return bool(((self.rank < known.sum(-1, keepdim=True)) == known).all())
 
     def promote(self, known: Tensor) -> Ordering:
-        """The ordering with the known dimensions first, each part otherwise in this order."""
-        visited = known[self.visit]
-        return Ordering(torch.cat([self.visit[visited], self.visit[~visited]]))
+        """The ordering with the known dimensions first, each part otherwise in this order.
+
+        Args:
+            known: bool, (D,), or (rows, D) for an ordering for each row.
+        """
+        visit, known = torch.broadcast_tensors(self.visit, known)
+        first = known.gather(-1, visit)
+        after = first.sum(-1, keepdim=True) + (~first).cumsum(-1)
+        step = first.cumsum(-1).where(first, after) - 1
+        return Ordering(torch.empty_like(visit).scatter(-1, step, visit))
+
+
+def _permutations(visit: Tensor) -> bool:
+    """Whether each row of visit (…, D) is a permutation of 0, …, D − 1."""
+    steps = torch.arange(visit.shape[-1], device="cpu")
+    return torch.equal(visit.sort(-1).values, steps.expand_as(visit))
 
 
 def slice_shape(event_shape: Sequence[int], factors: Sequence[int]) -> tuple[int, int, int]:

@@ -59,6 +59,11 @@ class Plan:
         flop: floating-point operations of a device in matrix products and convolutions, forward
             and backward, including recomputation by checkpointing.
         seconds: time that these operations take.
+
+    Example:
+        >>> plan = ar.plan(lambda: ar.MADE(784, hidden=(500,)), ar.Training(device="cpu"))
+        >>> print(str(plan).splitlines()[1])
+        an update    100 examples, 100 a device, 100 of them at a time
     """
 
     parameters: int
@@ -130,6 +135,12 @@ def plan(
 
     Raises:
         ValueError: invalid numbers.
+
+    Example:
+        >>> training = ar.Training(device="cpu")
+        >>> plan = ar.plan(lambda: ar.MADE(784, hidden=(500,)), training, devices=2)
+        >>> plan.examples, plan.parameters * 4 == plan.weights
+        (50, True)
     """
     training = training or Training()
     peak = PEAK[training.precision] if peak is None else peak

@@ -34,6 +34,11 @@ class Processes:
         size: number of processes.
         store: torchrun's store, shared by the processes as long as any of them is running.
         group: process group through which they communicate; None for torch's default one.
+
+    Example:
+        >>> places, counted = ar.Processes(rank=1, size=2).share(5)
+        >>> places.tolist(), counted
+        ([3, 4, 4], 2)
     """
 
     rank: int = 0
@@ -142,6 +147,10 @@ def join() -> Processes:
     """The processes that torchrun started, which wait for each other here, or this one alone.
 
     ``ar.fit(model, train, processes=ar.join())`` trains one model in all of them.
+
+    Example:
+        >>> ar.join().size  # not started by torchrun
+        1
     """
     several = dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) > 1
     return _joined() if several else Processes()

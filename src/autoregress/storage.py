@@ -50,6 +50,11 @@ def save(model: AutoregressiveModel, folder: str | Path) -> None:
 
     Raises:
         ValueError: the folder cannot be written, or the model's family is not known.
+
+    Example:
+        >>> ar.save(ar.MADE(5, hidden=(16,)), "saved")
+        >>> ar.load("saved").config.hidden
+        (16,)
     """
     config = model_config(model)
     folder = Path(folder)
@@ -69,6 +74,11 @@ def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> Aut
 
     Raises:
         ValueError: a file is missing, damaged or belongs to another model; the message names it.
+
+    Example:
+        >>> ar.load("nowhere")
+        Traceback (most recent call last):
+        ValueError: there is no folder nowhere
     """
     folder = Path(folder)
     config = read_config(folder).get("model")

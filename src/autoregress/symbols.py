@@ -24,6 +24,11 @@ class Columns:
     """The names of a table's columns and, for each column, the labels of its symbols.
 
     Symbol s of column c is the text ``labels[c][s]``.
+
+    Example:
+        >>> columns = ar.Columns(("colour", "size"), (("blue", "red"), ("L", "M", "S")))
+        >>> columns.levels, columns.text(1, 2)
+        ((2, 3), 'S')
     """
 
     names: tuple[str, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,9 @@ from autoregress.orderings import Ordering
 # The type of a network's ``unroll``: it yields the conditional of the next position, of batch shape
 # (batch,), and is sent the symbols chosen there, (batch,) int64. It ends after the last position.
 Unrolling = Generator[Conditional, Tensor, None]
-Choose = Callable[[int, Conditional], Tensor]
+# Given a dimension, or a tensor (batch,) of one for each row, and the conditional of the symbols
+# there: the symbols.
+Choose = Callable[[Any, Conditional], Tensor]
 # Called with a number of symbols done so far, and the number of all.
 OnProgress = Callable[[int, int], object]
 
@@ -31,23 +34,26 @@ def counter(total: int, report: OnProgress | None) -> Callable[[int], None]:
     return add
 
 
-def traverse(steps: Unrolling, ordering: Ordering, choose: Choose) -> Tensor:
+def traverse(steps: Unrolling, ordering: Ordering, choose: Choose, device: torch.device) -> Tensor:
     """Visits every dimension in order and lets ``choose`` say which symbols go there.
 
     Args:
         steps: the incremental face of a network, not yet started.
         ordering: the order in which it visits the dimensions.
         choose: given the dimension (its place in the flattened event) and the conditional of
-            the symbols there, returns the symbols, (batch,) integer.
+            the symbols there, returns the symbols, (batch,) integer. With an ordering for each
+            row, it is given the dimension of each row, (batch,) int64.
+        device: the network's.
 
     Returns:
         The chosen symbols, (batch, D) int64.
     """
-    visit = ordering.visit.tolist()
+    visit = ordering.visit
+    positions = visit.to(device).unbind(1) if ordering.by_row else visit.tolist()
     conditional = next(steps)
-    chosen = [choose(visit[0], conditional).long()]
-    for position in visit[1:]:
+    chosen = [choose(positions[0], conditional).long()]
+    for position in positions[1:]:
         conditional = steps.send(chosen[-1])
         chosen.append(choose(position, conditional).long())
     x = torch.stack(chosen, dim=1)
-    return x[:, ordering.rank.to(x.device)]
+    return x.gather(1, ordering.rank.to(device).expand_as(x))

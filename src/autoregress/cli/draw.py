@@ -12,6 +12,7 @@ from autoregress.cli.examples import open_examples, open_like
 from autoregress.cli.models import Conditions, given_context, load_model
 from autoregress.cli.options import AboveZero, FromZero, Positive
 from autoregress.cli.output import Progress, announce, frame_rate, named
+from autoregress.cli.tables import holds_table, refuse_for_table, sample_table
 from autoregress.data.reading import Reading
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Sample:
             also .gif or .mp4 to view, or .mkv (lossless, one file per clip).
         count: Number of samples.
         given: Condition of the samples, for a conditional model: the name of a label, or the
-            numbers of the context.
+            numbers of the context; for a table, cells as NAME=VALUE.
         temperature: Temperature of each symbol's distribution: below 1 draws fewer unlikely
             symbols; only 1 draws from the model's own distribution.
         rate: Number of frames a second of a .gif, .mp4 or .mkv, by default 10.
@@ -60,6 +61,11 @@ class Sample:
 
         datasets.check_writable(self.out)
         rate = frame_rate(self.rate, self.out)
+        if holds_table(self.run):
+            other = {"temperature": self.temperature != 1, "device": self.device != "auto"}
+            refuse_for_table(self.run, **other)
+            sample_table(self.run, self.out, self.count, self.given, self.seed)
+            return
         model = load_model(self.run, self.device)
         x = self._drawn(model)
         files = datasets.write(self.out, x, model.symbols.levels, model.symbols.columns, rate=rate)

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from autoregress.cli.tables import holds_table, schema_of
+
 
 @dataclass(frozen=True)
 class Info:
@@ -25,6 +27,9 @@ class Info:
     def __call__(self) -> None:
         from autoregress.storage import load, read_config
 
+        if holds_table(self.run):
+            print(schema_of(self.run))
+            return
         model = load(self.run)
         symbols = model.symbols
         lines: dict[str, Any] = {

@@ -16,6 +16,7 @@ from autoregress.cli.examples import open_like
 from autoregress.cli.models import Conditions, load_model
 from autoregress.cli.options import AtMost10000, FromZero, Positive
 from autoregress.cli.output import Progress, announce
+from autoregress.cli.tables import holds_table, refuse_for_table, score_table
 from autoregress.data.reading import Reading
 from autoregress.disk import check_output, is_stream, replacing
 
@@ -96,7 +97,9 @@ class Score:
     Args:
         run: A run folder, or one that ar.save wrote.
         data: The examples to score.
-        out: A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions.
+        out: A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions;
+            of a table, its columns that fit the others of the row least, with p-values and what
+            was expected.
         stride: Number of video frames from one frame of a clip to the next.
         top: Number of most surprising dimensions to name.
         device: Device to compute on, such as cpu or cuda; by default the accelerator if there is
@@ -120,6 +123,14 @@ class Score:
             raise ValueError(f"{self.out}: scores are written as .csv")
         check_output(self.out)
         check_distinct(self.out, self.data)
+        if holds_table(self.run):
+            conditions = self.conditions
+            other = {"given": bool(conditions.given), "condition": bool(conditions.condition)}
+            refuse_for_table(
+                self.run, **other, stride=self.stride != 1, device=self.device != "auto"
+            )
+            score_table(self.run, self.data, self.out, self.top)
+            return
         model = load_model(self.run, self.device)
         reading = Reading(stride=self.stride, condition=self.conditions.source(model))
         examples = open_like(model, self.data, reading)

@@ -33,6 +33,8 @@ from autoregress.cli.output import flush_stdout, give_up_stdout, never_fail_to_p
 from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
 from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
+from autoregress.cli.runs import Runs
+from autoregress.cli.tables import Impute, Query, TrainTable
 from autoregress.cli.train import Train
 from autoregress.version import __version__
 
@@ -47,11 +49,14 @@ VERBS: dict[str, type[Any]] = {
     "score": Score,
     "compress": Compress,
     "decompress": Decompress,
+    "impute": Impute,
+    "query": Query,
     "mix": Mix,
     "prepare": Prepare,
     "recipes": Recipes,
     "plan": Plan,
     "info": Info,
+    "runs": Runs,
 }
 HELP = f"""usage: autoregress VERB …
 
@@ -140,6 +145,10 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
     Only the options of that verb are parsed, and of the recipe that train and plan take.
     """
     match argv:
+        case ["train", "table", *rest]:
+            return tyro.cli(
+                HelptextFromCommentsOff[TrainTable], prog="autoregress train table", args=rest
+            )
         case [("train" | "plan") as verb, name, *rest] if not name.startswith("-"):
             recipe = find_recipe(name)
             kind: Any = VERBS[verb]
@@ -203,7 +212,7 @@ def _processes() -> Processes | None:
 def _again(verb: object) -> str:
     """Advice on the effect of the same command after an interruption."""
     match verb:
-        case Train():
+        case Train() | TrainTable():
             return "; the same command resumes the training run"
         case Prepare():
             return "; the same command begins anew"

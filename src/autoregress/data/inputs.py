@@ -36,6 +36,11 @@ def as_source(data: Any, like: Symbols | None = None, *, features: int | None = 
     Raises:
         ValueError: the data cannot be examples, or not those of the model; for data in memory
             the message names the row and the dimension.
+
+    Example:
+        >>> source = ar.data.as_source([[0, 4, 2], [1, 0, 0]])
+        >>> len(source), source.levels
+        (2, 5)
     """
     source = _as_source(data, like, features)
     if like is not None:

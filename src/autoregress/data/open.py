@@ -68,6 +68,12 @@ def open(
         ValueError: the content is unsuitable or damaged, or an option does not apply to it; one
             sentence names the file and the fault.
         ImportError: the package that reads such files is not installed.
+
+    Example:
+        >>> np.savez("data.npz", train=np.zeros((8, 3), int), test=np.ones((2, 3), int))
+        >>> source = ar.data.open("data.npz", split="test")
+        >>> len(source), source.event_shape, source.levels
+        (2, (3,), 2)
     """
     path, reading = Path(path), reading or Reading()
     labels = None if labels is None else tuple(labels)
@@ -106,6 +112,12 @@ def read(
     Raises:
         TypeError: there is no such option.
         ValueError: as for :func:`open`.
+
+    Example:
+        >>> with open("table.csv", "w") as file:
+        ...     _ = file.write("colour,size\\nred,S\\nblue,L\\n")
+        >>> ar.data.read("table.csv").columns.labels
+        (('blue', 'red'), ('L', 'S'))
     """
     reading = Reading(**options)
     source = open(path, reading, split=split, like=like, labels=labels, partial=partial)
@@ -164,6 +176,10 @@ def write(
     Raises:
         ValueError: the path cannot be written, a symbol is outside its levels, or x cannot be
             shown as images.
+
+    Example:
+        >>> ar.data.write("bits.csv", torch.eye(3, dtype=torch.int64), 2)
+        [PosixPath('bits.csv')]
     """
     path = Path(path)
     check_writable(path)
@@ -177,6 +193,11 @@ def check_writable(path: str | Path) -> None:
     """Raises ValueError, before any long computation, if :func:`write` cannot write there.
 
     Raises ImportError if a package that writes such files is not installed.
+
+    Example:
+        >>> ar.data.check_writable("nowhere/rows.npy")
+        Traceback (most recent call last):
+        ValueError: nowhere/rows.npy: there is no folder nowhere
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -192,6 +213,12 @@ def check_distinct(out: str | Path, *inputs: str | Path) -> None:
     Args:
         out: the file to be written, or name.mkv for name-000.mkv, ….
         inputs: files, ``file.npz:name``, and folders.
+
+    Example:
+        >>> np.save("rows.npy", np.zeros((2, 3), int))
+        >>> ar.data.check_distinct("rows.npy", "rows.npy")
+        Traceback (most recent call last):
+        ValueError: rows.npy would overwrite what is read; give another file
     """
     out, numbered = Path(out), list[Path]()
     if out.suffix.lower() == ".mkv":

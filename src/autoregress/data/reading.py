@@ -34,6 +34,10 @@ class Reading:
         condition: Condition of the model: the name of a column of a table or of an array in an
             npz file (with the array "train", train_NAME is tried before NAME), "folder" for
             images in one folder per class, or "labels" for the labels of MNIST and CIFAR-10.
+
+    Example:
+        >>> ar.data.Reading(levels=16, size=(32, 32)).given
+        ['levels', 'size']
     """
 
     levels: int | tuple[int, ...] | None = None

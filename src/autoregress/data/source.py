@@ -39,6 +39,11 @@ class Source(ABC):
 
     Raises:
         ValueError: the levels do not fit the shape.
+
+    Example:
+        >>> source = ar.data.as_source(torch.arange(10).view(5, 2))
+        >>> source[1:3].tolist(), len(source.split(0.2, seed=0)[1])
+        ([[2, 3], [4, 5]], 1)
     """
 
     streamed: bool = False
@@ -185,6 +190,11 @@ class Data(Source):
 
     Raises:
         ValueError: x is not integers within its levels, or known or context has the wrong shape.
+
+    Example:
+        >>> data = ar.data.Data(torch.tensor([[0, 2], [1, 0]]), levels=(2, 3))
+        >>> data.x.shape, data.levels
+        (torch.Size([2, 2]), (2, 3))
     """
 
     def __init__(
@@ -243,6 +253,11 @@ class Subset(Source):
     Args:
         source: the source of all examples.
         index: (N,) int64, the places of the chosen examples in it.
+
+    Example:
+        >>> source = ar.data.bouncing_digits(8, frames=4, size=16)
+        >>> type(source.subset([1, 5])).__name__, source.subset([1, 5])[0].shape
+        ('Subset', torch.Size([4, 1, 16, 16]))
     """
 
     def __init__(self, source: Source, index: Tensor) -> None:

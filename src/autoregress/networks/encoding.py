@@ -6,7 +6,7 @@ Dimensions of one kind are encoded together, so that none is padded to the width
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -237,6 +237,11 @@ class Encoding(nn.Module):
             (kind, torch.tensor(dims, device="cpu"), _columns(outputs, dims))
             for kind, dims in alike.items()
         ]
+        # A dimension of the same kind for each, itself if its levels have a scale of their own; and
+        # the first input and output column of each.
+        like = [d if isinstance(k, Numbers) else alike[k][0] for d, k in enumerate(self.kinds)]
+        self._like = torch.tensor(like, device="cpu")
+        self._first = (inputs.cumsum(0) - inputs, outputs.cumsum(0) - outputs)
         # The position of each input column when the groups are concatenated.
         self._places = torch.cat([_columns(inputs, d) for d in alike.values()]).argsort()
         # Uniform until ``start``.
@@ -305,6 +310,56 @@ class Encoding(nn.Module):
             parts.append(kind.conditional(of_kind.view(-1, len(own), kind.outputs), scale))
             dims.append(own.to(columns.device))
         return Mixed(parts, dims, self.event_shape)
+
+    def conditional_one(self, dim: int, columns: Tensor) -> Conditional:
+        """Conditionals (batch,) of one dimension, from the columns of all dimensions."""
+        kind, widths = self.kinds[dim], self.widths[1]
+        stop = int(widths[: dim + 1].sum())
+        own = columns[:, stop - kind.outputs : stop]
+        return kind.conditional(own, self.scales[dim])
+
+    # One dimension of each row, which may be another in another row.
+
+    def encode_by_row(
+        self, dims: Tensor, x: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Nonzero input columns of symbols x (batch,) of dimensions (batch,).
+
+        Returns:
+            (n,) each: rows, in order; places of the columns; values.
+        """
+        rows, places, values = [], [], []
+        for like, own, columns in self._alike(dims, 0):
+            encoded = self.encode_one(like, x[own], dtype)
+            row, column = encoded.nonzero(as_tuple=True)
+            rows.append(own[row])
+            places.append(columns[row, column])
+            values.append(encoded[row, column])
+        order = torch.cat(rows).argsort(stable=True)
+        return torch.cat(rows)[order], torch.cat(places)[order], torch.cat(values)[order]
+
+    def conditional_by_row(self, dims: Tensor, columns: Tensor) -> Conditional:
+        """Conditionals (batch,) of dimensions (batch,), from columns (batch, outputs of all)."""
+        parts, rows = [], []
+        for like, own, places in self._alike(dims, 1):
+            of_kind = columns[own.unsqueeze(1), places]
+            parts.append(self.kinds[like].conditional(of_kind, self.scales[like]))
+            rows.append(own)
+        return parts[0] if len(parts) == 1 else Mixed(parts, rows, (len(dims),), dim=0)
+
+    def _alike(self, dims: Tensor, side: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The rows whose dimensions are encoded alike: a dimension of that kind, rows, columns.
+
+        Args:
+            dims: (batch,).
+            side: 0 for input columns, 1 for output columns.
+        """
+        which, first = (each.to(dims.device)[dims] for each in (self._like, self._first[side]))
+        order = which.argsort(stable=True)
+        present, counts = which[order].unique_consecutive(return_counts=True)
+        for like, own in zip(present.tolist(), order.split(counts.tolist()), strict=True):
+            width = int(self.widths[side][like])
+            yield like, own, first[own, None] + torch.arange(width, device=dims.device)
 
     @property
     def numeric(self) -> Tensor:

@@ -17,8 +17,10 @@ from autoregress.conditionals import Conditional
 from autoregress.configs import Activation, MADEConfig
 from autoregress.families import family
 from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
+from autoregress.networks.degrees import ByDegree, ByRow
 from autoregress.networks.encoding import Encoding
-from autoregress.networks.masked import ByDegree, MaskedLinear, PrefixNorm
+from autoregress.networks.ends import Ends, Layers, RowEnds, SharedEnds
+from autoregress.networks.masked import MaskedLinear, PrefixNorm
 from autoregress.orderings import Ordering
 from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
@@ -55,28 +57,45 @@ class MaskedMember(Member):
 
     hidden: tuple[ByDegree, ...]
     widths: tuple[Tensor, Tensor]
-    inputs: ByDegree
-    outputs: ByDegree
+    inputs: ByDegree | ByRow
+    outputs: ByDegree | ByRow
 
     @classmethod
     def of(
         cls, ordering: Ordering, hidden: tuple[ByDegree, ...], widths: tuple[Tensor, Tensor]
     ) -> Self:
         m0 = ordering.rank + 1
-        inputs = ByDegree(m0.repeat_interleave(widths[0]), len(ordering))
-        outputs = inputs
-        if widths[1] is not widths[0]:
-            outputs = ByDegree(m0.repeat_interleave(widths[1]), len(ordering))
+        inputs = _columns(m0, widths[0])
+        outputs = inputs if widths[1] is widths[0] else _columns(m0, widths[1])
         return cls(ordering, hidden, widths, inputs, outputs)
 
     def promote(self, known: Tensor) -> Self:
         return self.of(self.ordering.promote(known), self.hidden, self.widths)
 
-    def map(self, function: Callable[[ByDegree], ByDegree]) -> Self:
+    def rows(self, index: Tensor) -> Self:
+        if not self.ordering.by_row:
+            return self
+        return self.of(self.ordering.rows(index), self.hidden, self.widths)
+
+    def apart(self, known: Tensor) -> Self:
+        """This member, whose first dimensions are known, with no other seen by any output.
+
+        An m⁰ of the first unknown dimension for all the others gives them all what it sees.
+        """
+        m0 = (self.ordering.rank + 1).minimum(known.sum(-1, keepdim=True) + 1)
+        return replace(self, outputs=_columns(m0, self.widths[1]))
+
+    def map(self, function: Callable[[ByDegree | ByRow], ByDegree | ByRow]) -> Self:
         """The same member with ``function`` applied to its columns."""
         inputs = function(self.inputs)
         outputs = inputs if self.outputs is self.inputs else function(self.outputs)
         return replace(self, inputs=inputs, outputs=outputs)
+
+
+def _columns(m0: Tensor, widths: Tensor) -> ByDegree | ByRow:
+    """The columns of dimensions by their m⁰, (D,), or (rows, D) if it differs between rows."""
+    kind = ByRow if m0.dim() == 2 else ByDegree
+    return kind(m0.repeat_interleave(widths, -1), m0.shape[-1])
 
 
 def sample_degrees(
@@ -114,6 +133,13 @@ class MADE(AutoregressiveModel):
 
     Raises:
         ValueError: invalid sizes, orderings or names.
+
+    Example:
+        >>> model = ar.MADE(6, symbols=3, hidden=(32,), orderings="any")
+        >>> x = torch.zeros(4, 6, dtype=torch.int64)
+        >>> known = torch.tensor([False, True, False, True, False, True])
+        >>> model.log_prob(x).shape, model.complete(x, known).shape
+        (torch.Size([4]), torch.Size([4, 6]))
     """
 
     Config = MADEConfig
@@ -176,6 +202,7 @@ class MADE(AutoregressiveModel):
             if layer is not None:  # ordered levels: narrow components magnify noise
                 layer.weight.data[self.encoding.numeric] = 0
         self.order_agnostic = self._fresh_orderings or config.evidence or len(self.orderings) > 1
+        self.row_orderings = self.order_agnostic
 
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
@@ -310,7 +337,14 @@ class MADE(AutoregressiveModel):
     def forward(
         self, x: Tensor, context: Tensor | None = None, member: Member | None = None
     ) -> Conditional:
-        return self._parallel(x, context, member or self._member(0))
+        return self.encoding.conditional(self._parallel(x, context, member or self._member(0)))
+
+    def conditional_of(
+        self, dim: int, x: Tensor, context: Tensor | None = None, member: Member | None = None
+    ) -> Conditional:
+        """The conditionals (batch,) of one dimension only; otherwise as :meth:`forward`."""
+        columns = self._parallel(x, context, member or self._member(0))
+        return self.encoding.conditional_one(dim, columns)
 
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
@@ -336,7 +370,9 @@ class MADE(AutoregressiveModel):
         if self._fresh_connectivities:
             fresh = sample_degrees(self.dims, self.config.hidden, generator=generator)
             member = replace(member, hidden=self._by_degree(fresh))
-        conditional = self._parallel(shown, context, member, dropout=self.config.dropout)
+        conditional = self.encoding.conditional(
+            self._parallel(shown, context, member, dropout=self.config.dropout)
+        )
         return self._nats(conditional, x).flatten(1).sum(1, dtype=torch.float64)
 
     def _hide_some(self, x: Tensor, update: Update) -> Tensor:
@@ -348,9 +384,19 @@ class MADE(AutoregressiveModel):
             hidden = hidden[update.places.cpu()]
         return x.masked_fill(hidden.to(x.device).view(x.shape), -1)
 
+    def forward_given(
+        self, x: Tensor, known: Tensor, context: Tensor | None, member: Member
+    ) -> Conditional:
+        if not self.order_agnostic:
+            return super().forward_given(x, known, context, member)
+        assert isinstance(member, MaskedMember)
+        columns = self._parallel(x, context, member.apart(known.cpu()))
+        return self.encoding.conditional(columns)
+
     def _parallel(
         self, x: Tensor, context: Tensor | None, member: Member, *, dropout: float = 0.0
-    ) -> Conditional:
+    ) -> Tensor:
+        """The output columns of all dimensions, in their own order."""
         inputs, nodes, outputs = self._sides(member)
         x_columns = inputs.sort(self.encoding.encode(x.flatten(1), self.output.weight.dtype))
         streams: list[Tensor] = []
@@ -366,12 +412,12 @@ class MADE(AutoregressiveModel):
         columns = self.output(h, source, outputs, context)
         if self.direct is not None:
             columns = columns + self.direct(x_columns, inputs, outputs)
-        return self.encoding.conditional(outputs.unsort(columns))
+        return outputs.unsort(columns)
 
     def _adds_to_stream(self, node: int) -> bool:
         return self.config.residual and node >= 2 and node % 2 == 0
 
-    def _sides(self, member: Member) -> tuple[ByDegree, list[ByDegree], ByDegree]:
+    def _sides(self, member: Member) -> tuple[ByDegree | ByRow, list[ByDegree], ByDegree | ByRow]:
         """Input columns by m⁰, units of each node by degree, and output columns by m⁰."""
         assert isinstance(member, MaskedMember)
         own = member.map(lambda columns: columns.to(self.device))
@@ -390,54 +436,40 @@ class MADE(AutoregressiveModel):
         by step.
         """
         member = member or self._member(0)
-        inputs, nodes, outputs = self._sides(member)
-        visit = member.ordering.visit.tolist()
-        kinds = [self.encoding.kinds[dim] for dim in visit]
-        scales = [self.encoding.scales[dim] for dim in visit]
-        # Layer i leads from sources[i] to targets[i].
-        layers, sources, targets = [*self.layers, self.output], [inputs, *nodes], [*nodes, outputs]
-        offsets = [
-            layer.offset(source, target, context)
-            for layer, source, target in zip(layers, sources, targets, strict=True)
-        ]
-        # The values of every source, filled from the left as they become known; the streams
-        # before their nonlinearity; and the running sums for the norms.
-        values = [self.output.weight.new_zeros(batch, len(source)) for source in sources]
-        streams = [torch.zeros_like(h) for h in values[1:]]
-        sums = [(h.new_zeros(batch, 1), h.new_zeros(batch, 1)) for h in values[1:]]
+        ends, nodes = self._ends(member, batch, context), self._sides(member)[1]
+        # Layer j leads from node j − 1 to node j, but for the first.
+        inner = [cast(MaskedLinear, layer) for layer in self.layers[1:]]
+        layers = list(zip(inner, nodes[:-1], nodes[1:], strict=True))
+        offsets = [layer.offset(source, target, context) for layer, source, target in layers]
+        # The values of every node, filled from the left as they become known; the streams before
+        # their nonlinearity; and the running sums for the norms.
+        values = [self.output.weight.new_zeros(batch, len(node)) for node in nodes]
+        streams = [torch.zeros_like(h) for h in values]
+        sums = [(h.new_zeros(batch, 1), h.new_zeros(batch, 1)) for h in values]
 
         for start in range(0, self.dims, UNROLL_BLOCK):
             stop = min(start + UNROLL_BLOCK, self.dims)
+            ends.start_block(start, stop)
             # The sums of the block's units so far, and the weights from sources in the block.
             pending, weights = [], []
-            for layer, source, target, known, offset in zip(
-                layers, sources, targets, values, offsets, strict=True
+            for (layer, source, target), known, offset in zip(
+                layers, values[:-1], offsets, strict=True
             ):
                 before, within = layer.block(known, source, target, start, stop)
                 pending.append(before + offset[..., target.span(start, stop)])
                 weights.append(within)
-            columns, direct = pending[-1], None
-            if self.direct is not None:
-                before, direct = self.direct.block(values[0], inputs, outputs, start, stop)
-                columns += before
 
             for t in range(start, stop):
-                # Here and below, ``own`` is a span within the block and ``place`` one among all.
-                own, place = inputs.span(t, t + 1, start), inputs.span(t, t + 1)
-                asked = outputs.span(t, t + 1, start)
-                symbols = yield kinds[t].conditional(columns[:, asked], scales[t])
+                symbols = yield ends.conditional(t)
                 if t + 1 == self.dims:
                     return
-                known = self.encoding.encode_one(visit[t], symbols, columns.dtype)
-                values[0][:, place] = known
-                pending[0].addmm_(known, weights[0][own])
-                if direct is not None:
-                    columns[:, asked.stop :].addmm_(known, direct[own, asked.stop :])
+                entered = ends.enter(t, symbols)
                 for j, node in enumerate(nodes):
+                    # Here ``own`` is a span within the block and ``place`` one among all.
                     own, place = node.span(t, t + 1, start), node.span(t, t + 1)
                     if own.start == own.stop:
                         continue
-                    z = pending[j][:, own]
+                    z = entered if j == 0 else pending[j - 1][:, own]
                     if self._adds_to_stream(j):
                         z = z + streams[j - 2][:, place]
                     streams[j][:, place] = z
@@ -449,8 +481,22 @@ class MADE(AutoregressiveModel):
                         norm = cast(PrefixNorm, self.norms[j])
                         z = norm.normalise(z, total, square, count, node, place)
                     h = self._activation(z)
-                    values[j + 1][:, place] = h
-                    pending[j + 1].addmm_(h, weights[j + 1][own])
+                    values[j][:, place] = h
+                    if j + 1 < len(nodes):
+                        pending[j].addmm_(h, weights[j][own])
+                    else:
+                        ends.leave(t, h)
+
+    def _ends(self, member: Member, batch: int, context: Tensor | None) -> Ends:
+        inputs, nodes, outputs = self._sides(member)
+        first = cast(MaskedLinear, self.layers[0])
+        layers = Layers(self.encoding, first, self.output, self.direct, nodes[0], nodes[-1])
+        if isinstance(inputs, ByRow) and isinstance(outputs, ByRow):
+            visit = member.ordering.visit.to(self.device)
+            return RowEnds(layers, batch, context, visit, inputs, outputs)
+        assert isinstance(inputs, ByDegree)
+        assert isinstance(outputs, ByDegree)
+        return SharedEnds(layers, batch, context, member.ordering.visit.tolist(), inputs, outputs)
 
 
 def _ordering(visit: Ordering | Sequence[int] | Tensor) -> Ordering:

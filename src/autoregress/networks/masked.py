@@ -10,7 +10,6 @@ layer, and the incremental face step by step.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,77 +19,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoregress.networks.degrees import ByDegree, ByRow
+
 # Number of weights per block of the parallel pass; larger where a launch costs more than its
 # arithmetic.
 BLOCK_SIZE = {"cpu": 2**19, "gpu": 2**22}
 
 
-class ByDegree:
-    """Units, or input or output columns, in order of degree.
-
-    Args:
-        degrees: (n,) on the CPU, from 1 to D, in the order in which the weights are stored. The
-            degree of an input or output column is its m⁰, the place of its dimension in the
-            ordering.
-        dims: D.
-
-    Attributes:
-        index: (n,) storage position of the k-th unit by degree.
-        rank: (n,) place by degree of each stored unit, the inverse of ``index``.
-        ordered: (n,) degrees in ascending order, int32.
-        counts: ``counts[t]`` is the number of units of degree at most t, for t = 0, …, D.
-        through: (n,) number of units whose degree is at most that of each unit, in order of degree.
-    """
-
-    def __init__(self, degrees: Tensor, dims: int) -> None:
-        ordered, self.index = degrees.long().sort(stable=True)
-        counts = torch.searchsorted(ordered, torch.arange(dims + 1), right=True)
-        self.counts: list[int] = counts.tolist()
-        self.stored_in_order = torch.equal(self.index, torch.arange(len(self.index)))
-        self.rank = self.index.argsort()
-        self.ordered = ordered.int()
-        self.through = counts[ordered]
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> ByDegree:
-        """A copy with ``function`` applied to each tensor, as in a module's ``_apply``."""
-        other = copy.copy(self)
-        for name in ("index", "rank", "ordered", "through"):
-            setattr(other, name, function(getattr(self, name)))
-        return other
-
-    def to(self, device: torch.device) -> ByDegree:
-        """The same units on a device."""
-        return self if self.index.device == device else self.map(lambda x: x.to(device))
-
-    def span(self, start: int, stop: int, base: int = 0) -> slice:
-        """The span of the units of degree start + 1 to stop, counted from degree base + 1."""
-        first = self.counts[base]
-        return slice(self.counts[start] - first, self.counts[stop] - first)
-
-    def sort(self, x: Tensor) -> Tensor:
-        """x (…, n) as stored -> in order of degree."""
-        return x if self.stored_in_order else x[..., self.index]
-
-    def unsort(self, x: Tensor) -> Tensor:
-        """x (…, n) in order of degree -> as stored."""
-        return x if self.stored_in_order else x[..., self.rank]
-
-    def rows(self, weight: Tensor, span: slice) -> Tensor:
-        """A copy of the rows of some units."""
-        return weight.index_select(0, self.index[span])
-
-    def columns(self, weight: Tensor, span: slice) -> Tensor:
-        """The columns of some units; a view if they are stored in order."""
-        return weight[:, span] if self.stored_in_order else weight[:, self.index[span]]
-
-
 class MaskedLinear(nn.Module):
     """b + (W ⊙ M) x, optionally plus (U ⊙ M) 1 (MADE, eq. 14) and an unmasked context term.
 
-    Takes and returns activations in order of degree.
+    Takes and returns activations in order of degree, or columns as stored where their degrees
+    differ from row to row.
 
     Args:
         sources: number of inputs.
@@ -125,9 +65,15 @@ class MaskedLinear(nn.Module):
         self.context = nn.Linear(context, units, bias=False) if context else None
 
     def forward(
-        self, x: Tensor, source: ByDegree, target: ByDegree, context: Tensor | None = None
+        self,
+        x: Tensor,
+        source: ByDegree | ByRow,
+        target: ByDegree | ByRow,
+        context: Tensor | None = None,
     ) -> Tensor:
         """x (batch, sources) -> (batch, units)."""
+        if isinstance(source, ByRow) or isinstance(target, ByRow):
+            return self._by_row(x, source, target, context)
         offset = self.offset(source, target, context)
         stairs = self.staircase(source, target)
         if torch.compiler.is_compiling():
@@ -139,13 +85,75 @@ class MaskedLinear(nn.Module):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         return cast(Tensor, Product.apply(x, self.weight, offset, stairs, self.by_source))
 
+    def _by_row(
+        self,
+        x: Tensor,
+        source: ByDegree | ByRow,
+        target: ByDegree | ByRow,
+        context: Tensor | None,
+    ) -> Tensor:
+        """The same where degrees differ from row to row: by sums that grow degree by degree.
+
+        All rows share the products with the weights; a unit is read off the sum of what it sees.
+        """
+        offset = self.offset(source, target, context)
+        if isinstance(target, ByDegree):
+            assert isinstance(source, ByRow)
+            layer, units = self.by_degree(target), []
+            for m in range(1, source.dims + 1):
+                units.append(layer.enter(m, x.where(source.degrees <= m, 0), source))
+            return torch.cat(units, 1) + offset
+        total, parts = offset.expand(len(x), -1).clone(), []
+        add = self._adding(x, source)
+        for m, at in enumerate(target.steps, 1):
+            parts.append(total.view(-1)[at])  # columns of degree m see the sources below m
+            add(m, total)
+        out = torch.empty_like(total).flatten()
+        return out.scatter(0, torch.cat(target.steps), torch.cat(parts)).view_as(total)
+
+    def _adding(self, x: Tensor, source: ByDegree | ByRow) -> Callable[[int, Tensor], object]:
+        """A function that adds what the sources of a degree contribute to all columns."""
+        if isinstance(source, ByDegree):
+            layer = self.by_degree(source)
+            return lambda m, total: layer.leave(m, x[:, source.span(m - 1, m)], total)
+        weight = self.weight.T.contiguous()
+
+        def add(m: int, total: Tensor) -> None:
+            at = source.steps[m - 1]
+            values = x.flatten()[at]
+            some = values.nonzero().squeeze(1)
+            at, values = at[some], values[some]
+            rows, columns = at // len(source), at % len(source)
+            total += sparse_product(rows, columns, values, weight, len(x))
+
+        return add
+
+    def by_degree(self, units: ByDegree) -> HiddenSide:
+        """The weights of a layer with hidden units on one side, and columns by row on the other."""
+
+        def of(weight: Tensor) -> Tensor:
+            columns = units.columns(weight, slice(None))
+            return columns if self.by_source else columns.T
+
+        u = self.conditioning
+        return HiddenSide(units, of(self.weight), None if u is None else of(u))
+
     def staircase(self, source: ByDegree, target: ByDegree) -> Staircase:
         return Staircase(source, target, self.strict, self.by_source)
 
-    def offset(self, source: ByDegree, target: ByDegree, context: Tensor | None) -> Tensor:
-        """The terms that do not depend on x: (units,), or (batch, units) with a context."""
+    def offset(
+        self, source: ByDegree | ByRow, target: ByDegree | ByRow, context: Tensor | None
+    ) -> Tensor:
+        """The terms that do not depend on x: (units,), or (batch, units) with a context.
+
+        Without the conditioning weights where degrees, and so their mask, differ between rows.
+        """
         offset = self.weight.new_zeros(len(target)) if self.bias is None else target.sort(self.bias)
-        if self.conditioning is not None:
+        if (
+            self.conditioning is not None
+            and isinstance(source, ByDegree)
+            and isinstance(target, ByDegree)
+        ):
             u = self.conditioning * self.staircase(source, target).dense(self.weight.dtype)
             offset = offset + target.sort(u.sum(0 if self.by_source else 1))
         if self.context is not None:
@@ -171,6 +179,49 @@ class MaskedLinear(nn.Module):
             return values[:, early] @ w[early], w[late]
         w = target.rows(source.columns(weight, source.span(0, stop)), units)
         return values[:, early] @ w[:, early].T, w[:, late].T.contiguous()
+
+
+@dataclass(frozen=True)
+class HiddenSide:
+    """A layer between hidden units and columns whose degrees differ from row to row.
+
+    Hidden units have the same degrees in all rows, so that rows are computed together, one degree
+    of the hidden units after another.
+
+    Attributes:
+        units: the hidden units.
+        weight: from columns into units (columns, units), or from units into columns (units,
+            columns); the units are in order of degree.
+        conditioning: the same of U, if the layer has it.
+    """
+
+    units: ByDegree
+    weight: Tensor
+    conditioning: Tensor | None
+
+    def enter(self, degree: int, x: Tensor, columns: ByRow) -> Tensor:
+        """The input of the units of a degree, from x (batch, columns), 0 beyond that degree."""
+        span = self.units.span(degree - 1, degree)
+        out = x @ self.weight[:, span]
+        if self.conditioning is not None:
+            seen = (columns.degrees <= degree).to(x.dtype)
+            out = out + seen @ self.conditioning[:, span]
+        return out
+
+    def leave(self, degree: int, h: Tensor, total: Tensor) -> None:
+        """Adds what the units h of a degree contribute to all columns, total (batch, columns)."""
+        span = self.units.span(degree - 1, degree)
+        total.addmm_(h.to(total.dtype), self.weight[span])
+        if self.conditioning is not None:
+            total += self.conditioning[span].sum(0)
+
+
+def sparse_product(
+    rows: Tensor, columns: Tensor, values: Tensor, weight: Tensor, batch: int
+) -> Tensor:
+    """x W, (batch, units), from the nonzero entries of x (batch, columns), in order of rows."""
+    first = torch.searchsorted(rows, torch.arange(batch, device=rows.device))
+    return F.embedding_bag(columns, weight, first, mode="sum", per_sample_weights=values)
 
 
 class Block(NamedTuple):

@@ -32,6 +32,11 @@ class PixelCNN(PixelModel):
     reach further to the right only by going up a row, so that on the k-th row above a pixel
     nothing beyond k + 2 pixels to the right is seen, whatever the number of layers.
     :class:`GatedPixelCNN` has no blind spot.
+
+    Example:
+        >>> model = ar.PixelCNN((1, 4, 4), symbols=16, layers=2, features=8)
+        >>> model.sample(3).shape
+        torch.Size([3, 1, 4, 4])
     """
 
     def _network(
@@ -70,6 +75,12 @@ class GatedPixelCNN(PixelModel):
     The vertical stack sees everything in the rows above within its reach, 3 + layers pixels to
     either side and upwards, and feeds the horizontal stack, which sees its own row to the left:
     there is no blind spot. The streams have h features.
+
+    Example:
+        >>> model = ar.GatedPixelCNN((3, 4, 4), symbols=256, layers=2, features=12, context=10)
+        >>> x, classes = torch.randint(256, (2, 3, 4, 4)), torch.eye(10)[:2]
+        >>> model.log_prob(x, classes).shape
+        torch.Size([2])
     """
 
     def _network(

@@ -23,6 +23,13 @@ class RowLSTM(PixelModel):
     The state of a pixel depends on the states of the three pixels above it, so that the context
     of a layer is a triangle; its input comes from the pixel itself and the one to its left (a
     masked 3×1 convolution of the whole map at once). A masked 7×7 convolution comes first.
+
+    Example:
+        >>> model = ar.RowLSTM((1, 4, 4), symbols=2, layers=1, features=4)
+        >>> known = torch.tensor([True, True, False, False]).view(1, 4, 1).expand(1, 4, 4)
+        >>> x = torch.ones(2, 1, 4, 4, dtype=torch.int64)
+        >>> bool(model.complete(x, known)[:, :, :2].all())  # the two rows on top
+        True
     """
 
     def _network(self, sizes: Sizes, channels: Channels, **settings: Any) -> ResidualNetwork:
@@ -38,6 +45,11 @@ class DiagonalBiLSTM(PixelModel):
     and added. So every layer sees all pixels that precede a pixel, except one: because the first
     convolution hides a pixel from its own position, the map from the right lacks the last pixel
     of the row above, and only the 7×7 convolution shows it, to pixels at most three to its left.
+
+    Example:
+        >>> model = ar.DiagonalBiLSTM((1, 3, 3), symbols=2, layers=1, features=4)
+        >>> print(f"{ar.check_normalisation(model):.4f}")
+        1.0000
     """
 
     def _network(self, sizes: Sizes, channels: Channels, **settings: Any) -> ResidualNetwork:

@@ -49,6 +49,12 @@ class Fit:
         valid: the score of these weights on the validation examples, if there are any.
         history: the lines of the log, one per epoch.
         seconds: duration of these epochs.
+
+    Example:
+        >>> x = torch.randint(2, (100, 4))
+        >>> run = ar.fit(ar.MADE(4, hidden=(8,)), x, batch_size=50, max_epochs=3, quiet=True)
+        >>> run.epochs, run.steps, len(run.history)
+        (3, 6, 3)
     """
 
     epochs: int
@@ -113,6 +119,14 @@ def fit(
             best weights are from before that.
         KeyboardInterrupt: Ctrl-C, after a checkpoint has been written. As after a
             FloatingPointError, the model has the best weights so far, if an epoch was finished.
+
+    Example:
+        >>> x = torch.randint(2, (200, 1)).expand(200, 6)  # six equal bits
+        >>> model = ar.MADE(6, hidden=(16,))
+        >>> options = {"run": "run", "max_epochs": 20, "lr": 0.01, "quiet": True}
+        >>> run = ar.fit(model, x[:150], valid=x[150:], **options)
+        >>> run.valid.nats < 4.0, len(ar.load("run").log_prob(x[:3]))
+        (True, 3)
     """
     options, processes = Training.changed(training, changes), processes or Processes()
     device = resolve_device(options.device, model.device)

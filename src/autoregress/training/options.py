@@ -58,6 +58,10 @@ class Training:
 
     Raises:
         ValueError: invalid settings.
+
+    Example:
+        >>> ar.Training(optimiser="sgd", momentum=0.9, schedule="cosine").lr
+        0.001
     """
 
     max_epochs: int = 100

@@ -50,6 +50,11 @@ class ImageFolder(Source):
     Raises:
         ValueError: there are no images, or one is damaged, has more than 8 bits a value or
             differs in size; the message names it.
+
+    Example:
+        >>> ar.data.picture(torch.ones(1, 1, 8, 8, dtype=torch.int64), 2, scale=1).save("white.png")
+        >>> ar.data.ImageFolder("white.png", size=(4, 4), levels=2)[0].shape
+        torch.Size([1, 4, 4])
     """
 
     def __init__(
@@ -182,6 +187,10 @@ def picture(
 
     Raises:
         ValueError: x cannot be shown as images.
+
+    Example:
+        >>> ar.data.picture(torch.zeros(6, 1, 8, 8, dtype=torch.int64), levels=2, scale=1).size
+        (26, 17)
     """
     event = tuple(x.shape[1:])
     frames = event[0] if len(event) == 4 else 1

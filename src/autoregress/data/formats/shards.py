@@ -71,6 +71,11 @@ class Shards(Source):
 
     Raises:
         ValueError: no such folder or split, or one that is incomplete.
+
+    Example:
+        >>> ar.data.write_shards("shards", {"train": ar.data.as_source([[0, 1], [1, 1]])})
+        >>> ar.data.Shards("shards")[1].tolist()
+        [1, 1]
     """
 
     streamed = True
@@ -291,6 +296,12 @@ def write_shards(
 
     Raises:
         ValueError: the folder holds something else, or the examples are not of one kind.
+
+    Example:
+        >>> rows = ar.data.as_source(torch.randint(2, (20, 5)))
+        >>> ar.data.write_shards("prepared", dict(zip(("train", "valid"), rows.split(0.1, seed=0))))
+        >>> len(ar.data.open("prepared:valid"))
+        2
     """
     folder = Path(folder)
     symbols = _one_kind(splits)

@@ -65,6 +65,12 @@ class VideoFolder(Source):
 
     Raises:
         ValueError: invalid settings, or no readable clip; the message gives the reasons.
+
+    Example:
+        >>> clip = ar.data.bouncing_digits(1, frames=8, levels=2).data().x
+        >>> _ = ar.data.write("clip.mkv", clip, 2)
+        >>> len(ar.data.VideoFolder("clip.mkv", frames=4, levels=2, cache="cache"))
+        2
     """
 
     streamed = True

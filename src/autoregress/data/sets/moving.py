@@ -40,6 +40,11 @@ class MovingImages(Source):
 
     Raises:
         ValueError: no clips, frames or objects, or images that do not fit.
+
+    Example:
+        >>> clips = ar.data.bouncing_digits(100, frames=6)
+        >>> isinstance(clips, ar.data.MovingImages), clips[0].shape
+        (True, torch.Size([6, 1, 16, 16]))
     """
 
     streamed = True
@@ -124,6 +129,10 @@ def bouncing_digits(
     Raises:
         ImportError: scikit-learn is not installed.
         ValueError: invalid settings.
+
+    Example:
+        >>> ar.data.bouncing_digits(100, frames=8, digits=2)[:5].shape
+        torch.Size([5, 8, 1, 16, 16])
     """
     if not 2 <= levels <= 17:
         raise ValueError(f"bouncing digits have 2 to 17 levels, not {levels}")
@@ -176,6 +185,11 @@ def moving_mnist(
     Raises:
         ImportError: no images are given, and scikit-learn is not installed.
         ValueError: invalid settings, or images of another shape.
+
+    Example:
+        >>> digits = np.zeros((10, 28, 28), np.uint8)  # such as those of read_mnist
+        >>> ar.data.moving_mnist(4, images=digits)[0].shape
+        torch.Size([20, 1, 64, 64])
     """
     if not 2 <= levels <= 256:
         raise ValueError(f"Moving MNIST has 2 to 256 levels, not {levels}")

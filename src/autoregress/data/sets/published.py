@@ -51,6 +51,14 @@ def read_mnist(
 
     Raises:
         ValueError: a file is missing or damaged, or there is no such split.
+
+    Example:
+        >>> image = [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 255]  # one white pixel
+        >>> np.array(image, np.uint8).tofile("t10k-images-idx3-ubyte")
+        >>> np.array([0, 0, 8, 1, 0, 0, 0, 1, 7], np.uint8).tofile("t10k-labels-idx1-ubyte")
+        >>> images, labels = ar.data.read_mnist(".", "test")
+        >>> images.x.shape, labels.tolist()
+        (torch.Size([1, 1, 1, 1]), [7])
     """
     check_size(None, levels)
     stem = _of_split(MNIST, split, "MNIST")
@@ -79,6 +87,12 @@ def read_cifar10(
     Raises:
         ValueError: a file is missing or damaged, it is the pickled version, or there is no such
             split.
+
+    Example:
+        >>> np.zeros((2, 1 + 3 * 32 * 32), np.uint8).tofile("test_batch.bin")  # black airplanes
+        >>> images, labels = ar.data.read_cifar10(".", "test")
+        >>> images.x.shape, labels.tolist()
+        (torch.Size([2, 3, 32, 32]), [0, 0])
     """
     check_size(None, levels)
     records = []

@@ -74,6 +74,14 @@ class VideoTransformer(AutoregressiveModel):
 
     Raises:
         ValueError: invalid sizes, or ones that do not divide each other.
+
+    Example:
+        >>> small = {"width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+        >>> options = {"subscale": (4, 1, 1), "priming": (0, 2), **small}
+        >>> model = ar.VideoTransformer((4, 1, 4, 4), symbols=2, **options)
+        >>> clips = torch.zeros(1, 4, 1, 4, 4, dtype=torch.int64)
+        >>> model.log_prob(clips).shape, model.continue_clip(clips[:, :2], 3).shape
+        (torch.Size([1]), torch.Size([1, 5, 1, 4, 4]))
     """
 
     Config = VideoTransformerConfig

@@ -1,0 +1,129 @@
+"""Runs the commands and the code of pages, in order, as a reader would.
+
+    python docs/run_pages.py docs/first-steps.md
+
+writes what each block prints into the block of kind ``output`` that follows it, if one does. The
+tests run all pages, and compare what is printed, apart from numbers, with what the pages show.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```(\S*)(?: (\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LONGEST = 600  # seconds
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a page: its kind, the name of the file that it is, if any, and its text."""
+
+    kind: str
+    file: str
+    text: str
+
+    @property
+    def commands(self) -> list[str]:
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [command for line in lines if (command := re.split(r"\s+# |^#", line)[0].strip())]
+
+
+def blocks(text: str) -> list[Block]:
+    return [Block(*found) for found in BLOCK.findall(text) if found[0]]
+
+
+def run(page: Path, folder: Path) -> Iterator[tuple[Block, str]]:
+    """The blocks of a page that are run in a folder, each with what it prints.
+
+    Raises:
+        AssertionError: a command fails, or a block is of a kind that nothing runs.
+    """
+    shutil.copytree(ROOT / "benchmarks", folder / "benchmarks", dirs_exist_ok=True)
+    # One process has a page's Python, whose blocks continue one another.
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=_enter, initargs=(folder,)) as reader:
+        for block in blocks(page.read_text()):
+            if block.file:
+                (folder / block.file).write_text(block.text)
+            elif block.kind == "python":
+                yield block, reader.submit(_execute, block.text).result(timeout=LONGEST)
+            elif block.kind == "console":
+                yield block, "".join(_command(each, folder) for each in block.commands)
+            else:
+                known = block.kind in ("output", "text") or block.kind.startswith("{")
+                assert known, f"{page.name} has a block of {block.kind}, which nothing runs"
+
+
+def _command(command: str, folder: Path) -> str:
+    if command.startswith(("make ", "pip ")):  # these install, or run the tests themselves
+        return ""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", command],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+NAMES: dict[str, Any] = {"__name__": "__main__"}
+
+
+def _enter(folder: Path) -> None:
+    os.chdir(folder)
+    sys.path.insert(0, "")
+
+
+def _execute(text: str) -> str:
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(text, NAMES)
+    return printed.getvalue()
+
+
+def shown(page: str) -> list[tuple[Block, str]]:
+    """The blocks of a page with an output, and that output."""
+    listed = blocks(page)
+    return [(block, after.text) for block, after in pairwise(listed) if after.kind == "output"]
+
+
+def without_numbers(text: str) -> list[str]:
+    """The words of a text, with # for every number."""
+    return re.sub(r"\d[\d,.:]*(e[-+]\d+)?", "#", text).split()
+
+
+def main() -> None:
+    os.environ["COLUMNS"] = "96"
+    for page in map(Path, sys.argv[1:]):
+        text = page.read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            printed = list(run(page, Path(folder)))
+        for block, _ in shown(text):
+            before, found, after = text.partition(f"{block.text}```\n\n```output\n")
+            assert found, f"{page.name}: an output does not follow its block by one empty line"
+            (now,) = {new for ran, new in printed if ran == block}
+            text = before + found + now.rstrip() + "\n" + after[after.index("```") :]
+        page.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""Tables: training, and what only a table is asked."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
+
+from autoregress.cli.output import announce
+from autoregress.disk import check_folder, check_output, replacing
+from autoregress.training.options import Training
+
+if TYPE_CHECKING:
+    from autoregress.tables import Table
+
+# As for Table.fit.
+TRAINING = Training(batch_size=16, lr=2e-3, max_epochs=100, patience=10, ema=0.98)
+SCHEMA = "schema.json"
+
+
+@dataclass(frozen=True)
+class TrainTable:
+    """Learn a table; the same command resumes an interrupted run.
+
+    autoregress train table --data people.csv --run runs/people
+
+    Every column is used as what it is: a category, true or false, a number, a date; row numbers,
+    identifiers, constants and free text are left out. What was found is printed, and can be
+    changed by --kind. Empty cells are unknown.
+
+    Args:
+        data: A table: .csv, .tsv, .txt (also .gz), .parquet, .feather.
+        run: The run folder, for the schema, the best weights, log and last checkpoint.
+        valid: A table of the same columns that tells when to stop; by default a tenth of the rows.
+        kind: Kind of a column, as NAME=KIND, instead of the inferred one: category, boolean,
+            number, date, identifier, constant or text; may be repeated.
+        absent: Column of labels in which an empty cell is a value of its own, and not unknown; may
+            be repeated.
+        schema: A schema.json of another run, perhaps edited, instead of inferring one.
+    """
+
+    data: Path
+    run: Path
+    valid: Path | None = None
+    kind: UseAppendAction[tuple[str, ...]] = ()
+    absent: UseAppendAction[tuple[str, ...]] = ()
+    schema: Path | None = None
+    training: OmitArgPrefixes[Training] = field(default_factory=lambda: TRAINING)
+
+    def __call__(self) -> None:
+        import torch
+
+        from autoregress.disk import read_json
+        from autoregress.tables import Schema, Table
+        from autoregress.tables.frames import as_cells
+
+        check_folder(self.run)
+        torch.set_num_threads(1)  # a second one costs these small networks more than it does
+        cells = as_cells(self.data)
+        schema = None if self.schema is None else Schema.from_json(read_json(self.schema))
+        kinds: Any = dict(_pair(each, "--kind") for each in self.kind)
+        table = Table.fit(
+            cells,
+            schema=schema,
+            kinds=kinds,
+            absent=self.absent,
+            valid=self.valid,
+            run=self.run,
+            **vars(self.training),
+        )
+        print(table.summary)
+        print(f"next: autoregress score {self.run} TABLE --out scores.csv")
+
+
+@dataclass(frozen=True)
+class Impute:
+    """Fill in the missing cells of a table.
+
+    autoregress impute runs/people gaps.csv --out full.csv
+
+    Args:
+        run: The run folder of a table.
+        data: A table with columns of the same names; others are carried through.
+        out: The .csv file to write. What was known stays as it was written.
+        how: The likeliest cell given the known ones of its row; for numbers their mean; or cells
+            drawn together from the model.
+        seed: Seed of the draws.
+        marks: A .csv file in which to write, for every cell, whether it was filled in (1) or not
+            (0).
+    """
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    data: Annotated[Positional[Path], arg(metavar="TABLE")]
+    out: Path
+    how: Literal["mode", "mean", "draw"] = "mode"
+    seed: int = 0
+    marks: Path | None = None
+
+    def __call__(self) -> None:
+        from autoregress.data.open import check_distinct
+        from autoregress.tables.frames import as_cells
+
+        for path in (self.out, *([self.marks] if self.marks else [])):
+            check_output(path)
+            check_distinct(path, self.data)
+        table, cells = load_table(self.run), as_cells(self.data)
+        full: Mapping[str, Sequence[str | None]] = table.impute(cells, self.how, seed=self.seed)
+        write_columns(self.out, full)
+        before = {name: each.values() for name, each in table.schema.cleaned_all(cells).items()}
+        filled = {
+            name: [int(b is None and a is not None) for b, a in zip(own, full[name], strict=True)]
+            for name, own in before.items()
+        }
+        if self.marks is not None:
+            write_columns(self.marks, filled)
+        count = sum(map(sum, filled.values()))
+        announce(f"{count:,} cells filled in, in {self.out}", self.out)
+
+
+@dataclass(frozen=True)
+class Query:
+    """The probability that something holds for a row of a table.
+
+    autoregress query runs/people "age >= 60 and smoker == 'yes'" --given sex=female
+
+    Args:
+        run: The run folder of a table.
+        question: Comparisons of columns with values, joined by and, or, not; the name of a column
+            alone asks for its distribution. Names with spaces stand between backticks.
+        given: A known cell, as NAME=VALUE; may be repeated.
+        seed: Seed of the estimate, where the answer is not exact.
+    """
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    question: Annotated[Positional[str], arg(metavar="QUESTION")]
+    given: UseAppendAction[tuple[str, ...]] = ()
+    seed: int = 0
+
+    def __call__(self) -> None:
+        table = load_table(self.run)
+        given = dict(_pair(each, "--given") for each in self.given)
+        if self.question in table.schema.names:
+            print(table.distribution(self.question, given))
+        else:
+            print(table.probability(self.question, given, seed=self.seed))
+
+
+def holds_table(run: Path) -> bool:
+    """Whether a folder is the run of a table."""
+    return (run / SCHEMA).is_file()
+
+
+def refuse_for_table(run: Path, **given: bool) -> None:
+    """Raises ValueError if an option is given that does not apply to the run of a table."""
+    for name, is_given in given.items():
+        if is_given:
+            raise ValueError(f"{run} is the run of a table, to which --{name} does not apply")
+
+
+def load_table(run: Path) -> Table:
+    """The table in a run folder.
+
+    Raises:
+        ValueError: the folder holds none.
+    """
+    from autoregress.tables import Table
+
+    if not holds_table(run):
+        raise ValueError(f"{run} is not the run of a table; autoregress train table makes one")
+    return Table.load(run)
+
+
+def score_table(run: Path, data: Path, out: Path, top: int) -> None:
+    """Writes log p of every row of a table, and its cells that fit the others least."""
+    import numpy as np
+
+    from autoregress.tables.frames import as_cells
+
+    table, cells = load_table(run), as_cells(data)
+    log_prob = table.log_prob(cells)
+    columns: dict[str, Sequence[Any]] = {
+        "row": range(len(log_prob)), "log_prob": [f"{each:.6f}" for each in log_prob]
+    }  # fmt: skip
+    if top:
+        found = table.explain(cells)
+        order = np.where(np.isnan(found.p_value), np.inf, found.p_value).argsort(1)
+        rows = np.arange(len(order))
+        for place, dims in enumerate(order.T[:top], 1):
+            p = found.p_value[rows, dims]
+            cells_of = {
+                "column": [found.names[dim] for dim in dims],
+                "p_value": [f"{each:.4g}" for each in p],
+                "expected": found.expected[rows, dims].tolist(),
+            }
+            for what, texts in cells_of.items():
+                shown = ["" if nan else text for text, nan in zip(texts, np.isnan(p), strict=True)]
+                columns[f"{what}_{place}"] = shown
+    write_columns(out, columns)
+    announce(f"scores of {len(log_prob)} rows in {out}", out)
+
+
+def sample_table(run: Path, out: Path, count: int, given: Sequence[str], seed: int) -> None:
+    """Writes rows drawn from a table."""
+    if out.suffix.lower() != ".csv":
+        raise ValueError(f"{out}: rows of a table are written as .csv")
+    table = load_table(run)
+    write_columns(out, table.sample(count, dict(_pair(g, "--given") for g in given), seed=seed))
+    announce(f"{count} samples in {out}", out)
+
+
+def write_columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Writes columns as CSV, an empty cell for None."""
+    with replacing(path) as file:
+        rows = csv.writer(_Text(file), lineterminator="\n")
+        rows.writerow(columns)
+        rows.writerows(zip(*columns.values(), strict=True))
+
+
+class _Text:
+    """What csv writes to: a binary file that takes texts."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        self._file.write(text.encode())
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{option} takes NAME=VALUE, not {text!r}")
+    return name.strip(), value.strip()
+
+
+def schema_of(run: Path) -> str:
+    """The schema of a run, as it is printed."""
+    from autoregress.tables import Schema
+
+    return str(Schema.from_json(json.loads((run / SCHEMA).read_text(encoding="utf-8"))))

@@ -1,0 +1,522 @@
+"""Columns of a table as symbols: each kind is a bijection of cells and pairs (symbol, detail).
+
+The symbol is what the model learns. The detail is what else a cell says, such as where in a bin a
+number lies; it has a fixed distribution given the symbol.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoregress.tables.cells import Cells
+from autoregress.tables.density import Density, Floats
+
+Symbols = NDArray[np.int64]
+Kind = Literal["category", "boolean", "number", "date", "identifier", "constant", "text"]
+
+# Numbers of at most this range are levels one by one; others fall into this number of bins.
+DENSE, BINS = 256, 128
+# A column of at most this number of levels is learnt as categories, whatever their order.
+NOMINAL = 6
+# Number of decimals that are all written, though they be zeros.
+FIXED = 4
+# Name of the label for all that are rare or were never seen, and of the one for missing cells.
+OTHER, ABSENT = "(other)", "(missing)"
+
+TRUE = frozenset({"true", "True", "TRUE", "t", "T", "yes", "Yes", "YES", "y", "Y", "1", "1.0"})
+FALSE = frozenset({"false", "False", "FALSE", "f", "F", "no", "No", "NO", "n", "N", "0", "0.0"})
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The cells of a column as symbols, and what their details cost.
+
+    Attributes:
+        symbols: (rows,), −1 where a cell is missing.
+        details: (rows,) log-probability of the detail given the symbol; 0 where missing.
+    """
+
+    symbols: Symbols
+    details: Floats
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The cells of a column in pieces.
+
+    Attributes:
+        values: a value of each piece, in the form in which values of the column are compared.
+        symbols: the symbol that each piece is part of.
+        shares: the probability of each piece given its symbol.
+    """
+
+    values: list[Any]
+    symbols: Symbols
+    shares: Floats
+
+    def some(self, index: NDArray[np.int64]) -> Pieces:
+        """Some of the pieces."""
+        values = [self.values[place] for place in index.tolist()]
+        return Pieces(values, self.symbols[index], self.shares[index])
+
+
+@dataclass(frozen=True)
+class Column(ABC):
+    """A column that the model learns.
+
+    Attributes:
+        name: its name.
+        source: what its values were, see :class:`~autoregress.tables.cells.Cells`.
+        share_missing: share of training rows in which it is missing.
+    """
+
+    name: str
+    source: str
+    share_missing: float
+
+    kind: ClassVar[Kind]
+
+    @property
+    @abstractmethod
+    def levels(self) -> int:
+        """Number of symbols, at least 2."""
+
+    @property
+    def ordered(self) -> bool:
+        """Whether symbols are ordered."""
+        return False
+
+    @property
+    def log_unit(self) -> float:
+        """Logarithm of the resolution in the column's own unit; 0 for labels."""
+        return 0.0
+
+    @abstractmethod
+    def encode(self, cells: Cells) -> Encoded:
+        """The symbols of cells.
+
+        Raises:
+            ValueError: a cell cannot be one of this column.
+        """
+
+    @abstractmethod
+    def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str]:
+        """The text of a cell for each symbol (n,), its detail drawn at random."""
+
+    @abstractmethod
+    def pieces(self, values: Sequence[Any]) -> Pieces:
+        """The column's cells, cut into pieces within which no comparison with a value changes."""
+
+    @abstractmethod
+    def typical(self, symbols: Symbols) -> list[str]:
+        """The text of the likeliest or middle cell for each symbol (n,)."""
+
+    @abstractmethod
+    def value(self, text: str) -> Any:
+        """What a text means, in a form in which values of this column are compared.
+
+        Raises:
+            ValueError: it means nothing here.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What it holds, in some words."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The content, from which :func:`column_from_json` restores the column."""
+
+
+@dataclass(frozen=True)
+class Labels(Column):
+    """Categories: the frequent labels, and one symbol for all others.
+
+    Given that symbol, a rare label has its share of the rare ones, as if a label that was never
+    seen had been seen once.
+    """
+
+    labels: tuple[str, ...]
+    rare: tuple[tuple[str, int], ...] = ()
+    absent: bool = False
+    aliases: tuple[tuple[str, str], ...] = ()
+
+    kind: ClassVar[Kind] = "category"
+
+    @classmethod
+    def fit(cls, cells: Cells, *, least: int = 1, most: int, absent: bool = False) -> Self:
+        """The labels that occur at least ``least`` times, the ``most`` most frequent of them."""
+        counts = dict(zip(cells.texts, cells.counts.tolist(), strict=True))
+        order = sorted(counts, key=lambda text: (-counts[text], text))
+        kept = [text for text in order[:most] if counts[text] >= least]
+        rare = tuple((text, counts[text]) for text in order if text not in set(kept))
+        missing = float((cells.codes < 0).mean())
+        return cls(
+            cells.name, cells.source, missing, tuple(in_order(kept)), rare, absent and missing > 0
+        )
+
+    @property
+    def levels(self) -> int:
+        return max(2, len(self.labels) + 1 + self.absent)
+
+    @property
+    def _other(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        places = {label: place for place, label in enumerate(self.labels)}
+        if self.source == "boolean" or self.aliases:
+            places |= {alias: places[label] for alias, label in self.aliases}
+        return places
+
+    @cached_property
+    def _rare(self) -> dict[str, float]:
+        total = sum(count for _, count in self.rare) + 1
+        return {text: math.log(count / total) for text, count in self.rare}
+
+    @property
+    def _unseen(self) -> float:
+        return -math.log(sum(count for _, count in self.rare) + 1)
+
+    def encode(self, cells: Cells) -> Encoded:
+        symbols = [self._places.get(text, self._other) for text in cells.texts]
+        details = [
+            0.0 if text in self._places else self._rare.get(text, self._unseen)
+            for text in cells.texts
+        ]
+        symbols.append(len(self.labels) + 1 if self.absent else -1)  # which code −1 picks
+        return Encoded(
+            np.array(symbols, np.int64)[cells.codes], np.array([*details, 0.0])[cells.codes]
+        )
+
+    def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str]:
+        others = [text for text, _ in self.rare] or [OTHER]
+        weights = np.array([count for _, count in self.rare] or [1], np.float64)
+        drawn = rng.choice(len(others), len(symbols), p=weights / weights.sum())
+        return [
+            others[place] if symbol == self._other else self._text(symbol)
+            for symbol, place in zip(symbols.tolist(), drawn.tolist(), strict=True)
+        ]
+
+    def typical(self, symbols: Symbols) -> list[str]:
+        return [self._text(symbol) for symbol in symbols.tolist()]
+
+    def _text(self, symbol: int) -> str:
+        return [*self.labels, OTHER, ABSENT][symbol]
+
+    def pieces(self, values: Sequence[Any]) -> Pieces:
+        others = [text for text, _ in self.rare]
+        shares = [math.exp(self._rare[text]) for text in others] + [math.exp(self._unseen)]
+        texts = [*self.labels, *others, OTHER]
+        symbols = [*range(len(self.labels)), *[self._other] * len(shares)]
+        masses = [*[1.0] * len(self.labels), *shares]
+        if self.absent:
+            texts, symbols, masses = [*texts, ABSENT], [*symbols, self._other + 1], [*masses, 1.0]
+        return Pieces(texts, np.array(symbols), np.array(masses))
+
+    def value(self, text: str) -> str:
+        return dict(self.aliases).get(text, text)
+
+    def describe(self) -> str:
+        shown = ", ".join(self.labels[:5]) + (", …" if len(self.labels) > 5 else "")
+        rare = f", {len(self.rare)} rare ones together" if self.rare else ""
+        return f"{len(self.labels)} labels ({shown}){rare}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, **vars_of(self)}
+
+
+@dataclass(frozen=True)
+class Booleans(Labels):
+    """Two labels, in whatever spelling."""
+
+    kind: ClassVar[Kind] = "boolean"
+
+
+@dataclass(frozen=True)
+class Numbers(Column):
+    """Numbers at their recorded resolution: a bin, and exactly where in it.
+
+    Whole numbers of a small range have a bin each. Others have bins of about equal probability
+    under their marginal density, with cuts between the values of frequent ones; within a bin the
+    density is that of the marginal. The first and last bin reach to infinity.
+
+    Attributes:
+        decimals: the resolution is 10 to the power −decimals.
+        cuts: (bins − 1,) largest whole number, in units of the resolution, of every bin but the
+            last.
+        density: marginal distribution of the whole numbers.
+        low, high: the range seen, in units of the resolution.
+        middles: (bins,) the value that stands for each bin.
+        comma: whether texts have a decimal comma.
+    """
+
+    decimals: int
+    cuts: tuple[float, ...]
+    density: Density
+    low: float
+    high: float
+    middles: tuple[float, ...]
+    comma: bool = False
+
+    kind: ClassVar[Kind] = "number"
+
+    @classmethod
+    def fit(cls, cells: Cells, decimals: int, *, comma: bool = False, **more: Any) -> Self:
+        """The column of cells that are numbers of at most that number of decimals."""
+        numbers = whole(cells.texts, decimals, comma)
+        return cls.of(cells, numbers, decimals=decimals, comma=comma, **more)
+
+    @classmethod
+    def of(cls, cells: Cells, numbers: Floats, **more: Any) -> Self:
+        """The column whose distinct texts are these whole numbers."""
+        seen = numbers[cells.codes[cells.codes >= 0]]
+        density = Density.fit(seen)
+        low, high = float(seen.min()), float(seen.max())
+        if high - low < DENSE:
+            # Each value of the range, all below it, and all above it.
+            cuts = np.arange(low - 1, high + 1)
+        else:
+            shares = np.arange(1, BINS) / BINS
+            cuts = density.quantiles(shares, low, high - 1)
+            heaps = density.heaps[density.masses > 1 / BINS]
+            cuts = np.unique(np.concatenate([cuts, heaps - 1, heaps]))
+            cuts = cuts[(cuts >= low) & (cuts < high)]
+        middles = _middles(seen, cuts, low, high)
+        missing = float((cells.codes < 0).mean())
+        return cls(
+            cells.name,
+            cells.source,
+            missing,
+            cuts=tuple(cuts.tolist()),
+            density=density,
+            low=low,
+            high=high,
+            middles=tuple(middles.tolist()),
+            **more,
+        )
+
+    @property
+    def levels(self) -> int:
+        return max(2, len(self.cuts) + 1)
+
+    @property
+    def ordered(self) -> bool:
+        return self.levels > NOMINAL
+
+    @property
+    def log_unit(self) -> float:
+        return -self.decimals * math.log(10)
+
+    @cached_property
+    def _edges(self) -> Floats:
+        return np.asarray(self.cuts)
+
+    @cached_property
+    def _log_bins(self) -> Floats:
+        """(bins,) log-probabilities of the bins under the marginal density."""
+        below = np.concatenate([[0.0], self.density.cdf(self._edges), [1.0]])
+        return np.log(np.maximum(np.diff(below), 1e-300))
+
+    def numbers(self, cells: Cells) -> Floats:
+        """The distinct texts as whole numbers in units of the resolution."""
+        try:
+            return whole(cells.texts, self.decimals, self.comma)
+        except ValueError as error:
+            raise ValueError(f"column {self.name!r}: {error}") from None
+
+    def encode(self, cells: Cells) -> Encoded:
+        numbers = self.numbers(cells)
+        symbols = np.searchsorted(self._edges, numbers)
+        ends = np.concatenate([[-np.inf], self._edges, [np.inf]])
+        alone = ends[symbols + 1] - ends[symbols] <= 1
+        details = np.minimum(self.density.log_mass(numbers) - self._log_bins[symbols], 0)
+        details = np.where(alone, 0.0, details)
+        return Encoded(np.append(symbols, -1)[cells.codes], np.append(details, 0.0)[cells.codes])
+
+    def within(self, symbols: Symbols, shares: Floats) -> Floats:
+        """The whole number (n,) in each bin (n,) up to which a share of the bin's mass lies."""
+        below = np.concatenate([[0.0], self.density.cdf(self._edges), [1.0]])
+        shares = below[symbols] + shares * np.diff(below)[symbols]
+        # What lies beyond the range is drawn at the end of the range.
+        drawn = self.density.quantiles(shares, self.low, self.high)
+        ends = np.concatenate([[self.low], self._edges + 1]), np.append(self._edges, self.high)
+        first, last = (np.clip(each, self.low, self.high) for each in ends)
+        return np.clip(drawn, first[symbols], last[symbols])
+
+    def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str]:
+        return [self.text(n) for n in self.within(symbols, rng.random(len(symbols)))]
+
+    def typical(self, symbols: Symbols) -> list[str]:
+        return [self.text(n) for n in np.asarray(self.middles)[symbols]]
+
+    def text(self, number: float) -> str:
+        """The text of a whole number in units of the resolution."""
+        shown = f"{Decimal(round(number)).scaleb(-self.decimals):.{max(self.decimals, 0)}f}"
+        if self.decimals > FIXED:  # of floating-point numbers, as many digits as there are
+            shown = shown.rstrip("0").rstrip(".")
+        return shown.replace(".", ",") if self.comma else shown
+
+    def pieces(self, values: Sequence[Any]) -> Pieces:
+        borders = [n for value in values for n in self._around(float(value))]
+        ends = np.unique(np.concatenate([self._edges, np.asarray(borders, np.float64)]))
+        masses = np.diff(np.concatenate([[0.0], self.density.cdf(ends), [1.0]]))
+        inside = np.append(ends, ends[-1] + 1)  # the last number of each piece, or one beyond
+        symbols = np.searchsorted(self._edges, inside)
+        total = np.bincount(symbols, masses, self.levels)
+        shares = masses / np.maximum(total[symbols], 1e-300)
+        return Pieces([self.number(n) for n in inside.tolist()], symbols, shares)
+
+    def _around(self, value: float) -> list[float]:
+        """Whole numbers after which a comparison with a value may change."""
+        n = value * 10.0**self.decimals
+        near = round(n)
+        if abs(n - near) < 1e-6:
+            return [near - 1.0, float(near)]
+        return [float(math.floor(n))] if math.isfinite(n) else []
+
+    def number(self, n: float) -> float:
+        """A whole number in units of the resolution, in the column's own unit."""
+        return n / 10.0**self.decimals if self.decimals > 0 else n * 10.0**-self.decimals
+
+    def value(self, text: str) -> float:
+        try:
+            return float(plain(text, self.comma))
+        except ValueError:
+            raise ValueError(f"column {self.name!r} holds numbers, not {text!r}") from None
+
+    def describe(self) -> str:
+        resolution = f", at a resolution of {self.text(1)}" if self.decimals else ", whole"
+        return f"{self.text(self.low)} to {self.text(self.high)}{resolution}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, **vars_of(self), "density": self.density.to_json()}
+
+
+@dataclass(frozen=True)
+class Dates(Numbers):
+    """Dates and times: numbers of days or seconds since the first of 1970.
+
+    Attributes:
+        format: how they are written, as for ``strftime``.
+        step: "days" or "seconds".
+    """
+
+    format: str = "%Y-%m-%d"
+    step: Literal["days", "seconds"] = "days"
+
+    kind: ClassVar[Kind] = "date"
+
+    @classmethod
+    def read(cls, cells: Cells, format: str) -> Self:
+        """The column of cells that are dates in that format."""
+        seconds = np.array([_seconds(text, format) for text in cells.texts])
+        step = "days" if not (seconds % 86400).any() else "seconds"
+        numbers = seconds / (86400 if step == "days" else 1)
+        return cls.of(cells, numbers, decimals=0, format=format, step=step)
+
+    def numbers(self, cells: Cells) -> Floats:
+        return np.array([self.value(text) for text in cells.texts], np.float64)
+
+    def number(self, n: float) -> float:
+        return n
+
+    def value(self, text: str) -> float:
+        try:
+            seconds = _seconds(text, self.format)
+        except ValueError:
+            raise ValueError(
+                f"column {self.name!r}: {text!r} is not a date written like {self.text(self.high)}"
+            ) from None
+        return seconds // 86400 if self.step == "days" else seconds
+
+    def text(self, number: float) -> str:
+        seconds = round(number) * (86400 if self.step == "days" else 1)
+        shown = EPOCH + timedelta(seconds=seconds)
+        return shown.isoformat(sep=" ") if self.format == "iso" else shown.strftime(self.format)
+
+    def describe(self) -> str:
+        return f"{self.text(self.low)} to {self.text(self.high)}, in {self.step}"
+
+
+EPOCH = datetime(1970, 1, 1)
+KINDS: dict[str, type[Column]] = {each.kind: each for each in (Labels, Booleans, Numbers, Dates)}
+
+
+def column_from_json(content: Mapping[str, Any]) -> Column:
+    """The column that ``to_json`` described."""
+    fields = {name: _tuples(value) for name, value in content.items() if name != "kind"}
+    if "density" in fields:
+        fields["density"] = Density.from_json(content["density"])
+    return KINDS[content["kind"]](**fields)
+
+
+def vars_of(column: Column) -> dict[str, Any]:
+    """The fields of a column; not what it has kept of computations."""
+    return {name: getattr(column, name) for name in column.__dataclass_fields__}
+
+
+def renamed(column: Column, name: str) -> Column:
+    """The same column under another name."""
+    return replace(column, name=name)
+
+
+def in_order(labels: Sequence[str]) -> list[str]:
+    """Labels in order: as numbers if all of them are, else as texts."""
+    try:
+        return sorted(labels, key=lambda text: (float(text), text))
+    except ValueError:
+        return sorted(labels)
+
+
+def whole(texts: Sequence[str], decimals: int, comma: bool = False) -> Floats:
+    """Texts as numbers in units of 10 to the power −decimals, rounded to whole ones.
+
+    Raises:
+        ValueError: one is not a finite number.
+    """
+    out = np.empty(len(texts))
+    for place, text in enumerate(texts):
+        try:
+            out[place] = round(Decimal(plain(text, comma)).scaleb(decimals))
+        except (ArithmeticError, ValueError):
+            raise ValueError(f"{text!r} is not a number") from None
+    return out
+
+
+def plain(text: str, comma: bool) -> str:
+    """A number's text with a decimal point and nothing between thousands."""
+    return text.replace(".", "").replace(",", ".") if comma else text.replace(",", "")
+
+
+def _seconds(text: str, format: str) -> float:
+    when = datetime.fromisoformat(text) if format == "iso" else datetime.strptime(text, format)
+    return float(round((when.replace(tzinfo=None) - EPOCH).total_seconds()))
+
+
+def _middles(seen: Floats, cuts: Floats, low: float, high: float) -> Floats:
+    """The median of the values seen in each bin; where none was, the middle of the bin."""
+    starts = np.concatenate([[low], np.minimum(cuts + 1, high)])
+    stops = np.concatenate([np.maximum(cuts, low), [high]])
+    out = np.floor((starts + stops) / 2)
+    bins = np.searchsorted(cuts, seen)
+    order = np.lexsort((seen, bins))
+    values, bins = seen[order], bins[order]
+    found, first, count = np.unique(bins, return_index=True, return_counts=True)
+    out[found] = values[first + (count - 1) // 2]
+    return out
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value

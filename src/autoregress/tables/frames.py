@@ -1,0 +1,273 @@
+"""Tables in and out: files, and DataFrames of pandas, polars and pyarrow."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoregress.tables.cells import Cells
+
+SEPARATORS = ",;\t|"
+# Number of bytes and of lines from which encoding and separator are told.
+SAMPLE, LINES = 2**18, 50
+READS = ".csv, .tsv, .txt (also .gz), .parquet, .feather, .arrow"
+
+
+def as_cells(table: Any) -> dict[str, Cells]:
+    """The columns of a table, by name.
+
+    Args:
+        table: the path of a file; a DataFrame of pandas, polars or pyarrow (anything that
+            narwhals takes); or a mapping from names to sequences of values.
+
+    Raises:
+        ValueError: the file cannot be read, or the table is of another kind.
+        ImportError: a package that reads such tables is not installed.
+    """
+    if isinstance(table, str | Path):
+        table = read_file(table)
+    if isinstance(table, Mapping):
+        columns = {str(name): _column(str(name), values) for name, values in table.items()}
+    else:
+        columns = _from_frame(table)
+    lengths = {len(cells) for cells in columns.values()}
+    if len(lengths) > 1:
+        raise ValueError(f"the columns have different numbers of rows: {sorted(lengths)}")
+    if not columns or lengths == {0}:
+        raise ValueError("the table has no rows")
+    return columns
+
+
+def read_file(path: str | Path) -> dict[str, Cells] | Any:
+    """The columns of a file of texts, or the table of a file of typed columns.
+
+    Separator, encoding and header of a text file are told from its content. Its first row is the
+    header unless all of its cells are numbers or empty; columns are then called "0", "1", ….
+
+    Raises:
+        ValueError: the file is missing, empty or damaged, or its format is not known.
+        ImportError: pyarrow is not installed.
+    """
+    path = Path(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if not path.exists():
+        raise ValueError(f"no such file: {path}")
+    if suffixes[-1:] in ([".parquet"], [".feather"], [".arrow"]):
+        return _typed(path, suffixes[-1])
+    if not set(suffixes) & {".csv", ".tsv", ".txt"}:
+        raise ValueError(f"{path}: this format is not known; tables are {READS}")
+    try:
+        with gzip.open(path) if suffixes[-1] == ".gz" else path.open("rb") as file:
+            content = file.read()
+    except (OSError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    return _texts(path, content)
+
+
+def _typed(path: Path, suffix: str) -> Any:
+    try:
+        from pyarrow import ArrowException, feather, parquet
+    except ImportError as error:
+        raise ImportError("this table needs pyarrow: pip install 'autoregress[tables]'") from error
+    try:
+        return parquet.read_table(path) if suffix == ".parquet" else feather.read_table(path)
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _texts(path: Path, content: bytes) -> dict[str, Cells]:
+    """The columns of the content of a text file."""
+    text = _decoded(path, content)
+    if not text.strip():
+        raise ValueError(f"{path} is empty")
+    separator = _separator(text[:SAMPLE])
+    quote = "'" if text.count("'") > 4 * (1 + text.count('"')) and text[:1] == "'" else '"'
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, quotechar=quote,
+        skipinitialspace=True, strict=False,
+    )  # fmt: skip
+    try:
+        rows = [row for row in reader if row]
+    except csv.Error as error:
+        raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
+    header = not all(_number_or_empty(cell) for cell in rows[0])
+    names = rows.pop(0) if header else [str(n) for n in range(len(rows[0]))]
+    if not rows:
+        raise ValueError(f"{path} has a header and no rows")
+    width = len(names)
+    if header and all(len(row) == width + 1 for row in rows):
+        names = ["", *names]  # as R writes the names of rows
+        width += 1
+    for number, row in enumerate(rows, 1 + header):
+        if len(row) > width and not any(cell.strip() for cell in row[width:]):
+            del row[width:]
+        if len(row) != width:
+            raise ValueError(
+                f"{path}: row {number} has {len(row)} cells, but the first has {width}"
+            )
+    names = _distinct([name.strip() for name in names])
+    columns = {
+        name: Cells.of(name, values)
+        for name, values in zip(names, zip(*rows, strict=True), strict=True)
+    }
+    # A separator at the end of every line makes a column without a name and without content.
+    return {name: c for name, c in columns.items() if name or any(text for text in c.texts)}
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    for encoding in ("utf-8-sig", "cp1252", "latin-1"):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" in text:
+            raise ValueError(f"{path} is not a text file")
+        return text
+    raise AssertionError  # latin-1 decodes everything
+
+
+def _separator(sample: str) -> str:
+    """The separator under which most lines have the same number of cells, the more the better."""
+    lines = [line for line in sample.splitlines() if line.strip()][:LINES]
+
+    def score(separator: str) -> tuple[float, int]:
+        counts = [len(row) for row in csv.reader(lines, delimiter=separator)]
+        usual = max(set(counts), key=counts.count)
+        return (counts.count(usual) / len(counts) if usual > 1 else 0.0, usual)
+
+    best = max(SEPARATORS, key=score)
+    if score(best)[0] == 0 and score(" ")[0] > 0.9:
+        return " "
+    return best
+
+
+def _number_or_empty(cell: str) -> bool:
+    cell = cell.strip()
+    try:
+        float(cell or 0)
+    except ValueError:
+        return False
+    return True
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    out: list[str] = []
+    for name in names:
+        chosen, n = name, 1
+        while chosen in out:
+            n += 1
+            chosen = f"{name}_{n}"
+        out.append(chosen)
+    return out
+
+
+def _from_frame(frame: Any) -> dict[str, Cells]:
+    try:
+        import narwhals.stable.v2 as nw
+    except ImportError as error:
+        raise ImportError(
+            "a DataFrame needs narwhals: pip install 'autoregress[tables]'"
+        ) from error
+    try:
+        frame = nw.from_native(frame, eager_only=True)
+    except TypeError as error:
+        raise ValueError(
+            f"a table is a path, a DataFrame or a mapping from names to values, not a "
+            f"{type(frame).__name__}"
+        ) from error
+    return {str(name): _column(str(name), frame[name].to_list()) for name in frame.columns}
+
+
+def _column(name: str, values: Any) -> Cells:
+    """The cells of values of any common types, each as the text it would be written as."""
+    if isinstance(values, Cells):
+        return values
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    values = list(values)
+    kinds = {type(value) for value in values if not _missing(value)}
+    source = _source(kinds)
+    return Cells.of(name, [None if _missing(v) else _text(v, source) for v in values], source)
+
+
+def _source(kinds: set[type]) -> str:
+    names = {kind.__name__ for kind in kinds}
+    if names and names <= {"bool", "bool_"}:
+        return "boolean"
+    if names and names <= {"int", "int64", "int32", "uint8"}:
+        return "whole"
+    if names and names <= {"int", "int64", "float", "float64", "float32", "Decimal"}:
+        return "float"
+    if names and names <= {"date"}:
+        return "date"
+    if names and names <= {"datetime", "Timestamp"}:
+        return "time"
+    return "text"
+
+
+def _text(value: Any, source: str) -> str:
+    if source == "float" and float(value).is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    if source in ("date", "time"):
+        return value.isoformat()
+    return str(value)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value != value or str(value) in ("NaT", "<NA>")
+
+
+def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> Any:
+    """The table with some of its columns replaced, of the same kind as the one given.
+
+    Args:
+        texts: for each replaced column the texts of its cells, and the schema.
+    """
+    if isinstance(table, str | Path | Mapping):
+        return {
+            name: list(texts[name][0]) if name in texts else own.values()
+            for name, own in cells.items()
+        }
+    import narwhals.stable.v2 as nw
+
+    frame = nw.from_native(table, eager_only=True)
+    new = []
+    for name, (values, schema) in texts.items():
+        old, typed = frame[name].to_list(), typed_as(schema.column(name).source, values)
+        mixed = [t if _missing(o) else o for o, t in zip(old, typed, strict=True)]
+        new.append(nw.new_series(name, mixed, backend=frame.implementation))
+    return nw.to_native(frame.with_columns(*new))
+
+
+def in_kind_of(like: Any, texts: Mapping[str, Sequence[str]], schema: Any) -> Any:
+    """Columns of texts as a DataFrame of the same library as another; as they are without one."""
+    if like is None:
+        return dict(texts)
+    import narwhals.stable.v2 as nw
+
+    frame = nw.from_native(like, eager_only=True)
+    columns = {name: typed_as(schema.column(name).source, each) for name, each in texts.items()}
+    return nw.to_native(nw.from_dict(columns, backend=frame.implementation))
+
+
+def typed_as(source: str, texts: Sequence[str | None]) -> list[Any]:
+    """Texts as values of what they were read from."""
+    make: dict[str, Callable[[str], Any]] = {
+        "whole": lambda text: int(float(text)),
+        "float": float,
+        "boolean": lambda text: text == "True",
+        "date": date.fromisoformat,
+        "time": datetime.fromisoformat,
+    }
+    convert = make.get(source, str)
+    return [None if text is None else convert(text) for text in texts]

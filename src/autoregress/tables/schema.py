@@ -1,0 +1,353 @@
+"""What the columns of a table are: inferred from all rows, printed, overridable, saved as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Self
+
+import numpy as np
+
+from autoregress.tables.cells import MISSING, Cells
+from autoregress.tables.columns import (
+    DENSE,
+    FALSE,
+    TRUE,
+    Booleans,
+    Column,
+    Dates,
+    Encoded,
+    Kind,
+    Labels,
+    Numbers,
+    column_from_json,
+    plain,
+)
+
+PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?")
+CODE = re.compile(r"0\d+")
+DATE_FORMATS = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y",
+    "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%b %d %Y",
+    "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%B %d, %Y", "%b %d, %Y", "%Y-%m", "%Y%m%d", "%b-%y",
+    "%d%b%Y",
+)  # fmt: skip
+# A column has at most this number of labels of its own; the rare ones share a symbol.
+LABELS = 256
+# The largest number that a float64 counts to.
+EXACT = 2**53
+# Names of columns whose distinct whole numbers identify rows.
+IDENTIFIER = re.compile(
+    r"(^|[_ .]|pid|uid)(id|idnum|num|key|uuid|index|idx|rownames?|row_?names?)$|ID$|^no\.?$", re.I
+)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that the model does not learn, and is carried through outputs.
+
+    Attributes:
+        kind: "identifier", "constant" or "text".
+        why: the reason, in some words.
+    """
+
+    name: str
+    source: str
+    kind: Kind
+    why: str
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table.
+
+    Attributes:
+        columns: those that the model learns.
+        left_out: those that it does not.
+        order: the names of all, as in the table.
+        missing: the texts that mean that a value is missing.
+        notes: what was decided that a person may want to decide otherwise.
+    """
+
+    columns: tuple[Column, ...]
+    left_out: tuple[LeftOut, ...]
+    order: tuple[str, ...]
+    missing: frozenset[str] = MISSING
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def infer(
+        cls,
+        table: Sequence[Cells],
+        *,
+        kinds: Mapping[str, Kind] | None = None,
+        missing: Sequence[str] | None = None,
+        absent: Sequence[str] = (),
+    ) -> Self:
+        """Infers what each column is from all of its cells.
+
+        Args:
+            kinds: the kinds of some columns, by name, instead of the inferred ones.
+            missing: the texts that mean that a value is missing, instead of the usual ones.
+            absent: columns of labels in which a missing value is a value of its own.
+
+        Raises:
+            ValueError: no such column, or one whose cells are not of the given kind, or nothing
+                to learn.
+        """
+        kinds = kinds or {}
+        names = [cells.name for cells in table]
+        for name in (*kinds, *absent):
+            if name not in names:
+                raise ValueError(f"there is no column {name!r}; there are {', '.join(names)}")
+        columns, left_out, notes = list[Column](), list[LeftOut](), list[str]()
+        for cells in table:
+            marks = MISSING if missing is None else frozenset(missing)
+            found = sorted(marks & set(cells.texts) - {""})
+            rest = cells.without(marks)
+            if missing is None and found and _may_be_labels(found, rest):
+                notes.append(
+                    f"{cells.name}: {' and '.join(found)} is taken for a label, as the others "
+                    "look like it"
+                )
+                rest = cells.without({""})
+            elif found:
+                notes.append(f"{cells.name}: {', '.join(found)} means missing")
+            chosen = _column(rest, kinds.get(cells.name), notes, absent=cells.name in absent)
+            (columns if isinstance(chosen, Column) else left_out).append(chosen)  # type: ignore
+        if not columns:
+            raise ValueError("there is no column to learn: " + "; ".join(c.why for c in left_out))
+        marks = MISSING if missing is None else frozenset(missing)
+        return cls(tuple(columns), tuple(left_out), tuple(names), marks, tuple(notes))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns that the model learns."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """A column by name.
+
+        Raises:
+            ValueError: the model does not learn one of that name.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        for other in self.left_out:
+            if other.name == name:
+                raise ValueError(f"column {name!r} was left out: {other.why}")
+        raise ValueError(f"there is no column {name!r}; there are {', '.join(self.names)}")
+
+    def encode(self, table: Mapping[str, Cells]) -> list[Encoded]:
+        """The cells of every column as symbols; all missing where a column is not there."""
+        rows = len(next(iter(table.values())))
+        return [
+            column.encode(self.cleaned(table[column.name]))
+            if column.name in table
+            else Encoded(np.full(rows, -1, np.int64), np.zeros(rows))
+            for column in self.columns
+        ]
+
+    def cleaned(self, cells: Cells) -> Cells:
+        """The cells, nothing where they hold a mark of a missing value."""
+        own = self.column(cells.name)
+        labels = set(own.labels) if isinstance(own, Labels) else set()
+        return cells.without(self.missing - labels)
+
+    def cleaned_all(self, table: Mapping[str, Cells]) -> dict[str, Cells]:
+        """The learnt columns of a table, nothing where they hold a mark of a missing value."""
+        return {name: self.cleaned(table[name]) for name in self.names if name in table}
+
+    def report(self) -> list[tuple[str, str, str, str]]:
+        """For each column its name, kind, content, and share of missing cells."""
+        learnt = {
+            c.name: (c.kind, c.describe(), f"{c.share_missing:.1%}" if c.share_missing else "")
+            for c in self.columns
+        }
+        other = {c.name: (f"{c.kind}, left out", c.why, "") for c in self.left_out}
+        return [(name, *(learnt | other)[name]) for name in self.order]
+
+    def __str__(self) -> str:
+        names, kinds, contents, _ = (
+            max(map(len, each)) for each in zip(*self.report(), strict=True)
+        )
+        lines = [
+            f"{name:{min(names, 24)}}  {kind:{kinds}}  {content:{min(contents, 60)}}"
+            + (f"  {missing} missing" if missing else "")
+            for name, kind, content, missing in self.report()
+        ]
+        return "\n".join([*(line.rstrip() for line in lines), *self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """The content, from which :meth:`from_json` restores it."""
+        return {
+            "columns": [column.to_json() for column in self.columns],
+            "left_out": [vars(other) for other in self.left_out],
+            "order": self.order,
+            "missing": sorted(self.missing),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Restores what :meth:`to_json` gave."""
+        return cls(
+            tuple(column_from_json(column) for column in content["columns"]),
+            tuple(LeftOut(**other) for other in content["left_out"]),
+            tuple(content["order"]),
+            frozenset(content["missing"]),
+        )
+
+
+def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) -> Column | LeftOut:
+    name, counts, seen = cells.name, cells.counts, int((cells.codes >= 0).sum())
+
+    def left_out(kind: Kind, why: str) -> LeftOut:
+        return LeftOut(name, cells.source, kind, why)
+
+    def labels() -> Labels:
+        return Labels.fit(cells, most=LABELS, least=1, absent=absent)
+
+    if seen == 0:
+        return left_out("constant", "every cell is missing")
+    if kind in ("identifier", "text"):
+        return left_out(kind, "as given")
+    if len(cells.texts) == 1 and not (absent and seen < len(cells)) and kind is None:
+        return left_out("constant", f"every cell is {cells.texts[0]!r}")
+    if kind == "category":
+        return labels()
+    if kind in (None, "boolean"):
+        boolean = _boolean(cells)
+        if boolean is not None:
+            return boolean
+        if kind == "boolean":
+            raise ValueError(f"column {name!r} is not true and false: {_some(cells)}")
+    format = _date_format(cells, notes) if kind in (None, "date") else None
+    if format is not None:
+        return Dates.read(cells, format)
+    if kind == "date":
+        raise ValueError(f"column {name!r} holds no dates that can be read: {_some(cells)}")
+    style = _number_style(cells)
+    if style is not None and kind in (None, "number"):
+        comma, decimals, numbers = style
+        integers = decimals == 0
+        distinct = len(cells.texts)
+        if kind is None and integers:
+            span = float(numbers.max() - numbers.min()) + 1
+            if distinct == seen == len(cells) and seen > 10:
+                if (np.diff(numbers[cells.codes]) == 1).all():
+                    return left_out("identifier", "the number of the row")
+                if IDENTIFIER.search(name) or not name:
+                    return left_out("identifier", "a different whole number in every row")
+            if any(CODE.fullmatch(text) for text in cells.texts) and _even_length(cells.texts):
+                notes.append(f"{name}: codes such as {cells.texts[0]} are labels, not numbers")
+                return labels()
+            if distinct <= 10 and span > 4 * distinct and (counts > 1).all() and distinct > 2:
+                notes.append(
+                    f"{name}: {distinct} whole numbers far apart ({_some(cells)}) are labels"
+                )
+                return labels()
+        return Numbers.fit(cells, decimals, comma=comma)
+    if kind == "number":
+        raise ValueError(f"column {name!r} holds other things than numbers: {_some(cells)}")
+    # Texts.
+    distinct = len(cells.texts)
+    if distinct == seen and seen > 10:
+        return left_out("identifier", "a different text in every row")
+    repeated = int(counts[counts > 1].sum())
+    if distinct > 50 and repeated < seen / 2:
+        return left_out("text", f"{distinct} different texts in {seen} rows")
+    return labels()
+
+
+def _boolean(cells: Cells) -> Booleans | None:
+    """The column of true and false, in one of the usual spellings; None if it is not one."""
+    texts = set(cells.texts)
+    if not (texts <= TRUE | FALSE and texts & TRUE and texts & FALSE):
+        return None
+    counts = dict(zip(cells.texts, cells.counts.tolist(), strict=True))
+    chosen = [max(sorted(texts & side), key=lambda text: counts[text]) for side in (FALSE, TRUE)]
+    if len(texts) == 2 and texts <= {"0", "1"}:
+        chosen = ["0", "1"]
+    aliases = tuple(
+        (text, label)
+        for label, side in zip(chosen, (FALSE, TRUE), strict=True)
+        for text in sorted(side - {label})
+    )
+    missing = float((cells.codes < 0).mean())
+    return Booleans(cells.name, cells.source, missing, tuple(chosen), aliases=aliases)
+
+
+def _date_format(cells: Cells, notes: list[str]) -> str | None:
+    """The format in which all texts are dates, None if there is none."""
+    if cells.source in ("date", "time"):
+        return "iso"
+    some = cells.texts[0]
+    if not any(mark in some for mark in "-/. ,:") and not re.fullmatch(r"(19|20)\d{6}", some):
+        return None
+    if PLAIN.fullmatch(some) and not re.fullmatch(r"(19|20)\d{6}", some):
+        return None
+    fitting = [f for f in DATE_FORMATS if _reads(some, f)]
+    fitting = [f for f in fitting if all(_reads(text, f) for text in cells.texts)]
+    if fitting:
+        if len(fitting) > 1 and {f[:2] for f in fitting} == {"%m", "%d"}:
+            notes.append(
+                f"{cells.name}: days and months of dates such as {some} could be read either way; "
+                f"they are read as {fitting[0]}"
+            )
+        return fitting[0]
+    if "T" in some and all(_reads(text, "iso") for text in cells.texts):
+        return "iso"
+    return None
+
+
+def _reads(text: str, format: str) -> bool:
+    try:
+        datetime.fromisoformat(text) if format == "iso" else datetime.strptime(text, format)
+    except ValueError:
+        return False
+    return True
+
+
+def _number_style(cells: Cells) -> tuple[bool, int, np.ndarray[Any, Any]] | None:
+    """Whether there is a decimal comma, the number of decimals, and the numbers; None if none."""
+    if all(PLAIN.fullmatch(t) or THOUSANDS.fullmatch(t) for t in cells.texts):
+        comma = False
+    elif all(COMMA.fullmatch(text) for text in cells.texts):
+        comma = True
+    else:
+        return None
+    numbers = [Decimal(plain(text, comma)) for text in cells.texts]
+    if not all(abs(number) < Decimal(10) ** 300 for number in numbers):
+        return None
+    decimals = max(max(0, -int(n.normalize().as_tuple().exponent)) for n in numbers)
+    largest = max(abs(number) for number in numbers)
+    while decimals > 0 and largest.scaleb(decimals) >= EXACT:
+        decimals -= 1
+    while largest.scaleb(decimals) >= EXACT:
+        decimals -= 1
+    whole = np.array([round(n.scaleb(decimals)) for n in numbers], np.float64)
+    return comma, decimals, whole
+
+
+def _even_length(texts: Sequence[str]) -> bool:
+    return len({len(text) for text in texts}) == 1
+
+
+def _may_be_labels(marks: Sequence[str], rest: Cells) -> bool:
+    """Whether marks of missing values look like the labels beside them, as NA among countries."""
+    codes = [text for text in rest.texts if re.fullmatch(r"[A-Z]{2}", text)]
+    return len(rest.texts) >= 5 and len(codes) == len(rest.texts) and marks == ["NA"]
+
+
+def _some(cells: Cells) -> str:
+    return ", ".join(cells.texts[:3]) + (", …" if len(cells.texts) > 3 else "")
+
+
+__all__ = ["DENSE", "LeftOut", "Schema"]

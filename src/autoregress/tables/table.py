@@ -1,0 +1,518 @@
+"""A model of a table: exact log-probabilities of rows with gaps, and of any cells given others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autoregress.configs import MADEConfig
+from autoregress.data.source import Data
+from autoregress.disk import read_json, write_json
+from autoregress.networks.made import MADE
+from autoregress.storage import load, save
+from autoregress.tables.cells import Cells
+from autoregress.tables.columns import Column, Kind, Labels, Numbers
+from autoregress.tables.density import Floats
+from autoregress.tables.frames import as_cells, filled, in_kind_of
+from autoregress.tables.questions import Asked, columns_of, parse
+from autoregress.tables.schema import Schema
+from autoregress.training import Fit, Training, fit
+
+SCHEMA = "schema.json"
+# The options of the network, and of its training, unless others are given.
+NETWORK = MADEConfig(
+    hidden=(256, 256), orderings="any", evidence=True, gaps=True, direct=True, residual=True,
+    norm=True, dropout=0.1,
+)  # fmt: skip
+TRAINING = Training(batch_size=16, lr=2e-3, max_epochs=100, patience=10, ema=0.98)
+# Share of the rows held out to stop by, unless there are fewer than a number of rows.
+HELD_OUT, FEWEST = 0.1, 20
+# Number of orderings over which a conditional is averaged.
+ORDERINGS = 8
+# Largest number of combinations of symbols that are enumerated, and number of draws beyond.
+ENUMERATED, DRAWS = 4096, 4000
+# Number of rows asked about at once.
+ROWS = 2048
+
+How = Literal["mode", "mean", "draw"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A probability.
+
+    Attributes:
+        value: the probability, or its estimate.
+        standard_error: of the estimate; 0 if it is exact.
+        exact: whether it is the model's probability, to rounding.
+    """
+
+    value: float
+    standard_error: float = 0.0
+
+    @property
+    def exact(self) -> bool:
+        return self.standard_error == 0
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __str__(self) -> str:
+        error = "exact" if self.exact else f"± {self.standard_error:.2g}"
+        return f"{self.value:.4g} ({error})"
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The distribution of a column's cell.
+
+    Attributes:
+        column: the column.
+        probabilities: (K,) of its symbols.
+    """
+
+    column: Column
+    probabilities: Floats
+
+    def mean(self) -> float:
+        """The expected value of a number."""
+        numbers = self._numbers
+        return numbers.number(float(self.probabilities @ np.asarray(numbers.middles)))
+
+    def quantile(self, share: float) -> str:
+        """The text of the least number up to which this share of the probability lies."""
+        numbers, below = self._numbers, self.probabilities.cumsum()
+        symbol = int(min(np.searchsorted(below, share), len(below) - 1))
+        before = float(below[symbol] - self.probabilities[symbol])
+        inside = (share - before) / max(float(self.probabilities[symbol]), 1e-300)
+        return numbers.text(float(numbers.within(np.array([symbol]), np.array([inside]))[0]))
+
+    def mode(self) -> str:
+        """The text of the likeliest label, or of the middle of the likeliest bin."""
+        return self.column.typical(np.array([self.probabilities.argmax()]))[0]
+
+    def items(self) -> dict[str, float]:
+        """Probabilities of the labels, or of bins by the number in their middle."""
+        texts = self.column.typical(np.arange(self.column.levels))
+        out: dict[str, float] = {}
+        for text, p in zip(texts, self.probabilities.tolist(), strict=True):
+            out[text] = out.get(text, 0.0) + p
+        return out
+
+    def __str__(self) -> str:
+        if isinstance(self.column, Numbers):
+            quantiles = ", ".join(
+                f"{q:.0%} {self.quantile(q)}" for q in (0.05, 0.25, 0.5, 0.75, 0.95)
+            )
+            return f"mean {self.mean():.6g}; quantiles {quantiles}"
+        shown = sorted(self.items().items(), key=lambda pair: -pair[1])[:20]
+        return "\n".join(f"{p:.4f}  {text}" for text, p in shown)
+
+    @property
+    def _numbers(self) -> Numbers:
+        if not isinstance(self.column, Numbers):
+            raise ValueError(f"column {self.column.name!r} holds labels, not numbers")
+        return self.column
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How surprising every cell is given all the others of its row.
+
+    Attributes:
+        names: (D,) the columns.
+        surprise: (rows, D) −log p(cell | the other cells), in nats; NaN where a cell is missing.
+        p_value: (rows, D) the probability of a cell at least as unlikely: for numbers, as far from
+            the middle. It is calibrated: if the model is right, it is uniform whatever the
+            column's entropy.
+        expected: (rows, D) texts of the likeliest cells.
+    """
+
+    names: tuple[str, ...]
+    surprise: Floats
+    p_value: Floats
+    expected: NDArray[np.object_]
+
+    def blamed(self) -> list[str | None]:
+        """For each row the column of the least p-value; None where nothing is known."""
+        p = np.where(np.isnan(self.p_value), np.inf, self.p_value)
+        return [self.names[j] if np.isfinite(p[i, j]) else None for i, j in enumerate(p.argmin(1))]
+
+
+class Table:
+    """A table's schema, and an any-order MADE (arXiv 1502.03509) of its cells.
+
+    log p of a row is that of its known cells; other cells are no part of it. log p of a number is
+    the logarithm of the mass of that number, at the resolution of its column; subtract
+    ``log_unit`` for a density in the columns' own units.
+
+    Attributes:
+        schema: what its columns are.
+        model: the model of their symbols.
+        summary: how well it was learnt, in a sentence.
+    """
+
+    def __init__(self, schema: Schema, model: MADE, summary: str = "") -> None:
+        self.schema, self.model, self.summary = schema, model, summary
+
+    @classmethod
+    def fit(
+        cls,
+        table: Any,
+        *,
+        schema: Schema | None = None,
+        kinds: Mapping[str, Kind] | None = None,
+        absent: Sequence[str] = (),
+        valid: Any = None,
+        run: str | Path | None = None,
+        quiet: bool = False,
+        network: Mapping[str, Any] | None = None,
+        **training: Any,
+    ) -> Self:
+        """Learns a table.
+
+        Args:
+            table: a DataFrame of pandas, polars or pyarrow, the path of a file, or a mapping from
+                names to values.
+            schema: the schema; by default it is inferred from all rows.
+            kinds: kinds of some columns, by name, instead of the inferred ones: category, boolean,
+                number, date, identifier, constant or text; the last three are left out.
+            absent: columns of labels in which a missing cell is a value of its own, and not
+                unknown.
+            valid: a table of the same columns that tells when to stop; by default a tenth of the
+                rows are held out for it.
+            run: a folder for checkpoints, the log and the trained table.
+            quiet: print neither the schema nor progress.
+            network: options of the :class:`MADE`.
+            **training: training options, see :class:`Training`.
+
+        Raises:
+            ValueError: there is nothing to learn, or a cell cannot be one of its column.
+        """
+        cells = as_cells(table)
+        if schema is None:
+            schema = Schema.infer(list(cells.values()), kinds=kinds, absent=absent)
+        if not quiet:
+            print(schema)
+        settings = Training.changed(TRAINING, training)
+        x = _symbols(schema, cells)
+        if valid is not None:
+            train, held = x, _symbols(schema, as_cells(valid))
+        elif len(x) < FEWEST:
+            train, held = x, None
+        else:
+            order = np.random.default_rng(settings.seed).permutation(len(x))
+            count = max(1, round(HELD_OUT * len(x)))
+            train, held = x[np.sort(order[count:])], x[np.sort(order[:count])]
+        levels = [column.levels for column in schema.columns]
+        options = {**vars(NETWORK), "ordered": tuple(c.ordered for c in schema.columns)}
+        torch.manual_seed(settings.seed)
+        model = MADE(len(levels), levels, **{**options, **(network or {})})
+        result = fit(
+            model,
+            Data(train, levels, known=train >= 0),
+            valid=None if held is None else Data(held, levels, known=held >= 0),
+            run=None if run is None else Path(run) / "training",
+            training=settings,
+            quiet=quiet,
+        )
+        learnt = cls(schema, model)
+        if held is not None and result.valid is not None:
+            learnt.summary = _summary(result, _independent(model, train, held), len(held))
+        if run is not None:
+            learnt.save(run)
+        return learnt
+
+    # Keeping
+
+    def save(self, folder: str | Path) -> None:
+        """Saves schema and model in a folder, from which :meth:`load` restores them."""
+        save(self.model, folder)
+        write_json(Path(folder) / SCHEMA, self.schema.to_json())
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Restores a saved table.
+
+        Raises:
+            ValueError: the folder holds no table, or it is damaged.
+        """
+        path = Path(folder) / SCHEMA
+        try:
+            schema = Schema.from_json(read_json(path))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is damaged: {error!r}") from error
+        model = load(folder)
+        levels = tuple(column.levels for column in schema.columns)
+        if not isinstance(model, MADE) or model.symbols.levels != levels:
+            raise ValueError(f"{path} does not describe the model beside it")
+        return cls(schema, model)
+
+    # Measuring
+
+    def log_prob(self, table: Any) -> Floats:
+        """log p of the known cells of every row, (rows,) nats.
+
+        Columns that the table lacks, or that the model does not learn, are no part of it.
+
+        Raises:
+            ValueError: the table cannot be read, or a cell cannot be one of its column.
+        """
+        symbols, details = self._encode(as_cells(table))
+        with torch.no_grad():
+            return self.model.log_prob(symbols).cpu().numpy() + details.sum(1)
+
+    def log_unit(self, table: Any) -> Floats:
+        """Logarithms of the resolutions of the known numbers of every row, summed, (rows,) nats."""
+        symbols, _ = self._encode(as_cells(table))
+        units = np.array([column.log_unit for column in self.schema.columns])
+        return (symbols.numpy() >= 0) @ units
+
+    def explain(self, table: Any) -> Explanation:
+        """For every cell, how surprising it is given all the other known cells of its row."""
+        symbols, details = self._encode(as_cells(table))
+        shape = tuple(symbols.shape)
+        surprise, p_value = np.full(shape, np.nan), np.full(shape, np.nan)
+        expected = np.empty(shape, object)
+        for dim, column in enumerate(self.schema.columns):
+            probabilities = self._conditional(symbols, dim)
+            expected[:, dim] = column.typical(probabilities.argmax(1))
+            rows = np.flatnonzero(symbols[:, dim].numpy() >= 0)
+            own = symbols[rows, dim].numpy()
+            p = probabilities[rows]
+            mass = np.take_along_axis(p, own[:, None], 1)
+            surprise[rows, dim] = -np.log(mass[:, 0]) - details[rows, dim]
+            if isinstance(column, Numbers) and column.ordered:
+                below = np.take_along_axis(p.cumsum(1), own[:, None], 1) - mass / 2
+                p_value[rows, dim] = 2 * np.minimum(below, 1 - below)[:, 0]
+            else:
+                # As if p(cell) were drawn between the next less likely one and itself.
+                p_value[rows, dim] = (p * (p < mass)).sum(1) + (p * (p == mass)).sum(1) / 2
+        return Explanation(self.schema.names, surprise, p_value, expected)
+
+    # Asking
+
+    def distribution(self, column: str, given: Mapping[str, Any] | None = None) -> Distribution:
+        """The exact distribution of a column's cell given others, the rest summed out."""
+        dim = self._dim(column)
+        x = self._evidence(given or {})
+        if int(x[0, dim]) >= 0:
+            raise ValueError(f"{column!r} is given and asked for")
+        return Distribution(self.schema.columns[dim], self._conditional(x, dim)[0])
+
+    def probability(
+        self, question: str, given: Mapping[str, Any] | None = None, *, seed: int = 0
+    ) -> Answer:
+        """The probability that a predicate holds for a row, given some of its cells.
+
+        It is exact if the predicate is on one column, or the symbols of all but one of its columns
+        have few combinations. Otherwise it is estimated by progressive sampling (Naru, Yang et
+        al., 2020, arXiv 1905.04278), with its standard error.
+
+        Args:
+            question: comparisons of columns with values, joined by and, or, not.
+            given: values of other columns, by name.
+
+        Raises:
+            ValueError: the question cannot be read, or a column or value is not known.
+        """
+        predicate = parse(question, self.schema)
+        names = columns_of(predicate)
+        x = self._evidence(given or {})
+        dims = [self._dim(name) for name in names]
+        for name, dim in zip(names, dims, strict=True):
+            if int(x[0, dim]) >= 0:
+                raise ValueError(f"{name!r} is given and asked for")
+        # The column of most symbols last: it is summed over, at no cost.
+        order = sorted(range(len(dims)), key=lambda i: self.schema.columns[dims[i]].levels)
+        dims = [dims[i] for i in order]
+        asked = Asked.of(predicate, [self.schema.columns[dim] for dim in dims])
+        if asked.combinations <= ENUMERATED:
+            return Answer(min(1.0, self._enumerate(x, dims, asked)))
+        return self._draw_answer(x, dims, asked, torch.Generator().manual_seed(seed))
+
+    def impute(self, table: Any, how: How = "mode", *, seed: int = 0) -> Any:
+        """The table with its missing cells filled in, of the same kind as the one given.
+
+        Args:
+            how: "mode", the likeliest cell given the known ones of its row; "mean", for numbers
+                their mean, for labels the likeliest; or "draw", drawn together from the model.
+        """
+        cells = as_cells(table)
+        symbols, _ = self._encode(cells)
+        rng = np.random.default_rng(seed)
+        if how == "draw":
+            chosen = self._complete(symbols, torch.Generator().manual_seed(seed)).numpy()
+        texts: dict[str, list[str | None]] = {}
+        for dim, column in enumerate(self.schema.columns):
+            if column.name not in cells:
+                continue
+            rows = np.flatnonzero(symbols[:, dim].numpy() < 0)
+            if len(rows) == 0:
+                continue
+            if how == "draw":
+                new = column.decode(chosen[rows, dim], rng)
+            else:
+                p = self._conditional(symbols[rows], dim)
+                if isinstance(column, Labels) and column.levels > len(column.labels) > 0:
+                    p[:, len(column.labels) :] = 0  # nobody can write "(other)" down
+                if how == "mean" and isinstance(column, Numbers):
+                    new = [column.text(n) for n in p @ np.asarray(column.middles)]
+                else:
+                    new = column.typical(p.argmax(1))
+            values = cells[column.name].values()  # as they were written
+            for row, text in zip(rows.tolist(), new, strict=True):
+                values[row] = text
+            texts[column.name] = values
+        return filled(table, cells, {name: (texts[name], self.schema) for name in texts})
+
+    def sample(
+        self, count: int, given: Mapping[str, Any] | None = None, *, seed: int = 0, like: Any = None
+    ) -> Any:
+        """Draws rows of the learnt columns.
+
+        Args:
+            given: values of some columns, by name, the same for all rows.
+            like: a DataFrame of the library in which the rows are wanted; by default a mapping
+                from names to texts.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        x = self._evidence(given or {}).expand(count, -1)
+        symbols = self._complete(x, torch.Generator().manual_seed(seed)).numpy()
+        rng = np.random.default_rng(seed)
+        texts = {
+            column.name: column.decode(symbols[:, dim], rng)
+            for dim, column in enumerate(self.schema.columns)
+        }
+        for name, value in (given or {}).items():
+            texts[name] = [str(value)] * count
+        return in_kind_of(like, texts, self.schema)
+
+    # The symbols beneath
+
+    def _encode(self, cells: Mapping[str, Cells]) -> tuple[Tensor, Floats]:
+        """The symbols (rows, D), −1 where unknown, and log-probabilities of details (rows, D)."""
+        if not set(cells) & set(self.schema.names):
+            raise ValueError(f"the table has none of the columns {', '.join(self.schema.names)}")
+        encoded = self.schema.encode(cells)
+        symbols = np.stack([each.symbols for each in encoded], 1)
+        return torch.from_numpy(symbols), np.stack([each.details for each in encoded], 1)
+
+    def _dim(self, name: str) -> int:
+        return self.schema.columns.index(self.schema.column(name))
+
+    def _evidence(self, given: Mapping[str, Any]) -> Tensor:
+        """(1, D): the symbols of given values, −1 elsewhere."""
+        x = torch.full((1, len(self.schema.columns)), -1)
+        for name, value in given.items():
+            column = self.schema.column(name)
+            cells = as_cells({name: [value]})[name]
+            x[0, self._dim(name)] = int(column.encode(cells).symbols[0])
+        return x
+
+    @torch.no_grad()
+    def _conditional(self, x: Tensor, dim: int) -> Floats:
+        """(rows, K): the distribution of one column given the known cells of each row but its own.
+
+        A mean over orderings in which the column comes last; exact and normalised.
+        """
+        tables = []
+        for rows in x.split(ROWS):
+            total: Tensor | None = None
+            for model in self._last(dim):
+                own = model.conditional_of(dim, rows.to(model.device)).table()
+                total = own if total is None else total + own
+            assert total is not None
+            tables.append(total / ORDERINGS)
+        return torch.cat(tables).cpu().numpy()
+
+    def _last(self, dim: int) -> Iterator[MADE]:
+        """The model in orderings, always the same ones, in which a column comes last."""
+        generator = torch.Generator().manual_seed(dim)
+        others = torch.tensor([d for d in range(self.model.dims) if d != dim], dtype=torch.long)
+        for _ in range(ORDERINGS):
+            visit = others[torch.randperm(len(others), generator=generator)].tolist()
+            yield self.model.ensemble([[*visit, dim]])
+
+    def _given_first(self, x: Tensor, dims: Sequence[int]) -> MADE:
+        """The model in one ordering: the known cells, the given dimensions, the rest."""
+        known = [d for d in range(self.model.dims) if int(x[0, d]) >= 0]
+        rest = [d for d in range(self.model.dims) if d not in (*known, *dims)]
+        return self.model.ensemble([[*known, *dims, *rest]])
+
+    @torch.no_grad()
+    def _enumerate(self, x: Tensor, dims: Sequence[int], asked: Asked) -> float:
+        """The exact probability, by enumerating all asked columns but the last."""
+        *before, last = dims
+        if not before:
+            return float(self._conditional(x, last)[0] @ asked.holds(np.zeros((1, 0), int))[0])
+        model, total = self._given_first(x, dims), 0.0
+        for chosen in asked.chunks(ROWS):
+            rows = x.repeat(len(chosen), 1)
+            rows[:, before] = torch.from_numpy(asked.symbols(chosen))
+            rows = rows.to(model.device)
+            log_prob = -model.surprisal(rows)[:, before].sum(1).cpu().numpy()
+            table = model.conditional_of(last, rows).table().cpu().numpy()
+            own = (table * asked.holds(chosen)).sum(1)
+            total += float((np.exp(log_prob) * asked.shares(chosen) * own).sum())
+        return total
+
+    @torch.no_grad()
+    def _draw_answer(
+        self, x: Tensor, dims: Sequence[int], asked: Asked, generator: torch.Generator
+    ) -> Answer:
+        """An unbiased estimate: all asked columns but the last are drawn, where they can hold."""
+        *before, last = dims
+        model = self._given_first(x, dims)
+        rows, weight = x.repeat(DRAWS, 1).to(model.device), np.ones(DRAWS)
+        chosen = np.zeros((DRAWS, len(before)), int)
+        for place, dim in enumerate(before):
+            own = asked.pieces[place]
+            table = model.conditional_of(dim, rows).table().cpu()
+            p = table[:, torch.from_numpy(own.symbols)] * torch.from_numpy(own.shares)
+            weight *= p.sum(1).numpy()
+            chosen[:, place] = torch.multinomial(p + 1e-300, 1, generator=generator)[:, 0].numpy()
+            rows[:, dim] = torch.from_numpy(own.symbols[chosen[:, place]]).to(rows.device)
+        table = model.conditional_of(last, rows).table().cpu().numpy()
+        each = weight * (table * asked.holds(chosen)).sum(1)
+        return Answer(float(each.mean()), float(each.std(ddof=1) / math.sqrt(DRAWS)))
+
+    @torch.no_grad()
+    def _complete(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The rows with their unknown cells drawn from the model."""
+        return self.model.complete(x.clamp(min=0), x >= 0, generator=generator).cpu()
+
+
+@torch.no_grad()
+def _independent(model: MADE, train: Tensor, held: Tensor) -> float:
+    """Nats of a held-out row if every column is independent of the others."""
+    alone = MADE(model.dims, model.symbols.levels, **{**model.options, "hidden": (1,)})
+    for layer in (alone.output, alone.direct):
+        if layer is not None:
+            layer.weight.zero_()
+    alone.start_from(train)
+    return -float(alone.log_prob(held).mean())
+
+
+def _summary(result: Fit, independent: float, rows: int) -> str:
+    assert result.valid is not None
+    said = (
+        f"best after epoch {result.best_epoch}: {result.valid.nats:.4f} nats on {rows:,} rows held "
+        f"out, apart from where in their bins numbers lie; independent columns {independent:.4f}"
+    )
+    if independent <= result.valid.nats:
+        said += "\nthe model is no better than independent columns: it needs more rows"
+    return said
+
+
+def _symbols(schema: Schema, cells: Mapping[str, Cells]) -> Tensor:
+    return torch.from_numpy(np.stack([each.symbols for each in schema.encode(cells)], 1))
