@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import autoregress as ar
+from autoregress.tables import Table
 
 # A sentence of its own for each would only repeat the option.
 HUGE = "100000000000000000000000"  # 10^23: no number of 64 bits
@@ -66,7 +67,10 @@ def make(folder: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(["colour", "size"])
         rows.writerows(zip(["red", "blue"] * 20, [0, 1, 2, 3] * 10, strict=True))
+    people = [f"{30 + i % 40},{'mf'[i % 2]},{i % 3 * 1.5}" for i in range(60)]
     texts = {
+        "people.csv": "\n".join(["age,sex,score", *people, ""]),
+        "gaps.csv": "age,sex,score\n31,,1.5\n,m,\n",
         "partial.csv": "colour,size\nred,\n,3\n",
         "ragged.csv": "colour,size\nred,1\nblue,2,3\n",
         "header.csv": "colour,size\n",
@@ -137,6 +141,11 @@ def make(folder: Path) -> None:
     config = (folder / "run/config.json").read_text(encoding="utf-8")
     (folder / "foreign/config.json").write_text(config.replace("MADE", "FADE"), encoding="utf-8")
     (folder / "switched/config.json").write_bytes((folder / "bits/config.json").read_bytes())
+
+    Table.fit(folder / "people.csv", run=folder / "people", max_epochs=1, quiet=True)
+    (folder / "half-people").mkdir()
+    (folder / "half-people/schema.json").write_text("{", encoding="utf-8")
+    (folder / "no-schema.json").write_text('{"a": 1}', encoding="utf-8")
 
     packed = ar.encode(models["run"], x[:7])
     (folder / "rows.areg").write_bytes(packed)
@@ -514,6 +523,102 @@ evaluate video --data film.mp4
 evaluate bits --data rows.npy
 score pixels rows.npy --out new.csv
 compress video images --out new.areg
+
+# tables
+train table
+train table --data people.csv
+train table --run new
+train table --data nowhere.csv --run new
+train table --data rows.npy --run new
+train table --data images --run new
+train table --data void.csv --run new
+train table --data header.csv --run new
+train table --data ragged.csv --run new
+train table --data twice.csv --run new
+train table --data latin.csv --run new
+train table --data binary.csv --run new
+train table --data people.csv --run images
+train table --data people.csv --run run
+train table --data people.csv --run new --kind age
+train table --data people.csv --run new --kind age=colour
+train table --data people.csv --run new --kind height=number
+train table --data people.csv --run new --kind sex=number
+train table --data people.csv --run new --absent height
+train table --data people.csv --run new --absent age
+train table --data people.csv --run new --schema nowhere.json
+train table --data people.csv --run new --schema config.json
+train table --data people.csv --run new --schema no-schema.json
+train table --data people.csv --run new --schema rows.npy
+train table --data people.csv --run new --valid nowhere.csv
+train table --data people.csv --run new --valid table.csv
+train table --data people.csv --run new --lr 0
+train table --data people.csv --run new --device gpu
+train table --data people.csv --run new --max-epochs 0
+train table --data people.csv --run new --hidden 8
+impute people
+impute people gaps.csv
+impute people --out new.csv
+impute nowhere gaps.csv --out new.csv
+impute run gaps.csv --out new.csv
+impute half-people gaps.csv --out new.csv
+impute people nowhere.csv --out new.csv
+impute people table.csv --out new.csv
+impute people rows.npy --out new.csv
+impute people void.csv --out new.csv
+impute people gaps.csv --out gaps.csv
+impute people gaps.csv --out nowhere/new.csv
+impute people gaps.csv --out new.csv --marks gaps.csv
+impute people gaps.csv --out new.csv --marks new.csv
+impute people gaps.csv --out new.csv --marks nowhere/new.csv
+impute people gaps.csv --out new.csv --how guess
+impute people gaps.csv --out new.csv --seed many
+impute people gaps.csv --out new.png
+query people
+query run "age > 3"
+query nowhere "age > 3"
+query half-people "age > 3"
+query people ""
+query people "age >"
+query people "height > 3"
+query people "age > old"
+query people "age > 3 and"
+query people "(age > 3"
+query people "__import__('os').system('true')"
+query people "age > 3" --given
+query people "age > 3" --given sex
+query people "age > 3" --given height=3
+query people "age > 3" --given sex=x
+query people "age > 3" --given age=old
+query people age --given age=31
+query people "age > 3" --seed x
+sample people --out new.npy
+sample people --out new.png
+sample people --out new.csv --count 0
+sample people --out new.csv --given sex
+sample people --out new.csv --given sex=x
+sample people --out new.csv --given height=1
+sample people --out new.csv --temperature 2
+sample people --out new.csv --device cpu
+sample people --out new.csv --rate 5
+sample people --out new.csv --count 1000000000000000
+score people rows.npy --out new.csv
+score people table.csv --out new.csv
+score people nowhere.csv --out new.csv
+score people people.csv --out new.csv --stride 2
+score people people.csv --out new.csv --device cpu
+score people people.csv --out new.csv --given sex=m
+score people people.csv --out new.csv --condition sex
+score people people.csv --out people.csv
+score people people.csv --out new.npz
+evaluate people --data people.csv
+complete people gaps.csv --out new.csv
+compress people people.csv --out new.areg
+mix people people --out new
+runs nowhere
+runs images
+runs rows.npy
+runs run run
+info half-people
 
 # options without an effect
 sample run --out new.npy --rate 5
