@@ -32,6 +32,7 @@ LAYERS = [
     "coding",
     "training",
     "planning",
+    "tables",
     "recipes",
     "cli",
     "__main__",

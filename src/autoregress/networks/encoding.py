@@ -195,8 +195,8 @@ def _smooth(x: Tensor, levels: int) -> Logistics:
         means = (shares * values).sum(0) / total.clamp(min=1e-9)
         squares = (shares * (values - means).square()).sum(0)
         log_scales = _log_scale(squares / total.clamp(min=1e-9) + NARROW)
-    fitted = (p.unsqueeze(0) for p in (weights, means, log_scales))
-    return Logistics(*fitted, centre[:1], levels)
+    w, m, s = (p.unsqueeze(0) for p in (weights, means, log_scales))
+    return Logistics(w, m, s, centre[:1], levels)
 
 
 def _log_scale(variance: Tensor) -> Tensor:
@@ -269,8 +269,8 @@ class Encoding(nn.Module):
         self._read_scales()
         return self
 
-    def _load_from_state_dict(self, *args: Any) -> None:
-        super()._load_from_state_dict(*args)
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
         self._read_scales()
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:

@@ -26,7 +26,7 @@ TAILS = 0.002
 CHUNK, HALVINGS = 2**22, 70
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Density:
     """A density of adaptive kernels, with masses of frequent values and heavy tails.
 
@@ -75,12 +75,9 @@ class Density:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Restores what :meth:`to_json` gave."""
-        return cls(
-            **{
-                name: np.asarray(value, np.float64) if isinstance(value, list) else float(value)
-                for name, value in content.items()
-            }
-        )
+        names = ("centres", "widths", "weights", "heaps", "masses")
+        arrays = {name: np.asarray(content[name], np.float64) for name in names}
+        return cls(**arrays, middle=float(content["middle"]), spread=float(content["spread"]))
 
     def log_mass(self, values: Floats) -> Floats:
         """Log-probabilities (n,) of whole numbers, in nats."""

@@ -130,9 +130,9 @@ class Explanation:
     Attributes:
         names: (D,) the columns.
         surprise: (rows, D) −log p(cell | the other cells), in nats; NaN where a cell is missing.
-        p_value: (rows, D) the probability of a cell at least as unlikely: for numbers, as far from
-            the middle. It is calibrated: if the model is right, it is uniform whatever the
-            column's entropy.
+        p_value: (rows, D) the probability of a cell at least as unlikely; for numbers, twice that
+            of one as far out on its side. Whatever a column's entropy, if the model is right it is
+            below a share of at most that share of the cells.
         expected: (rows, D) texts of the likeliest cells.
     """
 
@@ -274,7 +274,7 @@ class Table:
         """Logarithms of the resolutions of the known numbers of every row, summed, (rows,) nats."""
         symbols, _ = self._encode(as_cells(table))
         units = np.array([column.log_unit for column in self.schema.columns])
-        return (symbols.numpy() >= 0) @ units
+        return (symbols.numpy() >= 0).astype(np.float64) @ units
 
     def explain(self, table: Any) -> Explanation:
         """For every cell, how surprising it is given all the other known cells of its row."""
@@ -291,11 +291,10 @@ class Table:
             mass = np.take_along_axis(p, own[:, None], 1)
             surprise[rows, dim] = -np.log(mass[:, 0]) - details[rows, dim]
             if isinstance(column, Numbers) and column.ordered:
-                below = np.take_along_axis(p.cumsum(1), own[:, None], 1) - mass / 2
-                p_value[rows, dim] = 2 * np.minimum(below, 1 - below)[:, 0]
+                upto = np.take_along_axis(p.cumsum(1), own[:, None], 1)
+                p_value[rows, dim] = np.minimum(1, 2 * np.minimum(upto, 1 - upto + mass))[:, 0]
             else:
-                # As if p(cell) were drawn between the next less likely one and itself.
-                p_value[rows, dim] = (p * (p < mass)).sum(1) + (p * (p == mass)).sum(1) / 2
+                p_value[rows, dim] = np.minimum(1, (p * (p <= mass)).sum(1))
         return Explanation(self.schema.names, surprise, p_value, expected)
 
     # Asking
@@ -349,6 +348,7 @@ class Table:
         cells = as_cells(table)
         symbols, _ = self._encode(cells)
         rng = np.random.default_rng(seed)
+        chosen = symbols.numpy()
         if how == "draw":
             chosen = self._complete(symbols, torch.Generator().manual_seed(seed)).numpy()
         texts: dict[str, list[str | None]] = {}

@@ -1,0 +1,409 @@
+"""Tables: what a column is, exact masses, gaps, questions, and answers that hold."""
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import run
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import autoregress as ar
+from autoregress.tables.cells import Cells
+from autoregress.tables.columns import Column, Labels, Numbers, column_from_json
+from autoregress.tables.density import Density
+from autoregress.tables.frames import as_cells
+from autoregress.tables.questions import parse
+from autoregress.tables.schema import Schema
+
+
+def rows(count: int, seed: int = 0) -> dict[str, list[Any]]:
+    """Columns that depend on one another, with gaps."""
+    rng = np.random.default_rng(seed)
+    smoker = rng.random(count) < 0.3
+    age = np.clip(rng.normal(40 + 15 * smoker, 12, count), 18, 90).round()
+    cost = np.exp(rng.normal(6 + smoker + age / 60, 0.7, count)).round(2)
+    region = rng.choice(["north", "south", "east"], count, p=[0.5, 0.3, 0.2])
+    columns: dict[str, list[Any]] = {
+        "smoker": ["yes" if s else "no" for s in smoker],
+        "age": age.astype(int).tolist(),
+        "cost": cost.tolist(),
+        "region": region.tolist(),
+    }
+    for values in columns.values():
+        for row in np.flatnonzero(rng.random(count) < 0.05):
+            values[row] = None
+    return columns
+
+
+@pytest.fixture(scope="module")
+def table() -> ar.Table:
+    """Trained for a moment: what holds must hold of any model."""
+    return ar.Table.fit(rows(300), quiet=True, max_epochs=3, network={"hidden": (32,)})
+
+
+# Columns
+
+
+@given(
+    hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(-(10**9), 10**9)),
+    st.integers(0, 3),
+)
+def test_the_mass_of_a_number_is_the_difference_of_its_distribution(values, zeros):
+    values = np.concatenate([values, np.zeros(zeros)]).astype(float)
+    density = Density.fit(values)
+    some = np.unique(np.concatenate([values, values + 1, values - 1, [0.0, 1e6]]))
+    below, upto = density.cdf(some - 1), density.cdf(some)
+    np.testing.assert_allclose(np.exp(density.log_mass(some)), upto - below, atol=1e-9)
+    assert density.cdf(np.array([1e18]))[0] == pytest.approx(1, abs=1e-6)
+    assert density.cdf(np.array([-1e18]))[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_what_is_far_away_is_stranger_and_still_possible():
+    cells = Cells.of("x", [f"{v:.2f}" for v in np.random.default_rng(0).normal(50, 9, 500)])
+    column = Numbers.fit(cells, 2)
+    far = Cells.of("x", ["90", "1000", "1e9", "1e12", "-1e9"])
+    found = column.encode(far)
+    ends = found.symbols[1:]
+    assert set(ends.tolist()) <= {0, column.levels - 1}
+    assert np.isfinite(found.details).all()
+    assert found.details[1] > found.details[2] > found.details[3]
+
+
+def masses(column: Column, texts: list[str]) -> np.ndarray:
+    found = column.encode(Cells.of(column.name, texts))
+    assert (found.symbols >= 0).all()
+    return np.bincount(found.symbols, np.exp(found.details), column.levels)
+
+
+def test_given_a_symbol_the_masses_of_its_cells_sum_to_one():
+    rng = np.random.default_rng(0)
+    dense = Numbers.fit(Cells.of("n", [str(v) for v in rng.poisson(9, 99)]), 0)
+    inner = masses(dense, [str(v) for v in range(int(dense.low), int(dense.high) + 1)])
+    np.testing.assert_allclose(inner[1:-1], 1)
+    wide = Numbers.fit(Cells.of("n", [str(v) for v in rng.integers(0, 5000, 400)]), 0)
+    np.testing.assert_allclose(masses(wide, [str(v) for v in range(-1000, 6000)])[1:-1], 1)
+    texts = ["a"] * 50 + ["b"] * 30 + ["c", "c", "d"]
+    labels = Labels.fit(Cells.of("t", texts), most=2)
+    np.testing.assert_allclose(masses(labels, ["a", "b", "c", "d", "never seen"]), 1)
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["1", "2", "5", "9"] * 5, "number"),
+        (["1.5", "2", "", "9.25"] * 5, "number"),
+        (["1,5", "2", "3", "9,25"] * 5, "number"),
+        ([f"{n * 997:,}" for n in range(30)], "number"),
+        (["1e3", "-2.5E-2", "7", "8"] * 5, "number"),
+        (["True", "false", "TRUE", ""] * 5, "boolean"),
+        (["0", "1"] * 5, "boolean"),
+        (["yes", "No", "NA"] * 5, "boolean"),
+        (["101", "205", "330"] * 5, "category"),
+        (["007", "012", "100"] * 5, "category"),
+        (["2001-02-03", "1999-12-31"] * 5, "date"),
+        (["31.12.1999", "01.02.2003"] * 5, "date"),
+        (["12/31/1999", "02/01/2003"] * 5, "date"),
+        (["2001-02-03T04:05:06", "1999-12-31T00:00:00"] * 5, "date"),
+        (["Jan 1 2000", "Feb 1 2000"] * 5, "date"),
+        ([str(n) for n in range(1, 30)], "identifier"),
+        ([f"name {n}" for n in range(30)], "identifier"),
+        (["same"] * 9, "constant"),
+        (["", "NA", "?"], "constant"),
+        (["red", "green", "red"] * 5, "category"),
+    ],
+)
+def test_what_a_column_is(texts, kind):
+    schema = Schema.infer([Cells.of("it", texts), Cells.of("other", ["x", "y"] * len(texts))])
+    (found,) = (c for c in (*schema.columns, *schema.left_out) if c.name == "it")
+    assert found.kind == kind
+
+
+def test_numbers_are_read_to_the_last_digit():
+    for texts, expected in [
+        (["1,5", "2", "9,25"], {150, 200, 925}),
+        (["1,234.50", "12,000", "5"], {12345, 120000, 50}),
+        (["0.001", "1e3", "2"], {1, 1000000, 2000}),
+    ]:
+        (column,) = Schema.infer([Cells.of("n", texts * 3)]).columns
+        assert isinstance(column, Numbers)
+        assert set(column.numbers(Cells.of("n", texts)).tolist()) == expected
+
+
+def test_na_among_countries_is_namibia():
+    texts = ["DE", "FR", "NA", "US", "GB", "IT"] * 3
+    schema = Schema.infer([Cells.of("country", texts)])
+    assert "NA" in schema.columns[0].labels  # type: ignore[attr-defined]
+    assert any("NA" in note for note in schema.notes)
+
+
+def test_kinds_can_be_overridden_and_wrong_ones_are_named():
+    cells = [Cells.of("zip", ["101", "205", "330"] * 5), Cells.of("n", ["1", "2", "3"] * 5)]
+    assert Schema.infer(cells, kinds={"zip": "number", "n": "category"}).columns[0].kind == "number"
+    with pytest.raises(ValueError, match="no column 'age'"):
+        Schema.infer(cells, kinds={"age": "number"})
+    with pytest.raises(ValueError, match="'zip' holds no dates"):
+        Schema.infer(cells, kinds={"zip": "date"})
+
+
+def test_a_schema_is_restored_whole():
+    cells = list(as_cells(rows(120)).values())
+    dates = Cells.of("day", [f"2001-0{1 + n % 9}-0{1 + n % 7}" for n in range(120)])
+    schema = Schema.infer([*cells, dates], absent=["region"])
+    other = Schema.from_json(schema.to_json())
+    assert other.to_json() == schema.to_json()
+    for column in schema.columns:
+        assert column_from_json(column.to_json()).to_json() == column.to_json()
+    table = {c.name: c for c in (*cells, dates)}
+    pairs = zip(schema.encode(table), other.encode(table), strict=True)
+    assert all(np.array_equal(a.symbols, b.symbols) for a, b in pairs)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_separators_and_encodings_are_told(tmp_path, separator, encoding):
+    path = tmp_path / "a.csv"
+    lines = [["näme", "x"], ["é", "1"], ["ö", "2"], ["é", "3"]]
+    path.write_bytes("\r\n".join(separator.join(line) for line in lines).encode(encoding))
+    cells = as_cells(path)
+    assert {name: each.values() for name, each in cells.items()} == {
+        "näme": ["é", "ö", "é"],
+        "x": ["1", "2", "3"],
+    }
+
+
+def test_the_same_table_from_any_library(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = rows(80)
+    frame = pd.DataFrame(columns)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_csv(tmp_path / "a.csv.gz", index=False)
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    kinds = []
+    for source in (
+        columns, frame, pa.table(columns), tmp_path / "a.csv", tmp_path / "a.csv.gz",
+        tmp_path / "a.parquet",
+    ):  # fmt: skip
+        cells = as_cells(source)
+        schema = Schema.infer(list(cells.values()))
+        found = schema.encode(cells)
+        kinds.append([each.symbols.tolist() for each in found])
+    assert all(each == kinds[0] for each in kinds)
+
+
+# Measuring
+
+
+def test_the_probabilities_of_all_rows_sum_to_one(float64):
+    columns = {"a": ["x", "y", "z", None] * 5, "b": ["0", "1"] * 10, "n": [1, 2, 4, 3, 2] * 4}
+    table = ar.Table.fit(columns, quiet=True, max_epochs=2, network={"hidden": (8,)})
+    # All cells: labels, one for all never seen; numbers far beyond the range on both sides.
+    cells = [["x", "y", "z", "?!"], ["0", "1", "2"], list(range(-3000, 3000))]
+    every = list(itertools.product(*cells))
+    found = dict(zip(("a", "b", "n"), zip(*every, strict=True), strict=True))
+    assert np.exp(table.log_prob(found)).sum() == pytest.approx(1, abs=1e-2)
+    known = list(itertools.product(*cells[:2]))
+    part = dict(zip(("a", "b"), zip(*known, strict=True), strict=True))
+    assert np.exp(table.log_prob(part)).sum() == pytest.approx(1, abs=1e-6)
+    one = {"a": cells[0], "b": [None] * 4, "n": [None] * 4}
+    assert np.exp(table.log_prob(one)).sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_cells_beyond_what_was_seen_have_a_probability(table):
+    strange = {"smoker": ["maybe"], "age": [10**9], "cost": [-5.0], "region": [None]}
+    assert np.isfinite(table.log_prob(strange)).all()
+
+
+def test_p_values_are_calibrated(table):
+    x = table.sample(400, seed=3)
+    found = table.explain(x)
+    for dim in range(len(found.names)):
+        p = found.p_value[:, dim]
+        for share in (0.1, 0.5, 0.9):
+            assert (p < share).mean() < share + 4 * math.sqrt(share * (1 - share) / 400)
+        assert (p < 0.9).any()
+
+
+def test_a_swapped_cell_is_blamed(table):
+    found = table.explain({"smoker": ["no"], "age": [30], "cost": [2e6], "region": ["east"]})
+    assert found.blamed() == ["cost"]
+
+
+# Questions
+
+
+QUESTIONS = [
+    "smoker == 'yes'",
+    "smoker != 'yes'",
+    "age >= 60",
+    "30 <= age < 40.5",
+    "age in [30, 31, 32]",
+    "cost > 1000.55 and smoker == 'no'",
+    "cost > 1000 or smoker == 'no'",
+    "not (age < 30 and region in ['north', 'south'])",
+    "region == 'nowhere'",
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_and_its_opposite(table, question):
+    given = {} if "region" in question else {"region": "north"}
+    answer, other = (table.probability(q, given) for q in (question, f"not ({question})"))
+    assert answer.exact
+    assert other.exact
+    assert answer.value + other.value == pytest.approx(1, abs=1e-5)
+    assert 0 <= answer.value <= 1
+
+
+def test_a_question_is_the_share_of_draws(table):
+    drawn = pd.DataFrame(table.sample(4000, {"smoker": "yes"}, seed=1))
+    drawn["age"], drawn["cost"] = drawn["age"].astype(float), drawn["cost"].astype(float)
+    for question in ("age >= 50", "cost < 1500 and age > 30", "region == 'east' or age < 40"):
+        expected = float(drawn.eval(question).mean())
+        answer = table.probability(question, {"smoker": "yes"})
+        assert answer.value == pytest.approx(expected, abs=0.05)
+
+
+def test_estimates_agree_with_enumeration(table, monkeypatch):
+    questions = ["cost > 900 and age > 50 and smoker == 'no'", "cost > 3000 or age > 60"]
+    exact = [table.probability(question) for question in questions]
+    monkeypatch.setattr("autoregress.tables.table.ENUMERATED", 0)
+    for question, answer in zip(questions, exact, strict=True):
+        assert answer.exact
+        estimates = [table.probability(question, seed=seed) for seed in range(5)]
+        for estimate in estimates:
+            assert not estimate.exact
+            assert abs(estimate.value - answer.value) < 5 * estimate.standard_error
+
+
+def test_distributions(table):
+    found = table.distribution("age", {"smoker": "yes"})
+    assert found.probabilities.sum() == pytest.approx(1)
+    quantiles = [float(found.quantile(share)) for share in (0.05, 0.5, 0.95)]
+    assert quantiles == sorted(quantiles)
+    assert quantiles[0] < found.mean() < quantiles[-1]
+    assert float(found.quantile(0.5)) == pytest.approx(found.mean(), abs=15)
+    labels = table.distribution("region").items()
+    assert sum(labels.values()) == pytest.approx(1)
+    assert max(labels, key=lambda label: labels[label]) == "north"
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ("ag >= 3", "no column 'ag'"),
+        ("age >= 'old'", "holds numbers, not 'old'"),
+        ("region > 'a'", "have no order"),
+        ("region == north", "texts stand in quotes"),
+        ("import os", "cannot be read"),
+        ("__import__('os').system('true')", "not a comparison"),
+        ("age", "not a comparison"),
+        ("age > cost", "not a value"),
+        ("(" * 500 + "age > 3" + ")" * 500, "cannot be read"),
+        ("", "cannot be read"),
+    ],
+)
+def test_questions_that_have_no_answer(table, question, message):
+    with pytest.raises(ValueError, match=message):
+        parse(question, table.schema)
+
+
+# Filling in
+
+
+@pytest.mark.parametrize("how", ["mode", "mean", "draw"])
+def test_only_what_is_missing_is_filled_in(table, how):
+    frame = pd.DataFrame(rows(60, seed=5))
+    frame["unknown to the model"] = np.arange(60)
+    full = table.impute(frame, how)
+    assert isinstance(full, pd.DataFrame)
+    assert list(full.columns) == list(frame.columns)
+    assert not full.isna().any().any()
+    known = frame.notna()
+    assert (full.where(known) == frame.where(known)).where(known, True).all().all()
+
+
+def test_draws_have_what_is_given(table):
+    drawn = table.sample(30, {"smoker": "yes", "age": 33})
+    assert set(drawn["smoker"]) == {"yes"}
+    assert set(drawn["age"]) == {"33"}
+    assert len(set(drawn["cost"])) > 10
+
+
+def test_a_table_is_saved_whole(table, tmp_path):
+    table.save(tmp_path)
+    other = ar.Table.load(tmp_path)
+    some = rows(20, seed=7)
+    assert np.array_equal(table.log_prob(some), other.log_prob(some))
+    (tmp_path / "schema.json").write_text('{"columns": []}')
+    with pytest.raises(ValueError, match=r"schema.json"):
+        ar.Table.load(tmp_path)
+
+
+def test_a_model_that_is_not_trained_is_independent_columns():
+    columns = rows(200)
+    start = ar.Table.fit(columns, quiet=True, max_epochs=1, lr=1e-12, network={"hidden": (8,)})
+    encoded = start.schema.encode(as_cells(columns))
+    nats = 0.0
+    for column, each in zip(start.schema.columns, encoded, strict=True):
+        counts = np.bincount(each.symbols[each.symbols >= 0], minlength=column.levels) + 0.1
+        share = np.log(counts / counts.sum())[np.maximum(each.symbols, 0)]
+        nats += float(np.where(each.symbols >= 0, share + each.details, 0).sum())
+    assert start.log_prob(columns).sum() == pytest.approx(nats, rel=0.03)
+
+
+# The command line
+
+
+def test_from_a_file_to_answers(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame(rows(80))
+    frame.insert(0, "id", np.arange(1000, 1080))
+    frame.to_csv("people.csv", index=False)
+    assert run("train", "table", "--data", "people.csv", "--run", "r", "--max-epochs", 2) == 0
+    said = capsys.readouterr().out
+    assert "id" in said
+    assert "left out" in said
+    assert "independent columns" in said
+    assert run("score", "r", "people.csv", "--out", "s.csv") == 0
+    scores = pd.read_csv("s.csv")
+    assert np.isfinite(scores["log_prob"]).all()
+    assert scores["p_value_1"].between(0, 1).all()
+    assert run("impute", "r", "people.csv", "--out", "full.csv", "--marks", "m.csv") == 0
+    full, marks = pd.read_csv("full.csv"), pd.read_csv("m.csv")
+    assert not full.isna().any().any()
+    assert marks.sum().sum() == frame.isna().sum().sum()
+    assert list(full.columns) == list(frame.columns)
+    capsys.readouterr()
+    assert run("query", "r", "age >= 40", "--given", "smoker=yes") == 0
+    assert "exact" in capsys.readouterr().out
+    assert run("query", "r", "cost") == 0
+    assert run("sample", "r", "--count", 5, "--out", "x.csv", "--given", "smoker=no") == 0
+    assert set(pd.read_csv("x.csv")["smoker"]) == {"no"}
+    assert run("info", "r") == 0
+    capsys.readouterr()
+    assert run("evaluate", "r", "--data", "people.csv") == 2
+    assert "score, impute, query" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_table(tmp_path, capsys):
+    assert run("query", tmp_path, "age > 3") == 2
+    assert "is not the run of a table" in capsys.readouterr().err
+
+
+def test_the_same_command_resumes(tmp_path):
+    torch.manual_seed(0)
+    whole = ar.Table.fit(rows(60), quiet=True, max_epochs=4, network={"hidden": (8,)})
+    parts: Any = {"quiet": True, "network": {"hidden": (8,)}, "run": Path(tmp_path)}
+    ar.Table.fit(rows(60), max_epochs=2, **parts)
+    resumed = ar.Table.fit(rows(60), max_epochs=4, **parts)
+    some = rows(9, seed=2)
+    assert np.array_equal(whole.log_prob(some), resumed.log_prob(some))
