@@ -587,7 +587,6 @@ query people "__import__('os').system('true')"
 query people "age > 3" --given
 query people "age > 3" --given sex
 query people "age > 3" --given height=3
-query people "age > 3" --given sex=x
 query people "age > 3" --given age=old
 query people age --given age=31
 query people "age > 3" --seed x
@@ -595,7 +594,7 @@ sample people --out new.npy
 sample people --out new.png
 sample people --out new.csv --count 0
 sample people --out new.csv --given sex
-sample people --out new.csv --given sex=x
+train table --data people.csv --run new --schema people/schema.json --kind age=number
 sample people --out new.csv --given height=1
 sample people --out new.csv --temperature 2
 sample people --out new.csv --device cpu
