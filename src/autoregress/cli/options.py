@@ -98,7 +98,7 @@ def _several(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
             return own.instance_from_str(args)
         except ValueError:
             if len(parts) == 1:
-                part = _parser(PrimitiveTypeInfo.make(*parts, info.markers))
+                part = _parser(PrimitiveTypeInfo.make(next(iter(parts)), info.markers))
                 if part is not None and (of_one or part.nargs == 1):
                     for each in [args] if of_one else [[arg] for arg in args]:
                         part.instance_from_str(each)
