@@ -14,15 +14,19 @@ from typing import Any
 import torch
 
 
-def alternate(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def alternate(
+    contestants: dict[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Median seconds of each, taken in turns after one unmeasured round."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
         for name, run in contestants.items():
-            start = time.perf_counter()
+            start = clock()
             run()
             if turn:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -92,6 +92,30 @@ def test_a_set_for_each_row_is_one_set_after_another(build, monkeypatch):
             torch.testing.assert_close(one, parameter.grad, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("by_row", [True, False], ids=["by row", "one set after another"])
+@pytest.mark.parametrize("name", ["everything, ordered", "mixture", "image"])
+@torch.no_grad()
+def test_results_do_not_depend_on_the_rows_beside_them(name, by_row, monkeypatch):
+    model = MODELS[name]()
+    x, known, context = questions(model)
+    log_prob, marginals = (
+        ask(x, known, context) for ask in (model.conditional_log_prob, model.marginals)
+    )
+    monkeypatch.setattr(model, "chunk_rows", 5)
+    monkeypatch.setattr(model, "row_orderings", by_row)
+    again, in_parts = (
+        ask(x, known, context) for ask in (model.conditional_log_prob, model.marginals)
+    )
+    torch.testing.assert_close(again, log_prob, rtol=0, atol=1e-10)
+    torch.testing.assert_close(in_parts.table(), marginals.table(), rtol=0, atol=1e-10)
+    of_x = marginals.log_prob(x)
+    torch.testing.assert_close(in_parts.log_prob(x), of_x, rtol=0, atol=1e-10)
+    drawn = in_parts.sample(torch.Generator().manual_seed(0))
+    model.symbols.check(drawn)
+    out = model.complete(x, known, context)
+    assert torch.equal(out[known], x[known])
+
+
 @every_model
 @torch.no_grad()
 def test_the_unknown_have_mass_one_whatever_is_known(build):
@@ -123,7 +147,7 @@ def test_completions_keep_what_is_known_and_say_their_probability(build):
     torch.testing.assert_close(log_prob, expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["bits", "any", "mixed, ordered", "mixture"])
+@pytest.mark.parametrize("name", ["bits", "any", "everything", "mixed, ordered", "mixture"])
 @torch.no_grad()
 def test_completions_follow_the_conditionals_of_their_rows(name):
     model, count = MODELS[name](), 2000

@@ -45,6 +45,16 @@ class Member:
         """This member for some rows of a batch."""
         return replace(self, ordering=self.ordering.rows(index))
 
+    @classmethod
+    def picked(cls, members: Sequence[Member], chosen: Tensor) -> Iterator[tuple[Member, Tensor]]:
+        """Members for rows that are traversed together, and those rows (n,).
+
+        Args:
+            chosen: (batch,), the index of the member that each row follows.
+        """
+        for index, rows in groups(chosen):
+            yield members[index].rows(rows), rows
+
 
 @dataclass(frozen=True)
 class Update:
@@ -666,10 +676,9 @@ class AutoregressiveModel(nn.Module, ABC):
             posterior = self._posterior(given)
             chosen = torch.multinomial(posterior.T, 1, generator=generator).squeeze(1)
         out, known = torch.empty_like(x), known.expand(len(x), -1)
-        for index, rows in groups(chosen):
+        for member, rows in members[0].picked(members, chosen):
             part = None if context is None else context[rows]
             choose = _draw(generator, temperature, drawn, x[rows].flatten(1), known[rows])
-            member = members[index].rows(rows)
             out[rows] = self.traverse(choose, len(rows), context=part, member=member)
         return out
 

@@ -18,8 +18,8 @@ from autoregress.training.options import Training
 if TYPE_CHECKING:
     from autoregress.tables import Table
 
-# As for Table.fit.
-TRAINING = Training(batch_size=16, lr=2e-3, max_epochs=100, patience=10, ema=0.98)
+# Those that are left as they are here are chosen by Table.fit.
+TRAINING = Training(lr=2e-3, patience=10, ema=0.98)
 SCHEMA = "schema.json"
 
 
@@ -84,7 +84,7 @@ class TrainTable:
             absent=self.absent,
             valid=self.valid,
             run=self.run,
-            **vars(self.training),
+            **{k: v for k, v in vars(self.training).items() if v != getattr(TRAINING, k)},
         )
         print(table.summary)
         print(f"next: autoregress score {self.run} TABLE --out scores.csv")

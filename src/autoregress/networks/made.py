@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self, cast
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from autoregress.conditionals import Conditional
 from autoregress.configs import Activation, MADEConfig
 from autoregress.families import family
-from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
+from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update, groups
 from autoregress.networks.degrees import ByDegree, ByRow
 from autoregress.networks.encoding import Encoding
 from autoregress.networks.ends import Ends, Layers, RowEnds, SharedEnds
@@ -76,6 +76,20 @@ class MaskedMember(Member):
         if not self.ordering.by_row:
             return self
         return self.of(self.ordering.rows(index), self.hidden, self.widths)
+
+    @classmethod
+    def picked(cls, members: Sequence[Member], chosen: Tensor) -> Iterator[tuple[Member, Tensor]]:
+        if not members[0].ordering.by_row:
+            yield from super().picked(members, chosen)
+            return
+        # Members of one connectivity differ in nothing but the orderings of their rows.
+        masked = cast(Sequence[Self], members)
+        hidden = [own.hidden for own in masked]
+        alike = torch.tensor([hidden.index(own) for own in hidden], device=chosen.device)
+        visits = torch.stack([own.ordering.visit for own in members])  # (members, batch, D)
+        for index, rows in groups(alike[chosen]):
+            ordering = Ordering(visits[chosen[rows].cpu(), rows.cpu()])
+            yield cls.of(ordering, hidden[index], masked[index].widths), rows
 
     def apart(self, known: Tensor) -> Self:
         """This member, whose first dimensions are known, with no other seen by any output.

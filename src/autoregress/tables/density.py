@@ -121,7 +121,8 @@ class Density:
         z = np.abs(values - self.middle)
         near, far = np.maximum(z - 0.5, 0) / self.spread, (z + 0.5) / self.spread
         # 1 / (1 + near) − 1 / (1 + far), halved; a cell around the middle lies on both sides.
-        one = np.log(far - near) - np.log1p(near) - np.log1p(far) + math.log(0.5)
+        width = np.minimum(z + 0.5, 1) / self.spread
+        one = np.log(width) - np.log1p(near) - np.log1p(far) + math.log(0.5)
         over = np.maximum(0.5 - z, 0) / self.spread
         return np.logaddexp(one, np.log(np.maximum(over / (1 + over) / 2, 1e-300)))
 

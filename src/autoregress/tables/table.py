@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -32,7 +32,10 @@ NETWORK = MADEConfig(
     hidden=(256, 256), orderings="any", evidence=True, gaps=True, direct=True, residual=True,
     norm=True, dropout=0.1,
 )  # fmt: skip
-TRAINING = Training(batch_size=16, lr=2e-3, max_epochs=100, patience=10, ema=0.98)
+TRAINING = Training(lr=2e-3, patience=10, ema=0.98)
+# Unless they are given, the batch size is a power of two between these, about a fiftieth of the
+# rows, and the number of epochs makes this number of updates, and is not less than the fewest.
+SMALLEST_BATCH, LARGEST_BATCH, UPDATES, FEWEST_EPOCHS = 16, 128, 2000, 20
 # Share of the rows held out to stop by, unless there are fewer than a number of rows.
 HELD_OUT, FEWEST = 0.1, 20
 # Number of orderings over which a conditional is averaged.
@@ -202,8 +205,8 @@ class Table:
             schema = Schema.infer(list(cells.values()), kinds=kinds, absent=absent)
         if not quiet:
             print(schema)
-        settings = Training.changed(TRAINING, training)
         x = _symbols(schema, cells)
+        settings = Training.changed(training_for(len(x)), training)
         if valid is not None:
             held_cells = as_cells(valid)
             if lacking := [name for name in schema.names if name not in held_cells]:
@@ -496,6 +499,14 @@ class Table:
     def _complete(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The rows with their unknown cells drawn from the model."""
         return self.model.complete(x.clamp(min=0), x >= 0, generator=generator).cpu()
+
+
+def training_for(rows: int) -> Training:
+    """How a table of that number of rows is learnt."""
+    batch = 2 ** round(math.log2(max(1, rows / 50)))
+    batch = min(max(batch, SMALLEST_BATCH), LARGEST_BATCH)
+    epochs = max(FEWEST_EPOCHS, math.ceil(UPDATES * batch / max(1, rows)))
+    return replace(TRAINING, batch_size=batch, max_epochs=epochs)
 
 
 @torch.no_grad()
