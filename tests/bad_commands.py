@@ -85,6 +85,8 @@ def make(folder: Path) -> None:
         "numbers.csv": "1,2,3\n4,5,6\n",
         "lonely.csv": "colour\nred\nblue\n",
         "many.csv": "name\n" + "".join(f"n{i}\n" for i in range(300)),
+        "semicolons.csv": "colour;size\nred;1\nblue;2\n",
+        "tabs.csv": "colour\tsize\nred\t1\nblue\t2\n",
         "quote.csv": 'colour,size\n"red,1\n',
         "config.json": "{}",
         "notes.txt": "nothing",
@@ -209,6 +211,7 @@ BAD_ARRAYS = (
     "images", "hollow", "notes", "notes.txt", "config.json", "run", "film.mp4", "clips",
 )  # fmt: skip
 BAD_TABLES = (
+    "semicolons.csv", "tabs.csv",
     "ragged.csv", "header.csv", "void.csv", "blank.csv", "twice.csv", "more.csv", "fewer.csv",
     "others.csv", "unseen.csv", "numbers.csv", "latin.csv", "nul.csv", "binary.csv", "rows.npy",
     "table.csv:colour",

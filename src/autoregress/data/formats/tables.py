@@ -21,6 +21,7 @@ from autoregress.disk import replacing
 from autoregress.symbols import Columns, Symbols
 
 MOST_SYMBOLS = 2**16
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 MISSING = frozenset({"", "?", "nan", "NaN"})
 # "01" is a code and not the number 1, "1.0" is what a table with gaps makes of 1.
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})(\.0*)?", re.ASCII)
@@ -251,6 +252,10 @@ def _read(path: Path, expected: Sequence[str] | None, condition: str | None) -> 
             raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
     if not rows:
         raise ValueError(f"{path} is empty")
+    if len(rows[0]) == 1:
+        for separator, name in SEPARATORS.items():
+            if {row[0].count(separator) for row in rows} == {rows[0][0].count(separator)} - {0}:
+                raise ValueError(f"{path} is separated by {name}; save it with commas")
     header = _is_header(rows[0], expected)
     names = tuple(rows[0]) if header else _numbered(len(rows[0]))
     if len(set(names)) < len(names):
