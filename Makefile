@@ -1,6 +1,7 @@
 # make demo   train, measure, draw and complete on the bundled digits; writes demo/out/report.html
 # make test   everything that CI checks
 # make check  its fast part: lint, types, quick tests
+# make fuzz   damaged files at every door, without end; prints the seeds of what fails
 # make lowest the fast tests with the lowest versions that pyproject.toml allows
 # make venv   only the environment
 # make docs   the documentation as a site, docs/_build/index.html, without network
@@ -8,7 +9,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv demo test check lint lowest docs release clean
+.PHONY: venv demo test check lint fuzz lowest docs release clean
 
 venv: .venv/installed
 
@@ -31,6 +32,9 @@ check: lint
 
 test: lint
 	$(BIN)/pytest -q -n 2 --dist loadscope
+
+fuzz: venv
+	$(BIN)/python tests/fuzz.py
 
 # Warnings are not errors here: old versions have their own.
 lowest:

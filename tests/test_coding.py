@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import random
+import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -27,10 +29,12 @@ MODELS: dict[str, Callable[[], AutoregressiveModel]] = {
     "orderings": lambda: MADE(orderings=5),
     "many": lambda: MADE(event_shape=6, symbols=3, orderings="any").ensemble(64),
     "context": lambda: MADE(event_shape=9, symbols=2, context=2),
+    "labels": lambda: MADE(event_shape=9, symbols=2, labels=("a", "b", "c")),
     "gated": lambda: GATED(**IMAGE | {"symbols": 256}, scales=(2,)),
     "nominal": lambda: GATED(**IMAGE | {"symbols": 256}, ordered=False),
     "deep": lambda: PIXELS(**DEEP),
     "video": lambda: FAMILIES["VideoTransformer"](symbols=256),
+    "ordered video": lambda: FAMILIES["ordered VideoTransformer"](symbols=256),
 }
 
 
@@ -45,17 +49,20 @@ def made(name: str) -> Any:
 
 def rows(model: AutoregressiveModel, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
     context = torch.randn(count, model.context) if model.context else None
+    if model.labels is not None:
+        context = torch.eye(model.context)[torch.arange(count) % model.context]
     return model.sample(count, context), context
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_they_come_back_in_as_many_bits_as_the_model_says(name):
     model = made(name)
-    count = 5 if name == "video" else SIDE_BY_SIDE + 20
+    count = 5 if "video" in name else SIDE_BY_SIDE + 20
     x, context = rows(model, count)
     content = encode(model, x, context=context)
-    assert torch.equal(decode(model, content, context=context), x)
+    assert torch.equal(decode(model, content, context=None if model.labels else context), x)
     bits = -model.log_prob(x, context).sum().item() / math.log(2)
+    bits += count * math.log2(len(model.labels or "1"))
     spent = 8 * (len(content) - HEADER.size)
     # Which members they are costs only the first ones something; the rest get the bits back.
     assert bits - 1 <= spent <= 1.001 * bits + 96 + 24 * math.log2(len(model.members))
@@ -104,7 +111,7 @@ def test_files_of_this_version_are_read_by_later_ones():
         for parameter in model.parameters():
             parameter.zero_()
     content = bytes.fromhex(
-        "a47265670200010003000000000000000001000006d8b115059cf14ca495f1583f6b8264982c6bf388ae807c0000000d"
+        "a47265670300010003000000000000000001000006d8b115059cf14ca495f1583f6b8264982c6bf31f20da1e0000000d40000000"
     )
     x = torch.tensor([[0, 1], [1, 1], [0, 0]])
     assert torch.equal(decode(model, content), x)
@@ -154,5 +161,81 @@ def test_what_cannot_be_encoded():
         encode(made("context"), torch.zeros(2, 9, dtype=torch.int64), context=torch.zeros(3, 2))
     with torch.no_grad():
         model.output.bias[3] = torch.nan
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match=r"no probabilities: output\.bias holds NaN"):
         encode(model, torch.zeros(2, 9, dtype=torch.int64))
+
+
+def forged(content: bytes, payload: bytes | None = None, **changes: int) -> bytes:
+    """Encoded examples with other numbers in the header, and the right checksum."""
+    names = ("magic", "version", "threads", "count", "batch", "model", "symbols", "check")
+    fields = dict(zip(names, HEADER.unpack(content[: HEADER.size]), strict=True)) | changes
+    payload = content[HEADER.size :] if payload is None else payload
+    fields["check"] = 0
+    fields["check"] = zlib.crc32(payload, zlib.crc32(HEADER.pack(*fields.values())))
+    return HEADER.pack(*fields.values()) + payload
+
+
+LARGE = (10**6, 10**9, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"count": count} for count in (0, 6, 8, *LARGE)),
+        *({"count": count, "batch": batch} for count in LARGE for batch in (1, 7)),
+        *({"batch": batch} for batch in (0, 1, 257, 2**32 - 1)),
+        *({"threads": threads} for threads in (0, 65, 65535)),
+        *({"payload": payload} for payload in (b"", b"\1", bytes(8), b"\1" * 7, b"\1" * 4001)),
+        *({"payload": b"\xff" * 2000, "count": count} for count in LARGE),
+    ],
+)
+@pytest.mark.parametrize("name", ["bits", "sure", "many", "labels", "ordered MADE"])
+def test_numbers_that_the_payload_does_not_pay_for(name, changes):
+    model = made("bits" if name == "sure" else name)
+    if name == "sure":  # nearly, so that a symbol costs next to nothing
+        with torch.no_grad():
+            model.output.bias.fill_(-40)
+    x, context = rows(model, 7)
+    content = encode(model, x, context=context)
+    before = torch.get_num_threads()
+    if changes == {"batch": 1}:  # is seen by the ordering of the batches only
+        return
+    with pytest.raises(ValueError, match=r"contradict each other|differ from the encoded ones"):
+        decode(model, forged(content, **changes))
+    assert torch.get_num_threads() == before
+
+
+def test_any_number_of_sure_examples_comes_back():
+    """Of symbols that cost nothing on an empty stack, there may be any number in a few bytes."""
+    model = made("bits")
+    with torch.no_grad():
+        model.output.weight.zero_()
+        model.output.bias.fill_(-40)
+    x = torch.zeros(5000, 9, dtype=torch.int64)
+    content = encode(model, x)
+    assert len(content) < 60
+    assert torch.equal(decode(model, content), x)
+    with pytest.raises(ValueError, match="differ from the encoded ones"):
+        decode(model, forged(content, count=6000))
+
+
+def test_any_kind_of_bytes_and_nothing_else():
+    model = made("bits")
+    x = rows(model, 7)[0]
+    content = encode(model, x)
+    for kind in (bytes, bytearray, memoryview):
+        assert torch.equal(decode(model, kind(content)), x)
+    for other in ("a4reg", None, np.frombuffer(content, np.uint8), [1, 2]):
+        with pytest.raises(ValueError, match="encoded examples are bytes, not a"):
+            decode(model, cast(bytes, other))
+
+
+def test_a_digit_beyond_the_levels_is_noticed():
+    """Five levels are coded as two digits of three values, which make nine."""
+    model = made("ordered MADE")
+    content = encode(model, model.sample(3))
+    generator = random.Random(0)
+    for _ in range(50):
+        payload = generator.randbytes(40) + b"\1\0\0\0"
+        with pytest.raises(ValueError, match="differ from the encoded ones"):
+            decode(model, forged(content, payload))

@@ -465,10 +465,10 @@ def test_grey_or_colour(tmp_path):
     assert read(tmp_path).event_shape == (1, 2, 2)
     assert read(tmp_path, grey=False).event_shape == (3, 2, 2)
     Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(tmp_path / "c.png")  # nothing to be seen
-    data = read(tmp_path)
+    with pytest.warns(UserWarning, match=r"1 of 3 images was laid over white: c\.png"):
+        data = read(tmp_path)
     assert data.event_shape == (3, 2, 2)
     assert data.x.flatten(1).unique(dim=1).T.tolist() == [[100, 255, 255]]
-    assert read(tmp_path, grey=True).event_shape == (1, 2, 2)
 
 
 def test_the_centre_is_cropped(tmp_path):
@@ -494,10 +494,7 @@ def test_what_is_wrong_with_images(tmp_path):
     for damaged in (b"", b"hello", good[:40], good[: len(good) // 2]):
         (tmp_path / "b.png").write_bytes(damaged)
         with pytest.raises(ValueError, match=r"b\.png cannot be read as an image"):
-            read(tmp_path)
-    save(tmp_path, "b.png", noise.astype(np.uint16) * 256)
-    with pytest.raises(ValueError, match=r"b\.png .*more than 8 bits"):
-        read(tmp_path)
+            read(tmp_path / "b.png")
 
 
 # ---------------------------------------------------------------------------------- picture

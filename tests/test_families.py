@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import run
 from families import FAMILIES
-from test_docs import ROOT, blocks
+from test_docs import ROOT, run_pages
 
 import autoregress as ar
 from autoregress import families
@@ -60,11 +60,11 @@ def test_an_option_that_does_not_exist_is_refused():
 def causal_conv(tmp_path, monkeypatch):
     """The module of the page on families, in a folder of its own."""
     page = ROOT / "docs" / "your-own-family.md"
-    ((_, name, text),) = [block for block in blocks(page) if block[1]]
-    (tmp_path / name).write_text(text)
+    (block,) = [block for block in run_pages.blocks(page.read_text()) if block.file]
+    (tmp_path / block.file).write_text(block.text)
     monkeypatch.chdir(tmp_path)
     before = dict(families.FAMILIES)
-    yield name.removesuffix(".py")
+    yield block.file.removesuffix(".py")
     families.FAMILIES.clear()
     families.FAMILIES.update(before)
     sys.modules.pop("causal_conv", None)

@@ -10,12 +10,14 @@ SOURCE = Path(autoregress.__file__).parent
 
 LAYERS = [
     "version",
+    "brief",
     "configs",
     "symbols",
     "orderings",
     "conditionals",
     "predictors",
     "traversal",
+    "kinds",
     "disk",
     "data",
     "model",

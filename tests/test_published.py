@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from autoregress.data import read, read_cifar10, read_mnist
+from autoregress.data import open, read, read_cifar10, read_mnist
+from autoregress.symbols import Symbols
 
 
 def idx(values: np.ndarray) -> bytes:
@@ -100,6 +101,22 @@ def test_cifar10(tmp_path):
     assert np.array_equal(read(archive, levels=8).x, train >> 5)
     assert np.array_equal(read_cifar10(archive, levels=8)[0].x, train >> 5)
     assert read(archive, grey=True, size=(16, 16)).event_shape == (1, 16, 16)
+
+
+def test_what_a_model_cannot_take_is_said(tmp_path):
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    mnist(folder)
+    data = open(folder, like=Symbols((1, 3, 5), 2))
+    assert data.complaint == "mnist was scaled or cropped to 3 × 5 and reduced to 2 levels"
+    assert data.account.remarks == [f"{folder} has the splits train, test: train is read"]
+    same = open(folder, like=Symbols((1, 6, 5), 256), split="test")
+    assert same.complaint == ""
+    assert same.account.remarks == []
+    for name, content in cifar10().items():
+        (tmp_path / name).write_bytes(binary(*content))
+    grey = open(tmp_path, like=Symbols((1, 32, 32), 256), split="test")
+    assert "was turned grey" in grey.complaint
 
 
 def test_no_pickle_is_opened(tmp_path):

@@ -163,11 +163,19 @@ def rewrite(folder: Path, change: dict[str, Any], tensors: dict[str, Any]) -> No
             {"kind": "os.system"},
             r"config\.json .*kind of model 'os\.system' is not known",
         ),
-        ({"kind": ["MADE"]}, r"config\.json .*kind of model \['MADE'\] is not known"),
+        ({"kind": ["MADE"]}, r"config\.json .*kind must be a text, not \['MADE'\]"),
         ({"colour": 1}, r"config\.json .*unexpected keyword argument 'colour'"),
         ({"symbols": 1}, r"config\.json .*at least 2 levels"),
         ({"symbols": None}, r"config\.json does not describe a model"),
         ({"columns": {}}, r"config\.json does not describe a model"),
+        (
+            {"hidden": [10**12]},
+            r"config\.json .*: hidden is \(10{12},\), too large for the \d\d",
+        ),
+        ({"orderings": 10**9}, r"config\.json .*: orderings is 10{9}, too large"),
+        ({"event_shape": [10**12]}, r"config\.json .*: event_shape is \(10{12},\), too large"),
+        ({"event_shape": [1000] * 9}, r"config\.json .*: an event of 10{27} dimensions is too la"),
+        ({"symbols": 10**9}, r"config\.json .*: symbols is 10{9}, too large"),
         ({"hidden": [3]}, r"model\.safetensors does not fit .*size mismatch"),
         ({"hidden": [2, 2]}, r"model\.safetensors lacks degrees_1, layers\.1\.bias"),
         ({"event_shape": [4]}, r"model\.safetensors does not fit"),
@@ -211,7 +219,7 @@ def test_weights_of_another_model_or_program(tmp_path):
     with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
         load(tmp_path / "a")
     (tmp_path / "a" / "config.json").write_text("[1, 2]")
-    with pytest.raises(ValueError, match="does not describe a model"):
+    with pytest.raises(ValueError, match=r"config\.json is damaged: its content must be an object"):
         load(tmp_path / "a")
     (tmp_path / "a" / "config.json").write_text('{"model": 3}')
     with pytest.raises(ValueError, match=str(tmp_path)):

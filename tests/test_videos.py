@@ -13,6 +13,7 @@ import pytest
 import torch
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
+from conftest import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -20,6 +21,7 @@ from PIL import Image, ImageOps
 import autoregress as ar
 from autoregress.data import VideoFolder, picture, read, write
 from autoregress.data.formats import decoding
+from autoregress.data.formats.videos import SUFFIXES
 
 quick = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -130,6 +132,33 @@ def test_every_kind_of_file(tmp_path, name, codec, pixels):
     assert np.abs(shown - frames[:8]).mean() < 30  # lossy, but of the same things
 
 
+CODECS = {
+    **dict.fromkeys([".3g2", ".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4"], "mpeg4"),
+    **dict.fromkeys([".f4v", ".h264", ".m2ts", ".mts", ".ts"], "libx264"),
+    **dict.fromkeys([".m2v", ".mpeg", ".mpg", ".vob"], "mpeg2video"),
+    **dict.fromkeys([".ivf", ".ogv", ".webm"], "libvpx"),
+    **dict.fromkeys([".mjpeg", ".mjpg"], "mjpeg"),
+    **dict.fromkeys([".asf", ".wmv"], "wmv2"),
+    **{".apng": "apng", ".flv": "flv", ".gif": "gif", ".hevc": "libx265"},
+    **{".nut": "ffv1", ".y4m": "rawvideo"},
+}
+PIXELS = {"apng": "rgb24", "gif": "rgb8", "mjpeg": "yuvj420p"}
+
+
+def test_every_container_is_read(tmp_path):
+    """Those that PyAV writes are; the others are further names of these, or old."""
+    for suffix, codec in CODECS.items():
+        path = tmp_path / f"{suffix[1:]}{suffix}"
+        quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+        save(path, film(5, 64, 96), codec, PIXELS.get(codec, "yuv420p"), **quiet)
+    clips = VideoFolder(tmp_path, frames=2)
+    assert clips.skipped == []
+    assert {path.suffix for path in clips.files} == CODECS.keys()
+    assert set(SUFFIXES) - CODECS.keys() == {
+        *(".amv", ".divx", ".dv", ".m1v", ".mk3d", ".mpe", ".mxf", ".qt", ".rm", ".rmvb"),
+    }
+
+
 @given(
     length=st.integers(1, 40),
     frames=st.integers(1, 6),
@@ -190,19 +219,127 @@ def test_grey_if_all_are(tmp_path):
     assert VideoFolder(tmp_path, frames=2).event_shape == (2, 3, 12, 16)
 
 
-def test_a_film_shot_upright_is_shown_upright(tmp_path):
-    frames = np.zeros((2, 32, 48, 3), np.uint8)
-    frames[:, :, :24] = 255
-    path = save(tmp_path / "a.mp4", frames, "libx264", "yuv420p", crf=1)
+# (a, b, c, d): a pixel at (x, y) is shown at (a x + c y, b x + d y).
+MATRICES = {
+    (1, 0, 0, 1): [[0, 1, 2], [3, 4, 5]],
+    (-1, 0, 0, 1): [[2, 1, 0], [5, 4, 3]],
+    (-1, 0, 0, -1): [[5, 4, 3], [2, 1, 0]],
+    (1, 0, 0, -1): [[3, 4, 5], [0, 1, 2]],
+    (0, 1, 1, 0): [[0, 3], [1, 4], [2, 5]],
+    (0, 1, -1, 0): [[3, 0], [4, 1], [5, 2]],
+    (0, -1, -1, 0): [[5, 2], [4, 1], [3, 0]],
+    (0, -1, 1, 0): [[2, 5], [1, 4], [0, 3]],
+}
+
+
+def with_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Puts a display matrix, in units of 1 / 65536, into an mp4 that has none."""
+
+    def packed(a: int, b: int, c: int, d: int) -> bytes:
+        return struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+
     content = path.read_bytes()
-    as_it_is = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    a_quarter_clockwise = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
-    at = content.index(as_it_is, content.index(b"tkhd"))
-    path.write_bytes(content[:at] + a_quarter_clockwise + content[at + 36 :])
-    x = read(path, frames=2).x[0, 0]
-    assert x.shape == (3, 48, 32)
-    assert x[:, :20].min() > 240  # what was left is above
-    assert x[:, 28:].max() < 15
+    at = content.index(packed(1 << 16, 0, 0, 1 << 16), content.index(b"tkhd"))
+    path.write_bytes(content[:at] + packed(*matrix) + content[at + 36 :])
+
+
+@pytest.mark.parametrize("matrix", MATRICES, ids=str)
+def test_a_film_is_turned_and_mirrored_as_it_says(tmp_path, matrix):
+    blocks = np.arange(6).reshape(2, 3).repeat(16, 0).repeat(16, 1).astype(np.uint8) * 40
+    frames = blocks[None, :, :, None].repeat(2, 0).repeat(3, 3)
+    path = save(tmp_path / "a.mp4", frames, "libx264", "yuv420p", crf=1)
+    with_matrix(path, tuple(n << 16 for n in matrix))
+    x = read(path, frames=2).x[0, 0, 0, 8::16, 8::16].numpy()
+    assert np.rint(x / 40).tolist() == MATRICES[matrix]
+
+
+def test_a_film_at_an_angle_is_skipped(tmp_path):
+    path = save(tmp_path / "a.mp4", film(2, 32, 32), "libx264", "yuv420p")
+    with_matrix(path, (46341, 46341, -46341, 46341))
+    with pytest.raises(ValueError, match=r"a\.mp4 \(it is to be shown at an angle"):
+        read(path, frames=2)
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixels", "how"),
+    [
+        ("ffv1", "gray16le", "reduced from 16 to 8 bits a value"),
+        ("ffv1", "yuv444p10le", "reduced from 10 to 8 bits a value"),
+        ("ffv1", "bgra", "laid over white"),
+    ],
+)
+def test_what_a_clip_does_not_show_is_said(tmp_path, codec, pixels, how):
+    save(tmp_path / "b.mkv", film(4))
+    path = tmp_path / "a.mkv"
+    with av.open(path, "w") as file:
+        stream = file.add_stream(codec, rate=10)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 12, 16, pixels
+        for values in np.random.default_rng(0).integers(0, 256, (4, 12, 16, 4), np.uint8):
+            frame = av.VideoFrame.from_ndarray(values, format="rgba")
+            file.mux(stream.encode(frame.reformat(format=pixels)))
+        file.mux(stream.encode(None))
+    for _ in range(2):  # also when it comes from the cache
+        clips = VideoFolder(tmp_path, frames=4)
+        assert [(change.path, change.how) for change in clips.account.changed] == [(path, how)]
+    account = VideoFolder(tmp_path, frames=3, grey=True, size=(4, 4), levels=2).account
+    found = {name: set[str]() for name in ("a.mkv", "b.mkv")}
+    for change in account.changed:
+        found[change.path.name].add(change.how)
+    both = {
+        *("scaled or cropped to 4 × 4", "reduced to 2 levels"),
+        "cut into clips that leave some frames out",
+    }
+    assert found["b.mkv"] == both | {"turned grey"}
+    assert found["a.mkv"] == both | {how} | (set() if "gray" in pixels else {"turned grey"})
+    assert f"1 of 2 videos was {how}: a.mkv" in account.complaint
+
+
+@given(
+    length=st.integers(1, 12),
+    frames=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    step=st.none() | st.integers(1, 5),
+    levels=st.sampled_from([2, 17, 256]),
+    values=st.sampled_from([2, 17, 256]),
+)
+@quick
+def test_a_film_is_changed_unless_its_clips_restore_it(
+    tmp_path_factory, length, frames, stride, step, levels, values
+):
+    """As they do if they hold each frame, of values that stand for the levels."""
+    path = tmp_path_factory.mktemp("film") / "a.mkv"
+    shape = (1, length, 1, 5, 4)
+    x = torch.randint(values, shape, generator=torch.Generator().manual_seed(0))
+    write(path, x, values)
+    if length <= (frames - 1) * stride:
+        return
+    clips = VideoFolder(path, frames=frames, stride=stride, step=step, levels=levels)
+    starts = range(0, length - (frames - 1) * stride, step or frames * stride)
+    shown = {start + stride * t for start in starts for t in range(frames)}
+    same = read(write(path.with_name("b.mkv"), clips[:1], levels)[0], frames=frames).x
+    exact = torch.equal(same, read(path, frames=frames, stride=stride, step=2**40).x)
+    all_values = read(path, frames=length).x.unique().tolist()
+    kept = all(v in read_back(levels) for v in all_values)
+    assert kept <= exact
+    assert (clips.complaint == "") == (kept and shown == set(range(length)))
+
+
+def read_back(levels: int) -> set[int]:
+    """The values 0…255 that a clip of so many levels is written with."""
+    from autoregress.data.formats.pixels import restored
+
+    return set(restored(levels).tolist())
+
+
+def test_clips_of_folders_named_like_splits(tmp_path):
+    for name, value in (("training", 1), ("validation", 2), ("test", 3)):
+        save(tmp_path / name / "a.mkv", np.full((4, 4, 4, 3), value, np.uint8))
+    for split, value in (("train", 1), ("valid", 2), ("test", 3)):
+        clips = ar.data.open(tmp_path, ar.data.Reading(frames=2), split=split)
+        assert clips[:].unique().tolist() == [value]
+        assert "has the splits training, validation, test" in clips.account.remarks[0]
+    assert len(VideoFolder(tmp_path, frames=2)) == 6
 
 
 # ------------------------------------------------------------------------------------ cache
@@ -212,7 +349,7 @@ def test_a_file_is_decoded_once(tmp_path, cache, monkeypatch):
     for name in "ab":
         save(tmp_path / f"{name}.mkv", numbered(10))
     first = everything(VideoFolder(tmp_path, frames=5))
-    assert sorted(p.suffix for p in cache.iterdir()) == [".json"] * 2 + [".npy"] * 2
+    assert sorted(p.suffix for p in cache.iterdir()) == [".json"] * 4 + [".npy"] * 2
 
     decoded = []
     true = decoding._frames
@@ -304,6 +441,58 @@ def test_damaged_and_short_files_are_named(tmp_path):
         VideoFolder(tmp_path, frames=4)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_a_film_cut_by_stream_copy_is_kept(tmp_path, suffix):
+    """Its decoder complains of references before the cut, though each frame is right."""
+    groups = {"keyint": 20, "min-keyint": 20, "open-gop": 1, "bframes": 3, "ref": 5, "scenecut": 0}
+    options = ":".join(f"{name}={value}" for name, value in groups.items())
+    whole = save(
+        tmp_path / f"whole{suffix}",
+        film(90, 64, 96),
+        "libx264",
+        "yuv420p",
+        **{"x264-params": options},
+    )
+    cuts = []
+    for first in (1, 2, 3):
+        cuts.append(tmp_path / f"cut-{first}{suffix}")
+        with av.open(whole) as file, av.open(cuts[-1], "w") as cut:
+            stream = file.streams.video[0]
+            copied = cut.add_stream_from_template(stream)
+            keys = 0
+            for packet in file.demux(stream):
+                keys += packet.is_keyframe
+                if keys > first and packet.dts is not None:
+                    packet.stream = copied
+                    cut.mux(packet)
+    clips = VideoFolder(tmp_path, frames=1, size=(64, 96))
+    assert clips.skipped == []
+    assert clips.files == [*cuts, whole]
+    frames = {file: clips[clips._clips[:, 0] == n].numpy() for n, file in enumerate(clips.files)}
+    assert len(frames[whole]) == 90
+    right = {frame.tobytes() for frame in frames[whole]}
+    for cut in cuts:
+        assert len(frames[cut]) >= 10
+        assert {frame.tobytes() for frame in frames[cut]} <= right
+
+
+def test_compress_refuses_clips_that_leave_frames_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    ar.save(ar.MADE((2, 3, 4, 4), 256, hidden=(5,)), "run")
+    for name, length in (("even.mkv", 4), ("odd.mkv", 5)):
+        save(Path(name), numbered(length, 4, 4))
+    assert run("compress", "run", "even.mkv", "--out", "e.areg") == 0
+    assert run("decompress", "run", "e.areg", "--out", "e.mkv") == 0
+    clips = torch.cat([read(f"e-00{n}.mkv", frames=2).x for n in range(2)])
+    assert torch.equal(clips, read("even.mkv", frames=2).x)
+    capsys.readouterr()
+    for more in (["odd.mkv"], ["even.mkv", "--stride", 2]):
+        assert run("compress", "run", *more, "--out", "o.areg") == 2
+        assert "was cut into clips that leave some frames out; --fit" in capsys.readouterr().err
+    assert run("compress", "run", "odd.mkv", "--fit", "--out", "o.areg") == 0
+    assert "odd.mkv was cut into clips that leave some frames out" in capsys.readouterr().err
+
+
 def test_nothing_is_said_where_nothing_is_skipped(tmp_path):
     clips = VideoFolder(save(tmp_path / "a.mkv", film(4)), frames=4)
     assert clips.skipped == []
@@ -339,7 +528,7 @@ def test_senseless_settings(tmp_path, options, message):
 
 
 def test_no_videos(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no videos \(\.avi"):
+    with pytest.raises(ValueError, match="holds no videos, such as"):
         VideoFolder(tmp_path)
     with pytest.raises(ValueError, match="no such file or folder: gone"):
         VideoFolder("gone")
@@ -446,8 +635,8 @@ def test_read_knows_videos_from_images(tmp_path):
 def test_a_gif_is_an_image_unless_frames_are_asked_for(tmp_path):
     x = torch.randint(0, 256, (1, 5, 1, 4, 4), dtype=torch.uint8)
     write(tmp_path / "a.gif", x, 256)
-    assert read(tmp_path).event_shape == read(tmp_path / "a.gif").event_shape
-    assert len(read(tmp_path).event_shape) == 3
+    with pytest.warns(UserWarning, match=r"a\.gif was reduced to the first of its 5 frames"):
+        assert len(read(tmp_path).event_shape) == 3
     assert read(tmp_path, frames=5, size=(4, 4), grey=True).event_shape == (5, 1, 4, 4)
 
 

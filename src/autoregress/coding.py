@@ -19,6 +19,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import Any
 
 import constriction
@@ -26,17 +27,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import Conditional, Ordered
+from autoregress.conditionals import NO_PROBABILITIES, Conditional, Ordered
 from autoregress.data.inputs import as_source, context_of
 from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel, groups
 from autoregress.storage import digest
-from autoregress.symbols import as_tensor
+from autoregress.symbols import CONTEXT, as_tensor
 from autoregress.traversal import OnProgress, counter
 
 # The header: a mark, the version of the format, the numbers of threads, of examples and of examples
 # side by side at most, the model's digest, and checksums of the symbols and of everything else.
-MAGIC, VERSION = b"\xa4reg", 2
+MAGIC, VERSION = b"\xa4reg", 3
 HEADER = struct.Struct("<4sHHQI16sII")
 
 stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compiled, without types
@@ -45,6 +46,21 @@ stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compile
 # probabilities, for memory. The first batch to be encoded is small, as an empty stack gives no bits
 # back.
 SIDE_BY_SIDE, PROBABILITIES, FIRST = 256, 2**25, 8
+
+# The words on the stack before the first symbol. With them every symbol costs at least −log₂(1 −
+# 2⁻²⁴) bits, as the coder's probabilities are multiples of 2⁻²⁴; an empty stack would take any
+# number of likely symbols for nothing. So no header can claim more symbols than the payload pays
+# for, and a decoder that takes more from the stack than was on it has gone astray.
+BOTTOM, BOTTOM_BITS, CHEAPEST = (0, 1), 32, 2.0**-24
+
+# The largest number of threads: far more cannot be started on most machines.
+THREADS = 64
+
+ASTRAY = (
+    "the decoded examples differ from the encoded ones: the context or a setting of the model is "
+    "different, or the probabilities are not the same to the last bit on this machine; decode "
+    "where they were encoded, with the same version of torch"
+)
 
 # Digits (batch,), and the probabilities of each (batch, base).
 Coded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
@@ -87,15 +103,15 @@ def encode(
     context = model.checked_context(context_of(data, context, model.context), len(data))
     if context is not None and model.labels is not None:
         _require_one_hot(context)
-    threads, stack, checksum = torch.get_num_threads(), stream.stack.AnsCoder(), 0
+    threads, stack, checksum = min(torch.get_num_threads(), THREADS), _stack(BOTTOM), 0
     numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
     most = max(1, min(SIDE_BY_SIDE, model.chunk_rows, PROBABILITIES // numbers))
     coded = counter(len(data) * model.dims, on_progress)
-    with measuring(model):
-        for rows in reversed(_batches(len(data), most)):
+    with measuring(model), _threads(threads):
+        for rows in reversed(list(_batches(len(data), most))):
             x = data[rows].to(model.device)
             model.symbols.check(x)
-            x, part = x.long(), _part(context, rows, len(data))
+            x, part = x.long(), None if context is None else context[rows]
             _push(stack, model, x, part, coded)
             if part is not None and model.labels is not None:
                 stack.encode_reverse(_numbers(part.argmax(1)), _label(model))
@@ -106,12 +122,15 @@ def encode(
 
 def decode(
     model: AutoregressiveModel,
-    data: bytes,
+    data: bytes | bytearray | memoryview,
     *,
-    context: Tensor | None = None,
+    context: Any = None,
     on_progress: OnProgress | None = None,
 ) -> Tensor:
     """Restores the examples that :func:`encode` encoded with the same model.
+
+    Whatever the bytes claim, time and memory are those of encoding and holding examples that the
+    model gives so many bits.
 
     Args:
         context: the context given to ``encode``, or one row if all are the same. None for a model
@@ -136,27 +155,22 @@ def decode(
     threads, count, most, expected, payload = _opened(model, data)
     if context is not None and model.labels is not None:
         raise ValueError("the labels are in the encoded examples; leave the context out")
-    context = None if context is None else as_tensor(context)
-    coded = counter(count * model.dims, on_progress)
-    stack = stream.stack.AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
+    if model.labels is None:
+        context = _context_of_all(model, context, count)
+    coded, stack = counter(count * model.dims, on_progress), _stack(payload)
+    parts, checksum = list[Tensor](), 0
     with measuring(model), _threads(threads):
-        parts = []
         for rows in _batches(count, most):
-            part = _part(context, rows, count)
+            size, part = rows.stop - rows.start, None if context is None else context[rows]
             if model.labels is not None:
-                labels = torch.from_numpy(stack.decode(_label(model), len(rows))).long()
-                part = torch.eye(model.context)[labels]
-            part = model.checked_context(part, len(rows))
-            parts.append(_pop(stack, model, len(rows), part, coded))
-    checksum = 0
+                part = _decoded_labels(stack, model, size)
+            parts.append(_pop(stack, model, size, part, coded))
+            if stack.num_valid_bits() < BOTTOM_BITS:
+                raise ValueError(ASTRAY)
     for part in reversed(parts):
         checksum = zlib.crc32(_numbers(part).tobytes(), checksum)
-    if checksum != expected:
-        raise ValueError(
-            "the decoded examples differ from the encoded ones: the context or a setting of the "
-            "model is different, or the probabilities are not the same to the last bit on this "
-            "machine; decode where they were encoded, with the same version of torch"
-        )
+    if checksum != expected or tuple(stack.get_compressed()) != BOTTOM:
+        raise ValueError(ASTRAY)
     return torch.cat(parts)
 
 
@@ -228,12 +242,21 @@ def _pop(
     return x
 
 
-def _batches(count: int, most: int) -> list[Tensor]:
+def _stack(words: Any) -> Any:
+    """The coder with these words on its stack."""
+    return stream.stack.AnsCoder(np.array(words, np.uint32))
+
+
+def _batches(count: int, most: int) -> Iterator[slice]:
     """The rows to process side by side, in order; the batches shrink towards the end."""
-    sizes = []
-    while sum(sizes) < count:
-        sizes.append(min(FIRST << len(sizes), most, count - sum(sizes)))
-    return list(torch.arange(count).split(sizes[::-1]))
+    last: list[int] = []
+    while sum(last) < count and (not last or last[-1] < most):
+        last.append(min(FIRST << len(last), most, count - sum(last)))
+    before, rest = divmod(count - sum(last), most)
+    start = 0
+    for size in chain([rest] if rest else [], repeat(most, before), reversed(last)):
+        yield slice(start, start + size)
+        start += size
 
 
 def _posterior(
@@ -273,11 +296,16 @@ def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
         numbers = torch.from_numpy(stack.decode(_categorical(), _table(probabilities)))
         return numbers.long().to(probabilities.device)
 
+    def within(x: Tensor) -> Tensor:
+        if (x >= levels).any():  # there may be fewer levels than pairs of digits
+            raise ValueError(ASTRAY)
+        return x
+
     if not isinstance(conditional, Ordered):
         return read(conditional.table()[:, :levels])
     digits = conditional.digits()
-    coarse = read(digits.coarse)
-    return coarse * digits.base + read(digits.fine(coarse))
+    coarse = within(read(digits.coarse) * digits.base)
+    return within(coarse + read(digits.fine(coarse // digits.base)))
 
 
 def _table(probabilities: Tensor) -> np.ndarray[Any, Any]:
@@ -286,7 +314,7 @@ def _table(probabilities: Tensor) -> np.ndarray[Any, Any]:
 
 def _finite(probabilities: Tensor) -> Tensor:
     if not probabilities.isfinite().all():
-        raise ValueError("the model gives no probabilities: some are not finite")
+        raise ValueError(NO_PROBABILITIES)
     return probabilities
 
 
@@ -308,14 +336,20 @@ def _numbers(symbols: Tensor) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(symbols.cpu().numpy(), dtype=np.int32)
 
 
-def _part(context: Tensor | None, rows: Tensor, count: int) -> Tensor | None:
+def _decoded_labels(stack: Any, model: AutoregressiveModel, count: int) -> Tensor:
+    """The contexts (count, context) of the next rows of a model with labels."""
+    labels = torch.from_numpy(stack.decode(_label(model), count)).long()
+    if (labels >= model.context).any():  # a single label has the code of two
+        raise ValueError(ASTRAY)
+    return model.checked_context(torch.eye(model.context)[labels], count)
+
+
+def _context_of_all(model: AutoregressiveModel, context: Any, count: int) -> Tensor | None:
+    """The context of ``count`` rows, from as many or a single one."""
     if context is None:
-        return None
-    if len(context) == 1:
-        context = context.expand(count, -1)
-    if len(context) != count:
-        raise ValueError(f"context has {len(context)} rows for {count} examples")
-    return context[rows]
+        return model.checked_context(None, count)
+    given = as_tensor(context, CONTEXT)
+    return model.checked_context(given, 1 if given.shape[:1] == (1,) else count).expand(count, -1)
 
 
 @contextmanager
@@ -358,8 +392,14 @@ def encoded_by(data: bytes) -> str | None:
     return HEADER.unpack(header)[5].hex()
 
 
-def _opened(model: AutoregressiveModel, data: bytes) -> tuple[int, int, int, int, bytes]:
-    """The numbers of threads, examples, and examples side by side; their checksum; the payload."""
+def _opened(model: AutoregressiveModel, data: Any) -> tuple[int, int, int, int, np.ndarray]:
+    """The numbers of threads, examples, and examples side by side; their checksum; the payload.
+
+    Nothing is allocated yet: numbers that :func:`encode` cannot have written are refused.
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ValueError(f"encoded examples are bytes, not a {type(data).__name__}")
+    data = bytes(data)
     header, payload = data[: HEADER.size], data[HEADER.size :]
     if not header.startswith(MAGIC):
         raise ValueError("these bytes were not encoded by autoregress")
@@ -376,7 +416,13 @@ def _opened(model: AutoregressiveModel, data: bytes) -> tuple[int, int, int, int
         raise ValueError("the encoded examples are damaged: they are not what was written")
     if of_model != _model(model):
         raise ValueError("the examples were encoded with another model")
-    return threads, count, batch, symbols, payload
+    if not (
+        (1 <= threads <= THREADS and 1 <= batch <= SIDE_BY_SIDE)
+        and (len(payload) % 4 == 0 and len(payload) >= 8 and any(payload[-4:]))
+        and 1 <= count * model.dims <= 8 * len(payload) / CHEAPEST
+    ):
+        raise ValueError("the encoded examples are damaged: their numbers contradict each other")
+    return threads, count, batch, symbols, np.frombuffer(payload, "<u4")
 
 
 def _model(model: AutoregressiveModel) -> bytes:

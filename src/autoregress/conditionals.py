@@ -21,6 +21,8 @@ from torch.nn import functional as F
 # the smallest, the tails are of the same order as the uniform share.
 UNIFORM, NARROWEST, WIDEST = 2.0**-12, -3.0, 40.0
 
+NO_PROBABILITIES = "the model gives no probabilities: some are not finite"
+
 
 class Conditional(Protocol):
     """A batch, of any shape, of distributions of one symbol each."""
@@ -47,14 +49,30 @@ class Conditional(Protocol):
         ...
 
 
-def _tempered(logits: Tensor, temperature: float) -> Tensor:
-    """Logits of the distributions proportional to p^(1 / temperature); the largest are 0."""
-    return (logits - logits.amax(-1, keepdim=True)) / temperature
-
-
 def _at_least_float32(logits: Tensor) -> Tensor:
     # bfloat16 is for matrix products; a log-probability needs more than 8 bits.
     return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
+
+
+def draw(probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
+    """One index, int64, from each of the distributions (…, K).
+
+    Raises:
+        ValueError: a probability is NaN or infinite.
+    """
+    flat = probabilities.reshape(-1, probabilities.shape[-1])
+    try:
+        return torch.multinomial(flat, 1, generator=generator).view(probabilities.shape[:-1])
+    except RuntimeError as error:
+        if "probability" not in str(error):
+            raise
+        raise ValueError(NO_PROBABILITIES) from error
+
+
+def _tempered(logits: Tensor, temperature: float) -> Categorical:
+    # In float64 from the largest one, which stays 0 at any temperature.
+    highest = logits.amax(-1, keepdim=True)
+    return Categorical((logits - highest).double() / temperature)
 
 
 @dataclass(frozen=True)
@@ -80,7 +98,7 @@ class Bernoulli:
         return (uniform < logits.double().sigmoid()).long()
 
     def tempered(self, temperature: float) -> Bernoulli:
-        return Bernoulli(self.logits / temperature)
+        return Bernoulli(self.logits.double() / temperature)
 
     def table(self) -> Tensor:
         one = self.logits.double().sigmoid()
@@ -100,12 +118,10 @@ class Categorical:
         return self.logits.log_softmax(-1).gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        table = self.table()
-        flat = table.view(-1, table.shape[-1])
-        return torch.multinomial(flat, 1, generator=generator).view(table.shape[:-1])
+        return draw(self.table(), generator)
 
     def tempered(self, temperature: float) -> Categorical:
-        return Categorical(_tempered(self.logits, temperature))
+        return _tempered(self.logits, temperature)
 
     def table(self) -> Tensor:
         return self.logits.double().softmax(-1)
@@ -144,7 +160,7 @@ class CoarseToFine:
         return coarse * self.base + self.fine(coarse).sample(generator)
 
     def tempered(self, temperature: float) -> Categorical:
-        return Categorical(_tempered(self.logits, temperature))
+        return _tempered(self.logits, temperature)
 
     def table(self) -> Tensor:
         return self.logits.double().softmax(-1)
@@ -237,9 +253,7 @@ class Ordered(ABC):
         return inside.masked_fill(x < 0, 0).masked_fill(x >= self.levels - 1, 1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        component = torch.multinomial(
-            self.weights.softmax(-1).view(-1, self.weights.shape[-1]), 1, generator=generator
-        ).view(*self.weights.shape[:-1], 1)
+        component = draw(self.weights.softmax(-1), generator).unsqueeze(-1)
         # Of 53 bits, as in Bernoulli.
         quantile, uniform = torch.rand(
             2,
@@ -253,7 +267,7 @@ class Ordered(ABC):
         return levels.clamp(0, self.levels - 1).long()
 
     def tempered(self, temperature: float) -> Categorical:
-        return Categorical(_tempered(self.logits, temperature))
+        return _tempered(self.logits, temperature)
 
     def table(self) -> Tensor:
         return self.cdf(torch.arange(-1, self.levels, device=self.means.device)).diff()
@@ -331,6 +345,24 @@ class Scale:
         least = F.pad(edges.diff(), (0, 1), value=1.0).amin(-1)  # with two levels, the 1
         return cls(edges, middles, least.log().clamp(min=-10) + NARROWEST)
 
+    def edge(self, level: Tensor) -> Tensor:
+        """The upper edges of levels (…), of the last but one for the last one, float64."""
+        return _pick(self.edges, level.clamp(0, self.edges.shape[-1] - 1))
+
+    def middle(self, level: Tensor) -> Tensor:
+        """The middles of levels (…)."""
+        return _pick(self.middles, level)
+
+    def level(self, place: Tensor) -> Tensor:
+        """The levels in which places (…) on the scale are, int64."""
+        if self.edges.dim() == 1:
+            return torch.searchsorted(self.edges, place)
+        own = self.edges.dim() - 1  # the scales' axes, the last ones of the places
+        batch = place.shape[: place.dim() - own]
+        columns = place.reshape(-1, *place.shape[len(batch) :]).movedim(0, -1).contiguous()
+        found = torch.searchsorted(self.edges.contiguous(), columns)
+        return found.movedim(-1, 0).reshape(place.shape)
+
     def __getitem__(self, index: int) -> Scale:
         return Scale(self.edges[index], self.middles[index], self.narrowest[index])
 
@@ -341,6 +373,16 @@ class Scale:
             self.middles.unflatten(0, shape),
             self.narrowest.unflatten(0, shape),
         )
+
+
+def _pick(values: Tensor, index: Tensor) -> Tensor:
+    """Entries of values (…, K) at an index (…) whose last axes are those of the values.
+
+    It makes nothing of the size of the values, as ``gather`` does of expanded ones.
+    """
+    *shape, levels = values.shape
+    first = torch.arange(math.prod(shape), device=values.device).view(shape) * levels
+    return values.reshape(-1)[first + index]
 
 
 @dataclass(frozen=True)
@@ -355,10 +397,7 @@ class ScaledLogistics(Ordered):
 
     def log_shares(self, x: Tensor) -> Tensor:
         x = x.long()
-        edges = self.scale.edges.expand(*x.shape, -1)
-        low, high = (
-            edges.gather(-1, each.clamp(0, self.levels - 2).unsqueeze(-1)) for each in (x - 1, x)
-        )
+        low, high = (self.scale.edge(each).unsqueeze(-1) for each in (x - 1, x))
         inverse = self._log_scales.neg().exp()
         a, b = ((edge.to(inverse.dtype) - self.means) * inverse for edge in (high, low))
         # The distance of two edges may be far less than float32 resolves of the edges themselves.
@@ -372,12 +411,12 @@ class ScaledLogistics(Ordered):
     def _function(self) -> Callable[[Tensor], Tensor]:
         means = self.means.double().unsqueeze(-2)
         inverse = self._log_scales.double().neg().exp().unsqueeze(-2)
-        edges = self.scale.edges.expand(*self.weights.shape[:-1], -1)
 
         def function(x: Tensor) -> Tensor:
-            index = x.long().clamp(0, self.levels - 2).expand(*edges.shape[:-1], -1)
-            shares = ((edges.gather(-1, index).unsqueeze(-1) - means) * inverse).sigmoid()
-            return self._mixed(shares, x)
+            # (n, …), as scales broadcast over the axes before their own.
+            index = x.long().expand(*self.weights.shape[:-1], -1).movedim(-1, 0)
+            edges = self.scale.edge(index).movedim(0, -1).unsqueeze(-1)
+            return self._mixed(((edges - means) * inverse).sigmoid(), x)
 
         return function
 
@@ -385,11 +424,7 @@ class ScaledLogistics(Ordered):
         mean = self.means.gather(-1, component).squeeze(-1)
         scale = self._log_scales.gather(-1, component).squeeze(-1).exp()
         place = quantile.logit() * scale + mean
-        edges = self.scale.edges
-        if edges.dim() > 1:
-            edges = edges.expand(*place.shape, -1).contiguous()
-            return torch.searchsorted(edges, place.unsqueeze(-1)).squeeze(-1).double()
-        return torch.searchsorted(edges, place).double()
+        return self.scale.level(place).double()
 
 
 @dataclass(frozen=True)

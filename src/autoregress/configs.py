@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self, get_args
 
+from autoregress.brief import Brief
+
 Activation = Literal["relu", "softplus", "tanh", "sigmoid", "elu", "gelu", "silu"]
 Predictor = Literal["median", "none"]
+ClipPredictor = Literal["several", "none"]
 Slices = Literal["one", "all"]
 Permutations = tuple[tuple[int, ...], ...]
 Blocks = tuple[tuple[int, int, int], ...]
@@ -29,8 +32,8 @@ class NoOptions:
     """A family without options."""
 
 
-@dataclass(frozen=True)
-class MADEConfig:
+@dataclass(frozen=True, repr=False)
+class MADEConfig(Brief):
     """The model, a MADE (arXiv 1502.03509).
 
     Args:
@@ -119,8 +122,8 @@ class MADEConfig:
         _require_at_most(MOST_LOGISTICS, "mixture", self.mixture)
 
 
-@dataclass(frozen=True)
-class PixelConfig:
+@dataclass(frozen=True, repr=False)
+class PixelConfig(Brief):
     """The model, of images (PixelCNN and PixelRNN, arXiv 1601.06759; Gated PixelCNN, 1606.05328).
 
     Args:
@@ -183,8 +186,8 @@ class PixelConfig:
             )
 
 
-@dataclass(frozen=True)
-class VideoTransformerConfig:
+@dataclass(frozen=True, repr=False)
+class VideoTransformerConfig(Brief):
     """The model, a subscale Video Transformer (arXiv 1906.02634).
 
     Args:
@@ -207,6 +210,13 @@ class VideoTransformerConfig:
         slices: Slices of each clip in an update: one at random, or all.
         checkpointing: Store only the inputs of each layer for the gradients, and recompute the
             rest, which saves memory and takes a third more time.
+        ordered: Treat levels as numbers, modelled by their distance from predictions; otherwise
+            as categories, 256 of them as coarse and fine digits, as in the paper. It makes no
+            difference to bits.
+        mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
+        predictor: Predictions of an ordered symbol from those before it: several, each of them the
+            mean of some of the logistics (the same pixel of the frame before, that pixel and the
+            median change of its neighbours, and the median predictor of images), or none.
 
     Example:
         >>> ar.VideoTransformerConfig(priming=(0, 5)).priming
@@ -225,6 +235,9 @@ class VideoTransformerConfig:
     priming: tuple[int, ...] = (0,)
     slices: Slices = "one"
     checkpointing: bool = False
+    ordered: bool = True
+    mixture: int = 6
+    predictor: ClipPredictor = "several"
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((16, 3, 64, 64), 256)
 
@@ -253,12 +266,17 @@ class VideoTransformerConfig:
         return replace(self, **changes)
 
     @classmethod
+    def base(cls, **options: Any) -> Self:
+        """The paper's base model: the defaults, but for nominal levels."""
+        return cls(**{"ordered": False, **options})
+
+    @classmethod
     def large(cls, **options: Any) -> Self:
-        """The paper's large model; the defaults are its base model.
+        """The paper's large model.
 
         Half of the layers have 16 heads and half have 8; which ones is not known.
         """
-        return cls(**{"width": 2048, "heads": (8,) * 4 + (16,) * 4, **options})
+        return cls.base(**{"width": 2048, "heads": (8,) * 4 + (16,) * 4, **options})
 
     def __post_init__(self) -> None:
         """Raises ValueError for invalid options."""
@@ -290,6 +308,9 @@ class VideoTransformerConfig:
                 f"priming must list numbers of known frames, 0 among them, got {self.priming}"
             )
         _require_one_of("slices", self.slices, get_args(Slices))
+        if self.mixture < 1:
+            raise ValueError(f"mixture must be at least 1, got {self.mixture}")
+        _require_one_of("predictor", self.predictor, get_args(ClipPredictor))
 
 
 def _dividing(numbers: tuple[int, ...], of: tuple[int, ...]) -> tuple[int, ...]:

@@ -4,31 +4,76 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
+
+from autoregress.kinds import as_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Kind = TypeVar("Kind")
+
 STDOUT = 1
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        ValueError: the file cannot be read, or is not JSON.
-    """
+def open_file(path: Path) -> IO[bytes]:
+    """Opens a file for reading; raises ValueError if that is not possible."""
+    refuse_stream(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.open("rb")
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def refuse_stream(path: Path) -> None:
+    """Raises ValueError for a pipe, whose reader may wait for ever, and a device without end."""
+    if _is_special(path):
+        raise ValueError(f"{path} is a pipe or a device; give a file")
+
+
+def read_json(path: Path, kind: type[Kind]) -> Kind:
+    """The content of a JSON file, as a value of a kind (:func:`autoregress.kinds.as_kind`).
+
+    Raises:
+        ValueError: the file cannot be read, is not JSON, or holds something else.
+    """
+    with open_file(path) as file, naming(path):
+        return parse_json(file.read(), kind)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A context whose errors are about the content of a damaged file, and name it."""
+    try:
+        yield
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def parse_json(content: bytes, kind: type[Kind]) -> Kind:
+    """The value that JSON in UTF-8 describes, as a value of a kind.
+
+    Raises:
+        ValueError: it is not JSON, or describes something else.
+    """
+    try:
+        value = json.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"it is not JSON at {place}") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except ValueError as error:
+        raise ValueError("it holds a number of too many digits") from error
+    return as_kind(value, kind)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -89,9 +134,33 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink()  # unless it was renamed
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to be filled, which gets its name once the context ends without an error.
+
+    Raises:
+        ValueError: the folder cannot be written, or it exists and is not empty.
+    """
+    check_new_folder(path)
+    temporary = path.with_name(f".{path.name[:40]}.{uuid4().hex}.tmp")
+    make_folder(temporary)
+    try:
+        yield temporary
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # unless it was renamed
+
+
 def is_stream(path: Path) -> bool:
     """Whether a path leads to a device, a pipe or standard output, which hold no old content."""
-    return is_stdout(path) or (path.exists() and not path.is_file() and not path.is_dir())
+    return is_stdout(path) or _is_special(path)
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def is_stdout(path: Path) -> bool:
@@ -115,6 +184,15 @@ def check_output(path: Path) -> None:
     # The new file comes into being beside the old one.
     if not is_stream(path) and not os.access(target.parent, os.W_OK | os.X_OK):
         raise ValueError(f"{path} cannot be written: no permission for its folder")
+
+
+def check_new_folder(path: Path) -> None:
+    """Raises ValueError, before any long computation, if a new folder cannot be written."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(f"{path} exists; give a new or an empty folder")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{path}: there is no folder {path.parent}")
+    check_folder(path.absolute().parent)
 
 
 def check_folder(folder: Path) -> None:

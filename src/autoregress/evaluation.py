@@ -38,9 +38,12 @@ class Score:
     standard_error: float
 
     def __str__(self) -> str:
-        error = "" if math.isnan(self.standard_error) else f" ± {self.standard_error:.4f}"
-        count = "1 example" if self.examples == 1 else f"{self.examples:,} examples"
-        return f"{self.nats:.4f}{error} nats, {self.bits_per_dim:.4f} bits/dim ({count})"
+        if self.examples == 1:
+            return f"{self.nats:.4f} nats, {self.bits_per_dim:.4f} bits/dim (1 example)"
+        return (
+            f"{self.nats:.4f} ± {self.standard_error:.4f} nats, "
+            f"{self.bits_per_dim:.4f} bits/dim ({self.examples:,} examples)"
+        )
 
 
 def evaluate(

@@ -11,6 +11,8 @@ from dataclasses import MISSING, fields
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TypeVar
 
+from autoregress.brief import brief
+
 if TYPE_CHECKING:
     from autoregress.model import AutoregressiveModel
 
@@ -62,12 +64,12 @@ def find_family(kind: str) -> type[AutoregressiveModel]:
     Raises:
         ValueError: there is no such family; the message lists the known ones and the remedy.
     """
-    if kind not in list(FAMILIES):  # a list, as a file may hold an unhashable kind
+    if kind not in FAMILIES:
         for point in entry_points(group=GROUP, name=kind):
             point.load()
-    if kind not in list(FAMILIES):
+    if kind not in FAMILIES:
         raise ValueError(
-            f"the kind of model {kind!r} is not known, only {', '.join(FAMILIES)}; import the "
+            f"the kind of model {brief(kind)} is not known, only {', '.join(FAMILIES)}; import the "
             "module that defines it first (on the command line: autoregress --plugin MODULE …)"
         )
     return FAMILIES[kind]

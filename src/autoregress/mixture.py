@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
+from autoregress.brief import brief
 from autoregress.conditionals import Conditional
 from autoregress.families import family
 from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
@@ -73,7 +74,7 @@ class Mixture(AutoregressiveModel):
                 if one != another:
                     raise ValueError(
                         "the models of a mixture must have events of the same kind, but these "
-                        f"differ in their {what}: {one} and {another}"
+                        f"differ in their {what}: {brief(one)} and {brief(another)}"
                     )
         super().__init__(
             first.event_shape,

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoregress.conditionals import Conditional, Ensemble, Mixed
+from autoregress.conditionals import Conditional, Ensemble, Mixed, draw
 from autoregress.configs import NoOptions
 from autoregress.orderings import Ordering
-from autoregress.symbols import Columns, Symbols, as_tensor
+from autoregress.symbols import CONTEXT, Columns, Symbols, as_tensor, require_finite
 from autoregress.traversal import Choose, OnProgress, Unrolling, counter, traverse
 
 Array = Tensor | np.ndarray
@@ -197,7 +197,8 @@ class AutoregressiveModel(nn.Module, ABC):
         """The conditionals of all symbols of x (batch, *event_shape), in one parallel pass.
 
         The conditional of a dimension depends on the dimensions that the member visits before it,
-        and on nothing else. The default is the first member. Callers always pass x as int64.
+        and on nothing else. The default is the first member. Callers always pass x as int64, and a
+        context as :meth:`checked_context` returns it.
         """
 
     def forward_given(
@@ -241,11 +242,17 @@ class AutoregressiveModel(nn.Module, ABC):
             choose: given a dimension (its place in the flattened event) and the conditional of
                 the ``batch`` symbols there, returns the symbols, (batch,) integer. It is given
                 the dimension of each row, (batch,), if the member has an ordering for each.
+            context: (batch, context) if the model takes one.
             member: the member whose ordering is followed; by default the first.
 
         Returns:
             The chosen symbols, (batch, *event_shape) int64.
+
+        Raises:
+            ValueError: the context has the wrong shape, or it or a weight is not finite.
         """
+        self.require_finite()
+        context = self.checked_context(context, batch)
         member = member or self.members[0]
         steps = self.unroll(batch, context, member)
         x = traverse(steps, member.ordering, choose, self.device)
@@ -309,6 +316,16 @@ class AutoregressiveModel(nn.Module, ABC):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
+    def require_finite(self) -> None:
+        """Raises ValueError if a weight is NaN or infinite: such a model has no probabilities."""
+        weights = {n: t for n, t in self.state_dict().items() if t.is_floating_point()}
+        # A sum takes a fraction of the time of isfinite, and waits for the device once.
+        if torch.stack([weight.sum() for weight in weights.values()]).isfinite().all():
+            return
+        for name, weight in weights.items():
+            if not weight.isfinite().all():
+                raise ValueError(f"the model gives no probabilities: {name} holds NaN or infinity")
+
     # Measuring
 
     def log_prob(self, x: Array, context: Tensor | None = None, *, validate: bool = True) -> Tensor:
@@ -347,6 +364,8 @@ class AutoregressiveModel(nn.Module, ABC):
             ValueError: wrong shape, dtype or symbols.
         """
         x, context = self._checked(x, context, validate=validate)
+        if not len(x):
+            return x.new_zeros(x.shape, dtype=torch.float64)
         members, log_weights = self.members, self.log_weights[:, None]
         surprisals = []
         for chunk, own in self._chunks(x, context):
@@ -406,6 +425,9 @@ class AutoregressiveModel(nn.Module, ABC):
             members: they visit the known dimensions first.
             known: bool, (D,) or (batch, D).
         """
+        if not len(x):
+            none = torch.zeros(len(members), 0, dtype=torch.float64, device=x.device)
+            return none, none
         masks = known.expand(len(x), -1).split(self.chunk_rows)
         given, rest = [], []
         for (chunk, own), mask in zip(self._chunks(x, context), masks, strict=True):
@@ -465,7 +487,8 @@ class AutoregressiveModel(nn.Module, ABC):
                 symbols drawn so far and that of all.
 
         Raises:
-            ValueError: the count is below 1, or the temperature not above 0.
+            ValueError: the count is below 1, the temperature not above 0, or the context or a
+                weight not finite.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
@@ -565,6 +588,8 @@ class AutoregressiveModel(nn.Module, ABC):
         """
         x, context = self._checked(x, context)
         x, known = self._checked_known(x, known)
+        if not len(x):
+            return torch.zeros(0, dtype=torch.float64, device=x.device)
         parts, places = [], []
         for rows, mask, members in self._by_known(known):
             own = None if context is None else context[rows]
@@ -674,7 +699,7 @@ class AutoregressiveModel(nn.Module, ABC):
             # Members are drawn from their posterior given the known symbols.
             given, _ = self._split_log_probs(x, context, members, known)
             posterior = self._posterior(given)
-            chosen = torch.multinomial(posterior.T, 1, generator=generator).squeeze(1)
+            chosen = draw(posterior.T, generator)
         out, known = torch.empty_like(x), known.expand(len(x), -1)
         for member, rows in members[0].picked(members, chosen):
             part = None if context is None else context[rows]
@@ -704,14 +729,27 @@ class AutoregressiveModel(nn.Module, ABC):
         x = as_tensor(x).to(self.device)
         if validate:
             self.symbols.check(x)
-        return x, self.checked_context(context, len(x))
+        return x, self.checked_context(context, len(x), validate=validate)
 
-    def checked_context(self, context: Tensor | None, batch: int) -> Tensor | None:
+    @overload
+    def checked_context(self, context: Array, batch: int, *, validate: bool = True) -> Tensor: ...
+
+    @overload
+    def checked_context(
+        self, context: Array | None, batch: int, *, validate: bool = True
+    ) -> Tensor | None: ...
+
+    def checked_context(
+        self, context: Array | None, batch: int, *, validate: bool = True
+    ) -> Tensor | None:
         """The context on the model's device and in its dtype.
+
+        Args:
+            validate: check that it is finite, for which it waits for the device.
 
         Raises:
             ValueError: the model takes a context and none is given, or the other way round, or
-                its shape is not (batch, context).
+                its shape is not (batch, context), or a number is NaN or infinite.
         """
         if (context is None) != (self.context == 0):
             raise ValueError(
@@ -721,12 +759,17 @@ class AutoregressiveModel(nn.Module, ABC):
             )
         if context is None:
             return None
-        context = as_tensor(context).to(self.device)
+        context = as_tensor(context, CONTEXT)
         if context.shape != (batch, self.context):
             raise ValueError(
                 f"context must have shape ({batch}, {self.context}), got {tuple(context.shape)}"
             )
-        return context.to(next(self.parameters()).dtype)
+        if context.is_complex():
+            raise ValueError(f"{CONTEXT}, got {context.dtype}")
+        context = context.to(next(self.parameters()))
+        if validate:
+            require_finite(context)
+        return context
 
 
 def _frozen(value: Any) -> Any:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from autoregress.brief import brief
+
 
 class Ordering:
     """A visit order: dimension ``visit[t]`` is visited at step t.
@@ -39,7 +41,7 @@ class Ordering:
         self.visit = torch.as_tensor(visit, dtype=torch.int64, device="cpu")
         if self.visit.dim() not in (1, 2) or not _permutations(self.visit):
             raise ValueError(
-                f"an ordering must be a permutation of 0 to D - 1, got {self.visit.tolist()}"
+                f"an ordering must be a permutation of 0 to D - 1, got {brief(self.visit.tolist())}"
             )
         steps = torch.arange(len(self), device="cpu").expand_as(self.visit)
         self.rank = torch.empty_like(self.visit).scatter(-1, self.visit, steps)
@@ -93,7 +95,7 @@ class Ordering:
         return hash(tuple(self.visit.flatten().tolist()))
 
     def __repr__(self) -> str:
-        return f"Ordering({self.visit.tolist()})"
+        return f"Ordering({brief(self.visit.tolist())})"
 
     @property
     def by_row(self) -> bool:

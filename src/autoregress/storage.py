@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from uuid import uuid4
 
 import safetensors
@@ -21,15 +21,18 @@ from torch import Tensor
 
 import autoregress.mixture
 import autoregress.networks  # noqa: F401  # registers the package's own families
+from autoregress import configs
+from autoregress.brief import brief
 from autoregress.disk import (
     make_folder,
+    open_file,
     raw_bytes,
     read_json,
-    unreadable,
     write_file,
     write_json,
 )
 from autoregress.families import FAMILIES, find_family
+from autoregress.kinds import as_kind, hints
 from autoregress.model import AutoregressiveModel
 from autoregress.symbols import Columns
 from autoregress.version import __version__
@@ -40,6 +43,27 @@ WEIGHTS = "model.safetensors"
 KEPT = "weights"
 # The format of the weights file; any other is refused.
 FORMAT = "1"
+# In a model of one of the package's own families no size is above the number of its weights, except
+# small ones, and those of the event. Others are refused before anything is built of them.
+SMALL, LARGE = 2**10, 2**24
+
+
+class Described(TypedDict):
+    """The content of ``config.json``; that of a run has its options, and further entries."""
+
+    model: dict[str, Any]
+    training: dict[str, Any] | None
+
+
+# The settings of models beside the options of their families.
+SETTINGS: dict[str, Any] = {
+    "event_shape": int | tuple[int, ...],
+    "symbols": int | tuple[int, ...],
+    "context": int,
+    "labels": tuple[str, ...] | None,
+    "columns": Columns | None,
+    "models": list[dict[str, Any]],
+}
 
 
 def save(model: AutoregressiveModel, folder: str | Path) -> None:
@@ -49,7 +73,8 @@ def save(model: AutoregressiveModel, folder: str | Path) -> None:
     folder in which only one of the two was replaced is refused.
 
     Raises:
-        ValueError: the folder cannot be written, or the model's family is not known.
+        ValueError: the folder cannot be written, the model's family is not known, or a weight is
+            NaN or infinite.
 
     Example:
         >>> ar.save(ar.MADE(5, hidden=(16,)), "saved")
@@ -57,6 +82,7 @@ def save(model: AutoregressiveModel, folder: str | Path) -> None:
         (16,)
     """
     config = model_config(model)
+    model.require_finite()
     folder = Path(folder)
     make_folder(folder)
     write_weights(folder / WEIGHTS, model.state_dict(), config)
@@ -81,7 +107,7 @@ def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> Aut
         ValueError: there is no folder nowhere
     """
     folder = Path(folder)
-    config = read_config(folder).get("model")
+    config = read_config(folder)["model"]
     return _loaded(folder / WEIGHTS, config, folder / CONFIG, map_location)
 
 
@@ -90,14 +116,14 @@ def _loaded(
 ) -> AutoregressiveModel:
     """The model of a weights file and of a configuration, which ``described`` holds."""
     state = read_weights(weights, config)
-    model = _build(config, described)
+    model = _build(config, sum(map(torch.numel, state.values())), described)
     set_weights(model, state, weights)
     return model.to(map_location).eval()
 
 
 def is_run(folder: str | Path) -> bool:
     """Whether a folder is that of a training run, which may replace its weights."""
-    return "training" in read_config(Path(folder))
+    return read_config(Path(folder))["training"] is not None
 
 
 def keep(folder: str | Path, model: AutoregressiveModel, name: str) -> None:
@@ -172,24 +198,40 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
     return json.loads(json.dumps(config, default=plain))
 
 
-def _build(config: Any, path: Path) -> AutoregressiveModel:
+def _build(config: dict[str, Any], numbers: int, path: Path) -> AutoregressiveModel:
+    """A model as described, whose weights are so many numbers, with weights of its own."""
     try:
         # The random weights of a new model, to be overwritten, must not advance the generator.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            return _model(config)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not describe a model: {error}") from error
+            return _model(config, numbers)
+    except Exception as error:  # whatever a family says to settings that it cannot have
+        raise ValueError(f"{path} does not describe a model: {_reason(error)}") from error
 
 
-def _model(config: Any) -> AutoregressiveModel:
+def _model(config: dict[str, Any], numbers: int) -> AutoregressiveModel:
     options = dict(config)
-    family = find_family(options.pop("kind"))
-    if (columns := options.pop("columns", None)) is not None:
-        labels = tuple(tuple(column) for column in columns["labels"])
-        options["columns"] = Columns(tuple(columns["names"]), labels)
-    if (models := options.pop("models", None)) is not None:
-        options["models"] = [_model(each) for each in models]
+    family = find_family(as_kind(options.pop("kind", None), str, "kind"))
+    kinds = {**SETTINGS, **hints(family.Config)}
+    options = {name: as_kind(value, kinds.get(name, Any), name) for name, value in options.items()}
+    ours = family.Config.__module__ == configs.__name__
+    for name, value in options.items() if ours else ():
+        most = LARGE if name in ("event_shape", "symbols") else SMALL
+        if max(_counts(value), default=0) > max(numbers, most):
+            raise ValueError(
+                f"{name} is {brief(value)}, too large for the {numbers:,} numbers in {WEIGHTS}"
+            )
+    if "models" in options:
+        options["models"] = [_model(each, numbers) for each in options["models"]]
     return family(**options)
+
+
+def _counts(value: Any) -> Iterator[int]:
+    """The whole numbers in a setting."""
+    if isinstance(value, tuple):
+        for each in value:
+            yield from _counts(each)
+    elif type(value) is int:
+        yield value
 
 
 # Weights
@@ -220,7 +262,7 @@ def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
     if metadata.get("format") != FORMAT:
         raise ValueError(
             f"{path} is not a weights file of this version of autoregress: its format is "
-            f"{metadata.get('format', 'not given')!r}, not {FORMAT!r}"
+            f"{brief(metadata.get('format', 'not given'))}, not {FORMAT!r}"
         )
     if metadata.get("sha256") != digest(state):
         raise ValueError(f"{path} is damaged: its content is not what was written")
@@ -232,13 +274,12 @@ def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """An open weights file; errors in reading it become a ValueError that names it."""
+    open_file(path).close()  # raises the errors of files
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             yield file
-    except OSError as error:
-        raise unreadable(path, error) from error
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{path} is damaged: {_reason(error)}") from error
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -250,13 +291,14 @@ def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: P
     """Replaces the model's state by a state dict that was read from ``path``.
 
     Raises:
-        ValueError: names, shapes or dtypes differ from the model's.
+        ValueError: names, shapes or dtypes differ from the model's, or a weight is NaN or
+            infinite.
     """
     own = model.state_dict()
     if missing := sorted(own.keys() - state.keys()):
-        raise ValueError(f"{path} lacks {', '.join(missing)}")
+        raise ValueError(f"{path} lacks {_listed(missing)}")
     if unexpected := sorted(state.keys() - own.keys()):
-        raise ValueError(f"{path} holds {', '.join(unexpected)}, which the model does not have")
+        raise ValueError(f"{path} holds {_listed(unexpected)}, which the model does not have")
     for name, tensor in state.items():
         both_float = tensor.is_floating_point() and own[name].is_floating_point()
         if not both_float and tensor.dtype != own[name].dtype:
@@ -265,9 +307,23 @@ def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: P
             )
     try:
         model.load_state_dict(state, assign=True)
-    except RuntimeError as error:  # torch lists the shapes that differ, one a line
-        first = str(error).splitlines()[1].strip()
-        raise ValueError(f"{path} does not fit the model: {first}") from error
+    except Exception as error:  # torch's of shapes that differ, a family's of what they hold
+        raise ValueError(f"{path} does not fit the model: {_reason(error)}") from error
+    try:
+        model.require_finite()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def _reason(error: Exception, most: int = 300) -> str:
+    """The first line of a message, below torch's own heading, or as much of it as is short."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    line = lines[isinstance(error, RuntimeError) and len(lines) > 1].strip()
+    return line if len(line) <= most else f"{line[:most]}…"
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
@@ -279,16 +335,12 @@ def digest(state: Mapping[str, Tensor]) -> str:
     return sums.hexdigest()
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> Described:
     """The content of ``config.json`` in a folder.
 
     Raises:
-        ValueError: there is no such folder, or the file is missing or cannot be read.
+        ValueError: there is no such folder, or the file is missing, damaged or not readable.
     """
-    path = folder / CONFIG
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}")
-    config = read_json(path)
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} is damaged: it does not describe a model")
-    return config
+    return read_json(folder / CONFIG, Described)

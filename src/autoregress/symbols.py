@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# The largest number of dimensions of an event: lists of them are kept.
-MOST_DIMS = 2**24
+from autoregress.brief import Brief, brief
+
+LARGEST = 2**26  # dimensions of an event
 
 
-@dataclass(frozen=True)
-class Columns:
+@dataclass(frozen=True, repr=False)
+class Columns(Brief):
     """The names of a table's columns and, for each column, the labels of its symbols.
 
     Symbol s of column c is the text ``labels[c][s]``.
@@ -33,6 +34,11 @@ class Columns:
 
     names: tuple[str, ...]
     labels: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError unless every name has its labels."""
+        if len(self.names) != len(self.labels):
+            raise ValueError(f"{len(self.names)} columns have {len(self.labels)} lists of labels")
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -75,10 +81,8 @@ class Symbols:
         self.dims = math.prod(self.event_shape)
         if not self.event_shape or self.dims < 1:
             raise ValueError(f"an event needs at least one dimension, got shape {event_shape}")
-        if self.dims > MOST_DIMS:
-            raise ValueError(
-                f"an event has at most {MOST_DIMS:,} dimensions, got shape {self.event_shape}"
-            )
+        if self.dims > LARGEST:
+            raise ValueError(f"an event of {self.dims} dimensions is too large")
         several = (levels,) * self.dims if isinstance(levels, int) else tuple(map(int, levels))
         if len(several) != self.dims:
             raise ValueError(
@@ -102,6 +106,9 @@ class Symbols:
             self.ordered = answers  # at once, for the many dimensions of a clip
         else:
             self.ordered = tuple(bool(a) and k > 2 for a, k in zip(answers, several, strict=True))
+
+    def __repr__(self) -> str:
+        return f"Symbols({self.event_shape}, {brief(self.compact)})"
 
     @property
     def compact(self) -> int | list[int]:
@@ -170,6 +177,13 @@ class Symbols:
             )
 
 
+def require_finite(context: Tensor) -> None:
+    """Raises ValueError if a number of a context (batch, C) is NaN or infinite."""
+    if not context.isfinite().all():
+        row = int((~context.isfinite()).any(1).int().argmax())
+        raise ValueError(f"row {row} of the context is not finite: it holds NaN or infinity")
+
+
 def marginal_logits(x: Tensor, levels: int) -> Tensor:
     """Logits, float64, from the number of times each level occurs in x, plus one.
 
@@ -185,13 +199,17 @@ def as_numbers(x: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
     return x.to(dtype) * (2 / (levels - 1)) - 1
 
 
-def as_tensor(values: Any) -> Tensor:
+SYMBOLS, CONTEXT = "symbols are integers", "a context is an array of numbers"
+
+
+def as_tensor(values: Any, kind: str = SYMBOLS) -> Tensor:
     """Numbers in any common form as a tensor, which shares their memory where possible.
 
     Args:
         values: a tensor, or anything that NumPy converts to an array: an array of any integer
             dtype, byte order and strides, read-only or not; nested lists; a table of whole
             numbers.
+        kind: what they are to be, for messages.
 
     Raises:
         ValueError: rows of different lengths, or anything but numbers.
@@ -201,10 +219,10 @@ def as_tensor(values: Any) -> Tensor:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise ValueError("symbols are an array, and these rows differ in length") from error
+        raise ValueError(f"{kind}, and these rows differ in length") from error
     if array.dtype.kind not in "buif":
         what = f"a {type(values).__name__}" if array.ndim == 0 else f"an array of {array.dtype}"
-        raise ValueError(f"symbols are integers, got {what}")
+        raise ValueError(f"{kind}, got {what}")
     # Few of torch's operations support the wider unsigned integers, and none another byte order.
     wide = array.dtype.kind == "u" and array.dtype.itemsize > 1
     dtype = np.dtype(np.int64) if wide else array.dtype.newbyteorder("=")

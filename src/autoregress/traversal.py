@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import Conditional
+from autoregress.conditionals import NO_PROBABILITIES, Conditional
 from autoregress.orderings import Ordering
 
 # The type of a network's ``unroll``: it yields the conditional of the next position, of batch shape
@@ -47,6 +47,9 @@ def traverse(steps: Unrolling, ordering: Ordering, choose: Choose, device: torch
 
     Returns:
         The chosen symbols, (batch, D) int64.
+
+    Raises:
+        ValueError: the last conditional, which depends on all before it, is not a distribution.
     """
     visit = ordering.visit
     positions = visit.to(device).unbind(1) if ordering.by_row else visit.tolist()
@@ -55,5 +58,7 @@ def traverse(steps: Unrolling, ordering: Ordering, choose: Choose, device: torch
     for position in positions[1:]:
         conditional = steps.send(chosen[-1])
         chosen.append(choose(position, conditional).long())
+    if conditional.log_prob(chosen[-1]).isnan().any():
+        raise ValueError(NO_PROBABILITIES)
     x = torch.stack(chosen, dim=1)
     return x.gather(1, ordering.rank.to(device).expand_as(x))

@@ -23,11 +23,16 @@ class Compress:
 
     autoregress compress runs/mine rows.npy --out rows.areg
 
+    Images and videos come back pixel for pixel, in the order of their files' paths; their names,
+    metadata and sound are not kept.
+
     Args:
         run: A run folder, or one that ar.save wrote; decompression requires the same one. The
             weights stay in a run folder, in RUN/weights, even if training resumes.
         data: The examples.
         out: The file to write.
+        fit: Accept losses, which are refused otherwise: images and videos cropped, scaled, turned
+            grey or reduced to what the model takes, frames that fill no clip, damaged files.
         stride: Number of video frames from one frame of a clip to the next.
         device: Device to compute on; decompression requires the same kind.
     """
@@ -36,6 +41,7 @@ class Compress:
     data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
+    fit: bool = False
     stride: Positive = 1
     device: str = "cpu"
 
@@ -48,7 +54,7 @@ class Compress:
         check_distinct(self.out, self.data, self.run)
         model = load_model(self.run, self.device)
         reading = Reading(stride=self.stride, condition=self.conditions.source(model))
-        examples = open_like(model, self.data, reading)
+        examples = open_like(model, self.data, reading, lossless=not self.fit)
         context = self.conditions.context(model, examples)
         if is_run(self.run):
             keep(self.run, model, fingerprint(model))
@@ -70,11 +76,14 @@ class Decompress:
 
     autoregress decompress runs/mine rows.areg --out rows.npy
 
+    autoregress decompress runs/photos photos.areg --out photos
+
     Args:
         run: The model with which the examples were compressed.
         compressed: The file that compress wrote.
-        out: An .npy, .npz or .csv file, or a .png to view; for clips also .mkv (lossless), .gif
-            or .mp4.
+        out: An .npy, .npz or .csv file; for images also a folder, for a .png of each, or a .png,
+            exact for one image and a sheet to view for several; for clips also .mkv (lossless),
+            .gif or .mp4.
         given: The numbers that all examples are conditioned on, as given to compress; labels are
             in the file.
         rate: Number of frames a second of a .gif, .mp4 or .mkv, by default 10.
@@ -90,13 +99,16 @@ class Decompress:
 
     def __call__(self) -> None:
         from autoregress import data as datasets
-        from autoregress.coding import decode, encoded_by
+        from autoregress.coding import MAGIC, decode, encoded_by
 
         datasets.check_writable(self.out)
         datasets.check_distinct(self.out, self.compressed)
         rate = frame_rate(self.rate, self.out)
         try:
-            content = self.compressed.read_bytes()
+            with self.compressed.open("rb") as file:
+                content = file.read(len(MAGIC))
+                if content == MAGIC:  # else it may be a device without end
+                    content += file.read()
         except OSError as error:
             raise unreadable(self.compressed, error) from error
         model = load_model(self.run, self.device, kept=encoded_by(content))

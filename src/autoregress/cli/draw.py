@@ -34,8 +34,9 @@ class Sample:
 
     Args:
         run: A run folder, or one that ar.save wrote.
-        out: A .png (images, or vectors of square length), .npy, .npz or .csv file; for clips
-            also .gif or .mp4 to view, or .mkv (lossless, one file per clip).
+        out: A .png (images, or vectors of square length), .npy, .npz or .csv file, or a folder for
+            a .png of each image; for clips also .gif or .mp4 to view, or .mkv (lossless, one file
+            per clip).
         count: Number of samples.
         given: Condition of the samples, for a conditional model: the name of a label, or the
             numbers of the context; for a table, cells as NAME=VALUE.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +27,9 @@ class Examples:
         data: An .npy, .npz (file.npz:name for one of its arrays) or .csv file, a folder of images
             or of videos, a folder with the published files of MNIST or CIFAR-10, or a folder of
             shards (folder:name for one split of them).
-        valid: Validation examples, for early stopping; by default the array "valid" of the .npz
-            or the split "valid" of the shards, otherwise rows, or whole videos, held out of the
-            data.
+        valid: Validation examples, for early stopping; by default the array "valid" of the .npz,
+            the split "valid" of the shards or the folder valid (or val, validation) beside train,
+            otherwise rows, or whole videos, held out of the data.
         holdout: Fraction of rows, or of videos, held out if there are no validation examples; by
             default 0.1.
     """
@@ -47,9 +49,12 @@ class Examples:
             return train.split(0.1 if self.holdout is None else self.holdout, seed)
         if self.holdout is not None:
             raise ValueError(f"--holdout has no effect, as {valid} has the validation examples")
-        # Everything else follows the training examples.
         shared = {"stride", "cache", "condition"}
         takes = format_at(valid, clips=len(train.event_shape) == 4).takes
+        # Everything else follows the training examples; for pixels, what these were asked to be
+        # was asked here too.
+        if "grey" in takes:
+            shared |= {"levels", "size", "grey", "frames"}
         reading = Reading(**{name: getattr(self.reading, name) for name in shared & takes})
         kind = {"like": train.symbols, "labels": train.labels}
         return train, open_examples(valid, reading, split="valid", **kind, **options)
@@ -72,19 +77,33 @@ class Examples:
 
 
 def open_examples(
-    path: Path, reading: Reading, *, in_memory: bool = False, **options: Any
+    path: Path,
+    reading: Reading,
+    *,
+    in_memory: bool = False,
+    lossless: bool = False,
+    **options: Any,
 ) -> Source:
-    """Opens examples, and reports on standard error which files are left out.
+    """Opens examples, and says in one line on standard error what was left out or changed.
 
     Args:
         in_memory: read them into memory, unless they are meant to be read on demand.
+        lossless: refuse examples that do not restore the files.
         **options: options of :func:`autoregress.data.open`.
+
+    Raises:
+        ValueError: as for :func:`autoregress.data.open`, or something would be lost.
     """
     from autoregress.data.open import open
 
+    # What Pillow cannot read is named here, so its own words are not needed.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     source = open(path, reading, quiet=False, **options)
-    if source.complaint:
-        print(source.complaint, file=sys.stderr)
+    if lossless and source.complaint:
+        raise ValueError(f"{path} would not be restored: {source.complaint}; --fit accepts this")
+    if said := "; ".join(filter(None, [source.complaint, *source.account.remarks])):
+        print(said, file=sys.stderr)
     return source.data() if in_memory and not source.streamed else source
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +26,7 @@ class Info:
 
     def __call__(self) -> None:
         from autoregress.storage import load, read_config
+        from autoregress.training.log import read_log
 
         if holds_table(self.run):
             print(schema_of(self.run))
@@ -45,27 +46,18 @@ class Info:
                 f"{name} ({levels})"
                 for name, levels in zip(symbols.columns.names, symbols.levels, strict=True)
             )
-        try:
-            for key, value in read_config(self.run).get("training", {}).items():
-                lines[f"training: {key}"] = value
-            lines |= self._epochs(self.run / "log.jsonl")
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.run}: config.json or log.jsonl is damaged") from error
+        for key, value in (read_config(self.run)["training"] or {}).items():
+            lines[f"training: {key}"] = value
+        log = self.run / "log.jsonl"
+        if log.exists():
+            epochs = read_log(log)
+            best = min(epochs, key=lambda e: e["valid_nats"] or math.inf, default=None)
+            lines["epochs"] = len(epochs)
+            if best and best["valid_nats"] is not None:
+                lines["best epoch"] = f"{best['epoch']}: {best['valid_nats']:.4f} validation nats"
         width = max(map(len, lines))
         for key, value in lines.items():
             print(f"{key:{width}}  {value}")
-
-    def _epochs(self, log: Path) -> dict[str, Any]:
-        """The number of epochs, and the best of them."""
-        if not log.exists():
-            return {}
-        epochs = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        scored = [epoch for epoch in epochs if epoch["valid_nats"] is not None]
-        found: dict[str, Any] = {"epochs": len(epochs)}
-        if scored:
-            best = min(scored, key=lambda epoch: epoch["valid_nats"])
-            found["best epoch"] = f"{best['epoch']}: {best['valid_nats']:.4f} validation nats"
-        return found
 
 
 def shortened(value: Any, most: int = 12) -> str:

@@ -73,7 +73,7 @@ class TrainTable:
                     "--schema says the kinds of all columns; leave --kind and --absent"
                 )
             try:
-                schema = Schema.from_json(read_json(self.schema))
+                schema = Schema.from_json(read_json(self.schema, dict[str, Any]))
             except (KeyError, TypeError, AttributeError) as error:
                 raise ValueError(f"{self.schema} is not the schema of a table") from error
         kinds: Any = dict(_pair(each, "--kind") for each in self.kind)

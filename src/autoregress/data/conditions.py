@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from autoregress.brief import brief
+
+# The largest number of labels; each is a feature of every context.
+LABELS = 10_000
+
 
 def from_labels(
     texts: Sequence[str], labels: Sequence[str] | None, where: str
@@ -24,10 +29,12 @@ def from_labels(
         ValueError: a text is not one of the labels.
     """
     known = in_order(set(texts)) if labels is None else tuple(labels)
+    if len(known) > LABELS:
+        raise ValueError(f"{where}: {len(known):,} different labels are too many to condition on")
     place = {label: n for n, label in enumerate(known)}
     for text in texts:
         if text not in place:
-            raise ValueError(f"{where}: {text!r} is not one of the labels {', '.join(known)}")
+            raise ValueError(f"{where}: {brief(text)} is not one of the labels {_listed(known)}")
     index = torch.tensor([place[text] for text in texts], dtype=torch.int64)
     return F.one_hot(index, len(known)).float(), known
 
@@ -41,12 +48,18 @@ def from_numbers(numbers: Tensor, features: int | None) -> Tensor:
     numbers = numbers.long()
     count = features or int(numbers.max()) + 1
     wrong = (numbers < 0) | (numbers >= count)
+    if count > LABELS:
+        raise ValueError(f"{count:,} different labels are too many to condition on")
     if wrong.any():
         raise ValueError(
             f"the label of example {int(wrong.int().argmax())} is {int(numbers[wrong][0])}; "
             f"labels are 0 to {count - 1}"
         )
     return F.one_hot(numbers, count).float()
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
 
 
 def in_order(labels: set[str]) -> tuple[str, ...]:

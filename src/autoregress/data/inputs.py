@@ -15,7 +15,7 @@ from torch.utils.data import Subset as TorchSubset
 from autoregress.data.conditions import from_numbers
 from autoregress.data.formats.arrays import MappedArray
 from autoregress.data.source import Data, Source
-from autoregress.symbols import Symbols, as_tensor
+from autoregress.symbols import CONTEXT, Symbols, as_tensor
 
 
 def as_source(data: Any, like: Symbols | None = None, *, features: int | None = None) -> Source:
@@ -58,9 +58,10 @@ def context_of(source: Source, context: Any, features: int) -> Tensor | None:
     """
     if context is None:
         return source.context if features else None
-    context = as_tensor(context)
-    if len(context) != len(source):
-        raise ValueError(f"context has {len(context)} rows for {len(source)} examples")
+    context = as_tensor(context, CONTEXT)
+    if context.shape[:1] != (len(source),):
+        rows = len(context) if context.dim() else "no"
+        raise ValueError(f"context has {rows} rows for {len(source)} examples")
     return context
 
 
@@ -105,7 +106,9 @@ class Items(Source):
         given = [item[1] for item in items if isinstance(item, tuple) and len(item) > 1]
         if not given:
             return None
-        return _as_context(torch.stack([as_tensor(each) for each in given]), self._features)
+        return _as_context(
+            torch.stack([as_tensor(each, CONTEXT) for each in given]), self._features
+        )
 
     def _example(self, i: int) -> Tensor:
         item = self._dataset[i]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from autoregress.data.formats.format import Extra, Format, Request
 from autoregress.data.reading import Reading
 from autoregress.data.sets import published
 from autoregress.data.source import Data, Source
-from autoregress.disk import check_output
+from autoregress.disk import check_new_folder, check_output, refuse_stream
 from autoregress.symbols import Columns, Symbols
 
 # The first format that recognises a path opens it; images come last, as they take any folder.
@@ -28,11 +29,9 @@ FORMATS: tuple[Format, ...] = (
 )
 READS = ", ".join(format.names for format in FORMATS)
 WRITES = {suffix: format for format in FORMATS for suffix in format.writes}
-# How the names of those files end that are read if their folder is: examples, and a model's.
-IN_FOLDERS = (
-    *sorted(pixels.SUFFIXES | videos.SUFFIXES),
-    *(".npy", ".bin", ".gz", "-ubyte", ".json", ".jsonl", ".safetensors"),
-)
+# How the names of those files end, beside images and videos, that are read if their folder is:
+# examples, and a model's.
+IN_FOLDERS = (".npy", ".bin", ".gz", "-ubyte", ".json", ".jsonl", ".safetensors")
 
 
 def open(
@@ -61,7 +60,7 @@ def open(
             images and clips.
         labels: ``model.labels`` of a trained model, for ``Reading.condition``.
         partial: accept missing values, as unknowns to be completed, instead of refusing them.
-        workers: number of processes that decode videos.
+        workers: number of processes that decode videos, or of threads that decode images.
         quiet: show no progress on standard error.
 
     Raises:
@@ -92,6 +91,11 @@ def open(
                 like.check(source.x)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+    # What the options ask for was changed on purpose, and so is the length of clips, if only by
+    # default, where no model sets it.
+    asked = {*reading.given, *(("frames",) if like is None else ())}
+    account = source.account
+    account.changed = [change for change in account.changed if change.option not in asked]
     return source
 
 
@@ -113,6 +117,9 @@ def read(
         TypeError: there is no such option.
         ValueError: as for :func:`open`.
 
+    Warns:
+        UserWarning: files were left out, or changed in a way for which no option asks.
+
     Example:
         >>> with open("table.csv", "w") as file:
         ...     _ = file.write("colour,size\\nred,S\\nblue,L\\n")
@@ -121,6 +128,8 @@ def read(
     """
     reading = Reading(**options)
     source = open(path, reading, split=split, like=like, labels=labels, partial=partial)
+    if source.complaint:
+        warnings.warn(f"{path}: {source.complaint}", stacklevel=2)
     return source.data()
 
 
@@ -134,6 +143,7 @@ def format_at(path: str | Path, *, clips: bool = False) -> Format:
         ValueError: the path does not exist, or its format is not known.
     """
     path = Path(path)
+    refuse_stream(path)
     for format in FORMATS:
         if format.holds(path, clips=clips):
             return format
@@ -160,8 +170,9 @@ def write(
     """Writes x (N, *event_shape) in the format given by the suffix of the path.
 
     .npy, .npz and .csv hold any examples; a .png shows images in a grid, and clips in a row of
-    frames each. An .mkv holds a clip without loss; several clips go to name-000.mkv,
-    name-001.mkv, …. For viewing, .gif and .mp4 show clips side by side, enlarged.
+    frames each. A .png of one image, and a folder (a path without a suffix) with a .png for each
+    image, hold images pixel for pixel. An .mkv holds a clip without loss; several clips go to
+    name-000.mkv, name-001.mkv, …. For viewing, .gif and .mp4 show clips side by side, enlarged.
 
     Args:
         levels: number of levels of every dimension, or one number for each.
@@ -171,7 +182,7 @@ def write(
         rate: number of frames a second (clips).
 
     Returns:
-        The files written: ``path``, or several .mkv files.
+        The files written: ``path``, or several .mkv files; for a folder the folder.
 
     Raises:
         ValueError: the path cannot be written, a symbol is outside its levels, or x cannot be
@@ -201,9 +212,16 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in WRITES:
-        raise ValueError(f"{path}: this format cannot be written; use one of {', '.join(WRITES)}")
-    check_output(path)
+    is_file = path.exists() and not path.is_dir()
+    if suffix not in WRITES or (not suffix and is_file):
+        raise ValueError(
+            f"{path}: this format cannot be written; use one of {', '.join(filter(None, WRITES))}, "
+            "or a folder for images"
+        )
+    if suffix:
+        check_output(path)
+    else:
+        check_new_folder(path)
     WRITES[suffix].check_installed(suffix)
 
 
@@ -230,14 +248,13 @@ def check_distinct(out: str | Path, *inputs: str | Path) -> None:
 
 def _files(inputs: Sequence[str | Path]) -> Iterator[Path]:
     """The files that are read if these inputs are."""
+    ends = (*pixels.suffixes(), *videos.SUFFIXES, *IN_FOLDERS)
     for given in inputs:
         path = Path(given)
         if not path.exists():
             path = Path(str(given).rsplit(":", 1)[0])
         inside = path.rglob("*") if path.is_dir() else ()
-        yield from (
-            file for file in inside if file.name.lower().endswith(IN_FOLDERS) and file.is_file()
-        )
+        yield from (file for file in inside if file.name.lower().endswith(ends) and file.is_file())
         if path.is_file():
             yield path
 

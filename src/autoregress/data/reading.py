@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from autoregress.brief import Brief
+
 MAX_CATEGORIES = 256
 DEFAULT_FRAMES = 16
 MOST_LEVELS = 2**31
 
 
-@dataclass(frozen=True)
-class Reading:
+@dataclass(frozen=True, repr=False)
+class Reading(Brief):
     """How files are read as examples.
 
     Args:

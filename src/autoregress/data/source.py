@@ -6,6 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,68 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.symbols import Columns, Symbols
+from autoregress.symbols import Columns, Symbols, require_finite
 
 BLOCK = 2**23  # bytes of symbols that are read, and hashed, at a time
 
 Index = int | slice | Tensor | np.ndarray[Any, Any] | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file whose examples do not hold all that it shows.
+
+    Attributes:
+        how: what was done to it, as in "scaled or cropped to 12 × 12".
+        option: the option of ``Reading`` that asks for this, if there is one.
+    """
+
+    path: Path
+    how: str
+    option: str = ""
+
+
+@dataclass
+class Account:
+    """What became of the files that examples were read from.
+
+    Attributes:
+        kind: what they are called.
+        files: number of files read.
+        skipped: files left out, because they are damaged or hold no example, each with the reason.
+        changed: files that the examples do not fully restore.
+        remarks: further facts about the reading, each a sentence without its stop.
+    """
+
+    kind: str = "files"
+    files: int = 0
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    changed: list[Change] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def complaint(self) -> str:
+        """The files skipped and changed, in one line; empty if nothing was lost."""
+        parts = []
+        if self.skipped:
+            reasons = [f"{path.name} ({reason})" for path, reason in self.skipped]
+            more = f"; and {len(reasons) - 8} more" if len(reasons) > 8 else ""
+            files = "1 file" if len(reasons) == 1 else f"{len(reasons)} files"
+            parts.append(f"{files} skipped: {'; '.join(reasons[:8])}{more}")
+        # What was done to the same files is said of them together.
+        done: dict[tuple[Path, ...], list[str]] = {}
+        for how in dict.fromkeys(change.how for change in self.changed):
+            paths = tuple(change.path for change in self.changed if change.how == how)
+            done.setdefault(paths, []).append(how)
+        for paths, hows in done.items():
+            names = ", ".join([*(path.name for path in paths[:3]), *(["…"] * (len(paths) > 3))])
+            how = " and ".join([", ".join(hows[:-1]), hows[-1]] if hows[1:] else hows)
+            if self.files == 1:
+                parts.append(f"{names} was {how}")
+            else:
+                were = "was" if len(paths) == 1 else "were"
+                parts.append(f"{len(paths)} of {self.files} {self.kind} {were} {how}: {names}")
+        return "; ".join(parts)
 
 
 class Source(ABC):
@@ -35,7 +93,7 @@ class Source(ABC):
 
     Attributes:
         symbols: event shape, levels and columns together, as a model has them.
-        skipped: the files that were left out, each with the reason.
+        account: what became of the files that the examples were read from.
 
     Raises:
         ValueError: the levels do not fit the shape.
@@ -62,7 +120,7 @@ class Source(ABC):
     ) -> None:
         self.symbols = Symbols(event_shape, levels, columns)
         self.labels = None if labels is None else tuple(labels)
-        self.skipped: list[tuple[Path, str]] = []
+        self.account = Account()
         self._context = context
 
     @abstractmethod
@@ -98,14 +156,14 @@ class Source(ABC):
         return 0 if self.context is None else self.context.shape[1]
 
     @property
+    def skipped(self) -> list[tuple[Path, str]]:
+        """The files that were left out, each with the reason."""
+        return self.account.skipped
+
+    @property
     def complaint(self) -> str:
-        """A message about the files that were left out; empty if there are none."""
-        if not self.skipped:
-            return ""
-        shown = "; ".join(f"{path.name} ({reason})" for path, reason in self.skipped[:8])
-        more = len(self.skipped) - 8
-        files = "1 file" if len(self.skipped) == 1 else f"{len(self.skipped)} files"
-        return f"{files} skipped: {shown}" + (f"; and {more} more" if more > 0 else "")
+        """The files left out or changed in reading, in one line; empty if nothing was lost."""
+        return self.account.complaint
 
     @property
     def digest(self) -> str:
@@ -128,7 +186,9 @@ class Source(ABC):
     def data(self) -> Data:
         """All examples, read into memory."""
         x = self._rows(torch.arange(len(self)))
-        return Data(x, self.levels, self.columns, context=self.context, labels=self.labels)
+        data = Data(x, self.levels, self.columns, context=self.context, labels=self.labels)
+        data.account = self.account
+        return data
 
     def split(self, fraction: float, seed: int) -> tuple[Source, Source]:
         """Splits the examples in two: those kept, and a random ``fraction`` of them held out.
@@ -213,7 +273,7 @@ class Data(Source):
             )
         self.symbols.check(x if known is None else x.where(known, 0))
         if context is not None:
-            _check_context(context, len(x))
+            check_context(context, len(x))
         self.x = x
         self.known = known
 
@@ -262,7 +322,7 @@ class Subset(Source):
 
     def __init__(self, source: Source, index: Tensor) -> None:
         super().__init__(source.event_shape, source.levels, source.columns, labels=source.labels)
-        self.streamed = source.streamed
+        self.streamed, self.account = source.streamed, source.account
         self._source, self._chosen = source, index
 
     @property
@@ -317,10 +377,12 @@ def hash_files(paths: Sequence[Path], *settings: object) -> str:
     return content.hexdigest()
 
 
-def _check_context(context: Tensor, count: int) -> None:
-    if len(context) != count:
-        raise ValueError(f"context has {len(context)} rows for {count} examples")
-    if context.dim() != 2:
+def check_context(context: Tensor, count: int) -> None:
+    """Raises ValueError unless it is a context (N, C) of finite numbers for N examples."""
+    if context.dim() != 2 or not context.shape[1]:
         raise ValueError(
             f"a context is an array (examples, features), not one of shape {tuple(context.shape)}"
         )
+    if len(context) != count:
+        raise ValueError(f"context has {len(context)} rows for {count} examples")
+    require_finite(context)

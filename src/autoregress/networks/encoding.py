@@ -125,8 +125,7 @@ class Numbers:
 
     def encode(self, x: Tensor, dtype: torch.dtype, scale: Scale | None) -> Tensor:
         assert scale is not None
-        middles = scale.middles.expand(*x.shape, -1)
-        middle = middles.gather(-1, x.long().unsqueeze(-1))
+        middle = scale.middle(x.long()).unsqueeze(-1)
         # A logistic, whose variance is π² / 3, and a uniform number, whose variance is 1 / 12.
         number = torch.cat(
             [middle * (math.sqrt(3) / math.pi), (middle.sigmoid() - 0.5) * math.sqrt(12)], -1
@@ -142,7 +141,7 @@ class Numbers:
         m = torch.arange(self.mixture, dtype=columns.dtype, device=columns.device)
         apart = ((m + 0.5) * (2 / self.mixture) - 1) * SPREAD
         # Zero outputs are the distribution of the scale, in mean and variance.
-        variance = 1 - float(apart.square().mean()) * 3 / math.pi**2
+        variance = 1 - (SPREAD / math.pi) ** 2 * (1 - self.mixture**-2)
         return ScaledLogistics(weights, places + apart, widths + math.log(variance) / 2, scale)
 
     def start(self, x: Tensor) -> Tensor:

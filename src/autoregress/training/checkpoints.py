@@ -11,27 +11,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, TypedDict, cast, get_args
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from autoregress.disk import make_folder, sync_folder, unreadable, write_file
+from autoregress.disk import make_folder, open_file, parse_json, sync_folder, write_file
 from autoregress.evaluation import Score
+from autoregress.kinds import as_kind
 from autoregress.model import AutoregressiveModel
 from autoregress.processes import Processes
 from autoregress.training.distributed import is_shared, own_part, whole
+from autoregress.training.log import Record, line
 
 LAST = "last.json"
 # The folders of the tensors, which checkpoints use in turn.
-FOLDERS = ("last-0", "last-1")
+Folder = Literal["last-0", "last-1"]
+FOLDERS: tuple[Folder, ...] = get_args(Folder)
 
 
 @dataclass
@@ -56,7 +60,16 @@ class Position:
     seconds: float = 0.0
     best_epoch: int = 0
     best: Score | None = None
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Record] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers that no run has."""
+        counts = (self.step, self.epoch, self.batch, self.best_epoch)
+        sums = (self.nats, self.seconds)
+        if min(counts) < 0 or not all(map(math.isfinite, sums)) or self.seconds < 0:
+            raise ValueError("a position has counts from 0 and finite sums")
+        if (self.batch > 0) != (self.seconds > 0):
+            raise ValueError("a position has the seconds of its updates")
 
     @property
     def at_best(self) -> bool:
@@ -70,13 +83,27 @@ class Position:
         self.nats += nats * examples
         self.seconds += seconds
 
-    def end_epoch(self, record: dict[str, Any], score: Score | None) -> None:
+    def end_epoch(self, record: Record, score: Score | None) -> None:
         """Ends the current epoch; without a score it is the best so far."""
         self.epoch += 1
         self.batch, self.nats, self.seconds = 0, 0.0, 0.0
         self.history.append(record)
         if score is None or self.best is None or score.nats < self.best.nats:
             self.best_epoch, self.best = self.epoch, score
+
+
+class Last(TypedDict):
+    """The content of ``last.json``, apart from its own hash.
+
+    Attributes:
+        folder: the folder of the tensors.
+        files: the hashes of its files, by name.
+        position: the position of the run.
+    """
+
+    folder: Folder
+    files: dict[str, str]
+    position: Position
 
 
 @dataclass(frozen=True)
@@ -181,20 +208,20 @@ class State:
         from torch.distributed.checkpoint.state_dict_loader import load
 
         processes = self.processes
-        content = processes.from_first(lambda: _read_last(run))
-        folder, files = run / content["folder"], content["files"]
+        last = processes.from_first(lambda: _read_last(run))
+        folder, files = run / last["folder"], last["files"]
         own = sorted(files)[processes.rank :: processes.size]
         wrong = [name for name in own if files[name] != _file_digest(folder / name)]
         if processes.sums(len(wrong)) != [0]:
             raise _damaged(folder)
         reader = HuggingFaceStorageReader(str(folder))
-        tensors = self._room(reader.read_metadata().state_dict_metadata)
+        with _trusting(folder):
+            tensors = self._room(reader.read_metadata().state_dict_metadata)
         with _plain(processes):
             load(tensors, storage_reader=reader, no_dist=processes.size == 1)
-        self._set(tensors)
-        self.position = Position(**content["position"])
-        if self.position.best is not None:
-            self.position.best = Score(**content["position"]["best"])
+        with _trusting(folder):
+            self._set(tensors)
+        self.position = last["position"]
 
     def _tensors(self) -> dict[str, Tensor]:
         """All tensors that a run depends on, by name; the optimiser's by the name of the weight."""
@@ -208,14 +235,26 @@ class State:
         return tensors
 
     def _room(self, saved: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Empty tensors for saved ones, or for this process's parts of them."""
+        """Empty tensors for saved ones, or for this process's parts of them.
+
+        Raises:
+            ValueError: they are not those of this model and optimiser.
+        """
         layouts = self._tensors()
+        if lacking := layouts.keys() - saved.keys():
+            raise ValueError(f"{min(lacking)} is missing")
         # Before its first update an optimiser has no state; its layout follows the weights.
         weights = {f"optimiser.{name}": weight for name, weight in self.model.named_parameters()}
         room = {}
         for name, kind in saved.items():
-            layout = layouts.get(name, weights.get(name.rpartition(".")[0]))
-            if layout is not None and is_shared(layout) and layout.shape == kind.size:
+            weight = weights.get(name.rpartition(".")[0])
+            layout = layouts.get(name, weight)
+            if layout is None or kind.size not in (
+                layout.shape,
+                *([()] if weight is layout else []),
+            ):
+                raise ValueError(f"{name} has shape {tuple(kind.size)}")
+            if is_shared(layout) and layout.shape == kind.size:
                 room[name] = torch.empty_like(layout.detach(), dtype=kind.properties.dtype)
             else:
                 room[name] = torch.empty(kind.size, dtype=kind.properties.dtype)
@@ -283,19 +322,30 @@ def _write_last(run: Path, content: dict[str, Any]) -> None:
             shutil.rmtree(run / name, ignore_errors=True)
 
 
-def _read_last(run: Path) -> dict[str, Any]:
+def _read_last(run: Path) -> Last:
     path = run / LAST
+    with open_file(path) as file:
+        content = file.read()
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-        del content["sha256"]
-        if text == _signed(content):
-            return content
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, LookupError, AttributeError, TypeError):
+        last = parse_json(content, dict[str, Any])
+        del last["sha256"]
+        if content == _signed(last).encode():
+            checked = as_kind(last, Last)
+            for record in checked["position"].history:
+                line(record)  # which the log can hold
+            return checked
+    except (ValueError, KeyError):
         pass
     raise _damaged(path)
+
+
+@contextmanager
+def _trusting(folder: Path) -> Iterator[None]:
+    """A context in which tensors are used whose checksums are right; whatever fails, they do."""
+    try:
+        yield
+    except Exception as error:  # safetensors', torch's and a family's, of many kinds
+        raise _damaged(folder) from error
 
 
 def _damaged(path: Path) -> ValueError:

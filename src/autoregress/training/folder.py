@@ -16,11 +16,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor
 
-from autoregress.disk import make_folder, write_json
+from autoregress.disk import make_folder, naming, write_json
+from autoregress.kinds import as_kind
 from autoregress.model import AutoregressiveModel
 from autoregress.processes import Processes
 from autoregress.storage import (
@@ -32,7 +33,7 @@ from autoregress.storage import (
     write_weights,
 )
 from autoregress.training.checkpoints import LAST, Snapshot, State
-from autoregress.training.log import Log
+from autoregress.training.log import Log, Record
 from autoregress.training.options import Training
 from autoregress.version import __version__
 
@@ -49,6 +50,22 @@ MAY_CHANGE = (
     "checkpoint_minutes",
     "async_save",
 )
+
+
+class Examples(TypedDict):
+    """What identifies the examples of a run."""
+
+    examples: int
+    sha256: str
+
+
+class Run(TypedDict):
+    """The content of a run's ``config.json``."""
+
+    model: dict[str, Any]
+    dtype: str
+    training: dict[str, Any]
+    data: dict[str, Examples | None]
 
 
 class RunFolder:
@@ -170,7 +187,7 @@ class RunFolder:
             with path.open("a", encoding="utf-8") as file:
                 file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
 
-    def log(self, record: dict[str, Any]) -> None:
+    def log(self, record: Record) -> None:
         """Adds a line to the log of the run."""
         if self._processes.first:
             self._log.append(record)
@@ -209,13 +226,16 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _check_same_run(path: Path, config: Mapping[str, Any]) -> None:
-    before = read_config(path)
-    if "training" not in before:
+    content = read_config(path)
+    if content["training"] is None:
         raise ValueError(f"{path} holds a saved model, not a run; give another run folder")
+    with naming(path / CONFIG):
+        before = as_kind(content, Run)
     if differences := _differences(before, config):
+        more = f"; and {len(differences) - 8} more" if len(differences) > 8 else ""
         raise ValueError(
-            f"{path} holds another run: {'; '.join(differences)}. Give another run folder, or the "
-            "settings and data of that run to resume it"
+            f"{path} holds another run: {'; '.join(differences[:8])}{more}. Give another run "
+            "folder, or the settings and data of that run to resume it"
         )
 
 

@@ -30,6 +30,7 @@ from autoregress.training.distributed import (
 )
 from autoregress.training.folder import RunFolder
 from autoregress.training.interrupts import Interrupts
+from autoregress.training.log import Record
 from autoregress.training.optimisation import lr_factor, make_average, make_optimiser
 from autoregress.training.options import Training
 from autoregress.training.progress import Report
@@ -61,7 +62,7 @@ class Fit:
     steps: int
     best_epoch: int
     valid: Score | None
-    history: list[dict[str, Any]]
+    history: list[Record]
     seconds: float
 
 
@@ -134,6 +135,8 @@ def fit(
         model.to(device)
     train_split = Split.checked(model, train, context, "training")
     valid_split = None
+    if valid is None and valid_context is not None:
+        raise ValueError("valid_context is given without validation examples")
     if valid is not None:
         valid_split = Split.checked(model, valid, valid_context, "validation")
     with (
@@ -355,7 +358,7 @@ class Loop:
         self.state.require_finite()
         started = time.perf_counter()
         score = None if self.valid is None else self._validate(self.valid)
-        record = {
+        record: Record = {
             "epoch": now.epoch + 1,
             "step": now.step,
             "train_nats": now.nats / examples,

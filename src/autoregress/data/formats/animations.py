@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from autoregress.data.formats.ffmpeg import pyav
-from autoregress.data.formats.images import MID_GREY, brightness, columns_of_grid, grid
+from autoregress.data.formats.images import MID_GREY, columns_of_grid, grid, values_of
 from autoregress.disk import write_file
 from autoregress.symbols import Symbols
 
@@ -80,7 +80,7 @@ def write_gif(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> Non
 
 
 def _as_films(x: Tensor, symbols: Symbols) -> np.ndarray:
-    """Brightness of clips, uint8 (N, T, H, W, C)."""
+    """The values of clips, uint8 (N, T, H, W, C)."""
     if x.dim() != 5 or x.shape[2] not in (1, 3):
         raise ValueError(
             f"examples of shape {tuple(x.shape[1:])} cannot be shown as a film, unlike clips "
@@ -88,12 +88,7 @@ def _as_films(x: Tensor, symbols: Symbols) -> np.ndarray:
         )
     if len(x) == 0:
         raise ValueError("there are no clips to show")
-    levels = np.array(symbols.levels)
-    s = x.flatten(1).cpu().numpy().astype(np.int64)
-    least = -(-256 * s // levels)  # the least value that is read as s
-    most = -(-256 * (s + 1) // levels) - 1
-    values = brightness(x, symbols).clip(least, most).astype(np.uint8)
-    return values.reshape(x.shape).transpose(0, 1, 3, 4, 2)
+    return values_of(x, symbols).transpose(0, 1, 3, 4, 2)
 
 
 def _side_by_side(films: np.ndarray, line: int) -> np.ndarray:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import lzma
+import math
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -15,14 +19,16 @@ from torch import Tensor
 
 from autoregress.data.conditions import from_labels
 from autoregress.data.formats.format import Extra, Format, Request
+from autoregress.data.formats.npy import MAGIC, read_array, read_header
 from autoregress.data.source import Data, Source
-from autoregress.disk import replacing
+from autoregress.disk import open_file, replacing
 from autoregress.symbols import Columns, Symbols
 
 SPLITS = ("train", "valid", "test")
 BESIDE = ("dim", "known")  # arrays of an .npz that describe the examples
 LARGEST = 2**31 - 1
-NPY = b"\x93NUMPY"
+# The most bytes that one byte of an .npz can become; np.savez writes these two kinds.
+EXPANSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
 
 
 class MappedArray(Source):
@@ -128,8 +134,8 @@ class Arrays(Format):
         file, key = _address(path)
         if key is not None or file.suffix.lower() != ".npz" or not zipfile.is_zipfile(file):
             return ()
-        with np.load(file, allow_pickle=False) as archive:
-            return [name for name in SPLITS if name in archive.files]
+        with open_file(file) as opened, _archive(opened, file) as arrays:
+            return [name for name in SPLITS if name in arrays]
 
     def write(
         self,
@@ -186,6 +192,9 @@ def whole_numbers(array: np.ndarray, *, first: int = 0) -> np.ndarray:
         shown = "NaN" if value != value else value
         raise ValueError(f"row {first + row}, {event.name(dim)} is {shown}; {because}")
 
+    if array.dtype.kind == "b":  # a damaged file may hold other bytes than 0 and 1
+        array = array.view(np.uint8)
+        refuse(array > 1, "it must be true or false")
     if array.dtype.kind == "f":
         refuse(~np.isfinite(array), "fill it in, or leave its row out")
         advice = "symbols are whole numbers, so bin or quantise the values first"
@@ -194,8 +203,7 @@ def whole_numbers(array: np.ndarray, *, first: int = 0) -> np.ndarray:
         refuse(array < 0, "symbols count from 0")
     if array.dtype.itemsize > 2:
         refuse(array > LARGEST, "that is too large for a symbol: bin the values")
-    small = array.dtype.kind == "b" or array.dtype == np.uint8
-    return np.ascontiguousarray(array, dtype=np.uint8 if small else np.int64)
+    return np.ascontiguousarray(array, dtype=np.uint8 if array.dtype == np.uint8 else np.int64)
 
 
 def _address(path: Path) -> tuple[Path, str | None]:
@@ -214,14 +222,34 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turns NumPy's errors for damaged or foreign files into one sentence."""
+def _archive(file: IO[bytes], path: Path) -> Iterator[dict[str, Callable[[], np.ndarray]]]:
+    """The arrays of an .npz by name, each with a function that reads it.
+
+    Raises:
+        ValueError: the file is damaged, encrypted, or no .npz; also while the context lasts.
+    """
     try:
-        yield
-    except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        if "Python objects" in str(error) or "Object arrays" in str(error):
-            raise ValueError(f"{path} holds Python objects; symbols are integers") from error
+        with zipfile.ZipFile(file) as archive:
+            yield {
+                info.filename.removesuffix(".npy"): partial(_member, archive, info, path)
+                for info in archive.infolist()
+            }
+    except (
+        *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError),
+        *(OverflowError, UnicodeDecodeError, struct.error),
+    ) as error:
         raise ValueError(f"{path} is damaged, or not an .npy or .npz file") from error
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
+    if info.flag_bits & 1:
+        raise ValueError(f"{path} is encrypted; write it without a password")
+    most = info.file_size
+    if info.compress_type in EXPANSION:  # no more than its bytes can become, whatever it claims
+        compressed = min(info.compress_size, path.stat().st_size)
+        most = min(most, EXPANSION[info.compress_type] * compressed)
+    with archive.open(info) as file:
+        return read_array(file, most, path)
 
 
 def _load(
@@ -229,27 +257,24 @@ def _load(
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """An array, its mask of known entries and its conditions, each None if there is none."""
     condition = request.reading.condition
-    with path.open("rb") as file:  # opened here, because np.load leaves a damaged file open
+    with open_file(path) as file:
         # The content decides, not the name.
-        if file.read(len(NPY)) == NPY:
+        magic = file.read(len(MAGIC))
+        file.seek(0)
+        if magic == MAGIC:
             if condition is not None:
                 raise ValueError(f"{path} is a single array, with no {condition!r} beside it")
-            with _reading(path):
-                return np.load(path, mmap_mode="r", allow_pickle=False), None, None
-        file.seek(0)
-        with _reading(path):
-            loaded = np.load(file, allow_pickle=False)
-        with loaded as archive:
-            name = _choose(path, archive.files, key, request.split, condition)
-            beside = _beside(path, archive.files, name, condition)
-            with _reading(path):
-                array = archive[name]
-                dim = archive["dim"] if "dim" in archive.files else None
-                known = archive["known"] if "known" in archive.files else None
-                given = None if beside is None else archive[beside]
-                if not isinstance(array, np.ndarray):  # bytes, if a member is not an array
-                    raise ValueError(f"{name} is not an array")
-    return array if dim is None else _unpack(array, dim), known, given
+            shape, order, dtype = read_header(file, path.stat().st_size, path)
+            return np.memmap(file, dtype, "r", file.tell(), shape, order), None, None
+        with _archive(file, path) as arrays:
+            name = _choose(path, list(arrays), key, request.split, condition)
+            beside = _beside(path, list(arrays), name, condition)
+            array = arrays[name]()
+            known = arrays["known"]() if "known" in arrays else None
+            given = None if beside is None else arrays[beside]()
+            if "dim" in arrays:
+                array = _unpack(array, arrays["dim"](), path)
+            return array, known, given
 
 
 def _choose(
@@ -260,7 +285,7 @@ def _choose(
     if key is not None:
         if key in names:
             return key
-        raise ValueError(f"{path} has no array {key!r}; it has {', '.join(names) or 'none'}")
+        raise ValueError(f"{path} has no array {key!r}; it has {_listed(names)}")
     for name in (split, "x"):
         if name in arrays:
             return name
@@ -269,9 +294,14 @@ def _choose(
         return arrays[0]
     wanted = "'x'" if split is None else f"{split!r} or 'x'"
     raise ValueError(
-        f"{path} has no array {wanted}; it has {', '.join(arrays) or 'none'}: "
-        f"write {path}:name to choose one"
+        f"{path} has no array {wanted}; it has {_listed(arrays)}: write {path}:name to choose one"
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names of arrays, each on the line, as a damaged file may hold any."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:20]]
+    return ", ".join(shown + ["…"] * (len(names) > 20)) or "none"
 
 
 def _beside(path: Path, names: Sequence[str], array: str, condition: str | None) -> str | None:
@@ -281,9 +311,7 @@ def _beside(path: Path, names: Sequence[str], array: str, condition: str | None)
     for name in (f"{array}_{condition}", condition):
         if name in names:
             return name
-    raise ValueError(
-        f"{path} has no array {condition!r} to condition on; it has {', '.join(names)}"
-    )
+    raise ValueError(f"{path} has no array {condition!r} to condition on; it has {_listed(names)}")
 
 
 def _context(
@@ -293,7 +321,8 @@ def _context(
         return None, None
     match condition.ndim, condition.dtype.kind:
         case 2, "f":
-            return torch.from_numpy(condition.astype(np.float32)), None
+            with np.errstate(over="ignore"):  # infinite, and refused
+                return torch.from_numpy(condition.astype(np.float32)), None
         case 1, "b" | "i" | "u" | "U":
             texts = condition.astype(int) if condition.dtype.kind == "b" else condition
             return from_labels([str(text) for text in texts.tolist()], labels, "the condition")
@@ -342,13 +371,18 @@ def _images(array: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
     )
 
 
-def _unpack(array: np.ndarray, dim: np.ndarray) -> np.ndarray:
-    if dim.size != 1 or dim.dtype.kind not in "iu" or array.dtype != np.uint8 or array.ndim != 2:
+def _unpack(array: np.ndarray, dim: np.ndarray, path: Path) -> np.ndarray:
+    """Rows of ``dim`` bits, from an array in which they may be packed."""
+    if dim.size != 1 or dim.dtype.kind not in "iu":
+        raise ValueError(f"{path}: dim is the number of bits of a row, not {dim.dtype} {dim.shape}")
+    count, shape = int(dim.reshape(())), array.shape
+    if array.dtype == np.uint8 and shape[1:] == (-(-count // 8),):
+        return np.unpackbits(array, axis=1, count=count)
+    if math.prod(shape[1:]) == count:
         return array
-    count = int(dim.reshape(()))
-    if array.shape[1] != -(-count // 8):
-        return array
-    return np.unpackbits(array, axis=1, count=count)
+    raise ValueError(
+        f"{path}: dim is {count}, which does not fit an array of shape {shape} and {array.dtype}"
+    )
 
 
 def _mask(known: np.ndarray, shape: tuple[int, ...], path: Path) -> np.ndarray:

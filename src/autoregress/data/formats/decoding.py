@@ -10,24 +10,31 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from autoregress.data.formats.ffmpeg import pyav
-from autoregress.data.formats.pixels import pixels
+from autoregress.data.formats.folders import with_progress
+from autoregress.data.formats.pixels import GREY, Losses, pixels, used_values
 from autoregress.disk import make_folder
 
-CACHED_AS = 1  # to be raised when the same file would be decoded differently
+T = TypeVar("T")
+
+CACHED_AS = 2  # to be raised when the same file would be decoded differently
+
+MOST_PIXELS = 2**26  # of a frame
+# These decoders mark each frame that they could not decode right. Their messages are of no account:
+# they also complain of references to frames before a cut, though all frames come out right.
+MARKING = {"h264", "hevc"}
 
 
 def cache_folder(cache: str | Path | None) -> Path:
@@ -44,32 +51,26 @@ def mapped(array: Path) -> np.ndarray:
 
 
 def for_each(
-    function: Callable[[Path], Path], paths: list[Path], workers: int, quiet: bool
-) -> Iterator[tuple[Path, Path | ValueError]]:
+    function: Callable[[Path], T], paths: list[Path], workers: int, quiet: bool
+) -> Iterator[tuple[Path, T | ValueError]]:
     """Each path with the function's result for it, or with the ValueError that it raised."""
     attempt = partial(_attempt, function)
+    shown = with_progress(paths, "Decoding videos", quiet=quiet)
     if workers == 1:
-        yield from zip(_progress(paths, quiet), map(attempt, paths), strict=True)
+        yield from zip(shown, map(attempt, paths), strict=True)
         return
     # Processes, not threads: PyAV cannot tell which thread a decoder's message belongs to.
     # They ignore Ctrl-C, which the waiting process handles.
     quietly = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
     with ProcessPoolExecutor(workers, get_context("spawn"), **quietly) as pool:
-        yield from zip(_progress(paths, quiet), pool.map(attempt, paths), strict=True)
+        yield from zip(shown, pool.map(attempt, paths), strict=True)
 
 
-def _attempt(function: Callable[[Path], Path], path: Path) -> Path | ValueError:
+def _attempt(function: Callable[[Path], T], path: Path) -> T | ValueError:
     try:
         return function(path)
     except ValueError as error:
         return error
-
-
-def _progress(paths: list[Path], quiet: bool) -> Iterable[Path]:
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        return paths
-    return track(paths, "Decoding videos", console=console, transient=True)
 
 
 def _in_cache(cache: Path, path: Path, suffix: str, *settings: object) -> Path:
@@ -93,6 +94,21 @@ def _atomic_file(target: Path) -> Iterator[IO[bytes]]:
             raise
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded video file.
+
+    Attributes:
+        array: the .npy file, uint8 (frames, C, H, W).
+        lost: what it does not show of the video.
+        values: the values 0…255 that occur in it.
+    """
+
+    array: Path
+    lost: Losses
+    values: list[int]
+
+
 def size_and_grey(path: Path, cache: Path) -> tuple[tuple[int, int], bool]:
     """The (H, W) of a video file, and whether it is grey.
 
@@ -102,32 +118,43 @@ def size_and_grey(path: Path, cache: Path) -> tuple[tuple[int, int], bool]:
     target = _in_cache(cache, path, ".json")
     if not target.exists():
         with closing(_frames(path)) as frames:
-            image = next(frames)
-        with _atomic_file(target) as file:
-            file.write(json.dumps([image.height, image.width, image.mode == "L"]).encode())
+            image, _ = next(frames)
+        _write(target, [image.height, image.width, image.mode in GREY])
     height, width, grey = json.loads(target.read_bytes())
     return (height, width), grey
 
 
-def decoded(path: Path, size: tuple[int, int], grey: bool, cache: Path) -> Path:
-    """The .npy file, uint8 (frames, C, H, W), of a video file, written on first use.
+def decoded(path: Path, size: tuple[int, int], grey: bool, cache: Path) -> Decoded:
+    """A video file as an array, which is written on first use.
 
     Raises:
         ValueError: the file is damaged.
     """
-    target = _in_cache(cache, path, ".npy", tuple(size), grey)
-    if target.exists():
-        return target
+    settings = (tuple(size), grey)
+    target = _in_cache(cache, path, ".npy", *settings)
+    notes = _in_cache(cache, path, ".json", *settings)
+    if not target.exists() or not notes.exists():
+        lost: Losses = {}
+        used = np.zeros(256, bool)
+        with _atomic_file(target) as file:
+            shape = (0, 1 if grey else 3, *size)
+            _write_header(file, shape)
+            count = 0
+            for image, bits in _frames(path):
+                values, losses = pixels(image, grey=grey, size=size, bits=bits)
+                lost |= losses
+                used |= used_values(values)
+                file.write(values.tobytes())
+                count += 1
+            file.seek(0)
+            _write_header(file, (count, *shape[1:]))
+        _write(notes, [lost, used.nonzero()[0].tolist()])
+    return Decoded(target, *json.loads(notes.read_bytes()))
+
+
+def _write(target: Path, content: Any) -> None:
     with _atomic_file(target) as file:
-        shape = (0, 1 if grey else 3, *size)
-        _write_header(file, shape)
-        count = 0
-        for image in _frames(path):
-            file.write(pixels(image, grey=grey, size=size).tobytes())
-            count += 1
-        file.seek(0)
-        _write_header(file, (count, *shape[1:]))
-    return target
+        file.write(json.dumps(content).encode())
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
@@ -136,8 +163,8 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _frames(path: Path) -> Generator[Image.Image, None, None]:
-    """The frames of a video file, upright; in mode L if the video is grey.
+def _frames(path: Path) -> Generator[tuple[Image.Image, int], None, None]:
+    """The frames of a video file, upright, each with the number of bits of its values.
 
     Raises:
         ValueError: the file has no frames or is damaged.
@@ -149,19 +176,24 @@ def _frames(path: Path) -> Generator[Image.Image, None, None]:
                 stream = file.streams.best("video")
                 if stream is None:
                     raise ValueError("it holds no video")
+                if stream.codec_context is None:
+                    raise ValueError("there is no decoder for it")
                 # Messages from the decoder's own threads could deadlock PyAV.
                 stream.codec_context.thread_count = 1
+                stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+                heard = {file.format.name, stream.codec_context.codec.name} - MARKING
                 count = 0
                 for count, frame in enumerate(file.decode(stream), start=1):
                     if frame.is_corrupt:
                         raise ValueError(f"frame {count - 1} is damaged")
-                    if complaints:
+                    if _of_damage(complaints, heard):
                         break
                     yield _picture(frame)
-        except av.error.FFmpegError as error:
-            raise ValueError(f"cannot be decoded: {error.strerror}") from error
-        if complaints:
-            raise ValueError(f"damaged: {complaints[0][2].strip()}")
+        except (av.error.FFmpegError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ValueError(f"cannot be decoded: {reason}") from error
+        if found := _of_damage(complaints, heard):
+            raise ValueError(f"damaged: {found[0]}")
         if count == 0:
             raise ValueError("it holds no frames")
 
@@ -181,11 +213,36 @@ def _complaints() -> Iterator[list[tuple[int, str, str]]]:
         av.logging.set_skip_repeated(skips)
 
 
-def _picture(frame: Any) -> Image.Image:
-    if frame.format.name.startswith("gray"):
-        image = Image.fromarray(frame.to_ndarray(format="gray"))
+def _of_damage(complaints: list[tuple[int, str, str]], heard: set[str]) -> list[str]:
+    """The messages of those that are heard."""
+    return [text.strip() for _, speaker, text in complaints if speaker in heard]
+
+
+def _picture(frame: Any) -> tuple[Image.Image, int]:
+    """A frame as an image, upright, and the number of bits of its values."""
+    bits = max(component.bits for component in frame.format.components)
+    if frame.format.name.startswith(("gray", "mono")):
+        values = frame.to_ndarray(format="gray")
     elif any(component.is_alpha for component in frame.format.components):
-        image = Image.fromarray(frame.to_ndarray(format="rgba"))
+        values = frame.to_ndarray(format="rgba")
     else:
-        image = Image.fromarray(frame.to_ndarray(format="rgb24"))
-    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
+        values = frame.to_ndarray(format="rgb24")
+    return Image.fromarray(_upright(values, frame)), bits
+
+
+def _upright(values: np.ndarray, frame: Any) -> np.ndarray:
+    """The values (H, W, …) of a frame as its display matrix says, turned and mirrored.
+
+    Raises:
+        ValueError: the matrix is not one of the eight that permute pixels.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return values
+    # A pixel at (x, y) is shown at (a x + c y, b x + d y), in units of 1 / 65536.
+    a, b, _, c, d, *_ = np.sign(np.frombuffer(matrix, np.int32)).tolist()
+    if abs(a) != abs(d) or abs(b) != abs(c) or abs(a) == abs(b):
+        raise ValueError("it is to be shown at an angle that is not a multiple of 90°")
+    if b:
+        values, a, d = values.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(values[::d, ::a])

@@ -27,7 +27,7 @@ class Request:
         like: the symbols of a trained model.
         labels: the labels that a trained model is conditioned on.
         partial: whether missing values are accepted, as unknowns to be completed.
-        workers: number of processes that decode.
+        workers: number of processes that decode videos, or of threads that decode images.
         quiet: whether to show no progress.
     """
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import math
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +15,27 @@ from PIL import Image
 from torch import Tensor
 
 from autoregress.data.conditions import from_labels
-from autoregress.data.formats.format import Extra, Format, Request, one_number
-from autoregress.data.formats.pixels import (
-    SUFFIXES,
-    check_size,
+from autoregress.data.formats.folders import (
     files_below,
-    pixels,
-    reduce_levels,
+    left_out,
+    of_split,
+    splits_of,
+    with_progress,
 )
-from autoregress.data.source import Source, hash_files
-from autoregress.disk import write_file
+from autoregress.data.formats.format import Extra, Format, Request, one_number
+from autoregress.data.formats.image_files import Looked, look, read_page
+from autoregress.data.formats.pixels import (
+    check_size,
+    reduce_levels,
+    restored,
+    suffixes,
+)
+from autoregress.data.prefetch import read_ahead
+from autoregress.data.source import Account, Change, Source, hash_files
+from autoregress.disk import new_folder, write_file
 from autoregress.symbols import Columns, Symbols
 
+MOST_PIXELS = 2**20  # of an example
 MID_GREY = 128
 WIDEST = 1000
 
@@ -35,8 +43,12 @@ WIDEST = 1000
 class ImageFolder(Source):
     """The images below a folder, in the order of their paths, or one file, read on demand.
 
-    Transparent images are laid over white; of an animation only the first frame is used. A value
-    v of 0…255 becomes the symbol ⌊v · levels / 256⌋.
+    An image is read as it is meant to be seen: upright (EXIF), laid over white if it is
+    transparent, and with 8 bits a value. Every page of a TIFF is an image; of other files with
+    several frames the first is used. A value v of 0…255 becomes the symbol ⌊v · levels / 256⌋.
+
+    Each file is decoded once when the folder is opened. Damaged files are left out, and those
+    whose pixels the examples do not restore are noted as changed; ``account`` lists both.
 
     Args:
         path: a folder, or a file.
@@ -46,10 +58,11 @@ class ImageFolder(Source):
         levels: 2 to 256.
         condition: "folder": each subfolder is a class, on which its images are conditioned.
         labels: the names of the classes of a trained model; by default those of the subfolders.
+        workers: number of threads that decode the files when the folder is opened.
+        quiet: show no progress on standard error.
 
     Raises:
-        ValueError: there are no images, or one is damaged, has more than 8 bits a value or
-            differs in size; the message names it.
+        ValueError: there is no readable image, or images differ in size; the message names them.
 
     Example:
         >>> ar.data.picture(torch.ones(1, 1, 8, 8, dtype=torch.int64), 2, scale=1).save("white.png")
@@ -66,69 +79,98 @@ class ImageFolder(Source):
         levels: int = 256,
         condition: str | None = None,
         labels: Sequence[str] | None = None,
+        workers: int = 1,
+        quiet: bool = True,
     ) -> None:
         check_size(size, levels)
         path = Path(path)
         if not path.exists():
             raise ValueError(f"no such file or folder: {path}")
-        self._paths = [path] if path.is_file() else files_below(path, SUFFIXES)
-        if not self._paths:
-            raise ValueError(f"{path} holds no images ({' '.join(sorted(SUFFIXES))})")
-        modes, sizes = set[str](), list[tuple[int, int]]()
-        for name in self._paths:
-            with _open_image(name) as image:
-                modes.add(image.mode)
-                sizes.append((image.height, image.width))
-        for name, other in zip(self._paths, sizes, strict=True):
-            if size is None and other != sizes[0]:
-                raise ValueError(
-                    f"{path}: images of several sizes (height, width): {self._paths[0]} is "
-                    f"{sizes[0]}, {name} is {other}; scale them to one size with --size"
-                )
+        paths, remarks = [path], []
+        if path.is_dir():
+            paths = files_below(path, suffixes())
+            remarks = left_out(path, suffixes(), "images")
+        if not paths:
+            raise ValueError("; ".join([f"{path} holds no images, such as .png or .jpg", *remarks]))
+        account = Account("images", remarks=remarks)
+        self._pages: list[tuple[Path, int]] = []
+        shapes, all_grey = dict[tuple[int, int], Path](), True
+        for file, looked in _first_looks(paths, size, grey, levels, workers, quiet):
+            if looked.damage:
+                account.skipped.append((file, looked.damage))
+            account.changed += [Change(file, *loss) for loss in looked.lost.items()]
+            for page, shape in looked.shapes.items():
+                self._pages.append((file, page))
+                shapes.setdefault(shape, file)
+            if size is None:
+                _check_one_size(path, shapes)
+            all_grey &= looked.grey
+        account.files = len({file for file, _ in self._pages})
+        if not self._pages:
+            if path.is_file():
+                raise ValueError(f"{path} cannot be read as an image: {account.skipped[0][1]}")
+            raise ValueError(f"{path} holds no image that can be read: {account.complaint}")
         if grey is None:
-            grey = modes <= {"1", "L"}
-        context, labels = _classes(path, self._paths, condition, labels)
-        shape = (1 if grey else 3, *(size or sizes[0]))
+            grey = all_grey
+        context, labels = _classes(path, [file for file, _ in self._pages], condition, labels)
+        shape = (1 if grey else 3, *(size or next(iter(shapes))))
         super().__init__(shape, levels, context=context, labels=labels)
-        self._size, self._levels = size, levels
+        self._size, self._levels, self.account = size, levels, account
 
     @property
     def digest(self) -> str:
         """A hash of the files, in order, which identifies the content."""
-        return hash_files(self._paths, self.event_shape, self.levels)
+        files = dict.fromkeys(file for file, _ in self._pages)
+        pages = [page for _, page in self._pages]
+        return hash_files(list(files), self.event_shape, self.levels, pages)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._pages)
 
     def _rows(self, index: Tensor) -> Tensor:
         x = np.empty((len(index), *self.event_shape), np.uint8)
         for values, i in zip(x, index.tolist(), strict=True):
-            with _open_image(self._paths[i]) as image:
-                values[:] = pixels(image, grey=len(values) == 1, size=self._size)
+            file, page = self._pages[i]
+            try:
+                values[:] = read_page(file, page, grey=len(values) == 1, size=self._size)
+            except ValueError as error:
+                raise ValueError(f"{file} cannot be read as an image: {error}") from error
         return torch.from_numpy(reduce_levels(x, self._levels))
 
 
 class Images(Format):
-    """An image, or any folder that no other format recognises (:class:`ImageFolder`)."""
+    """An image, or any folder that no other format recognises (:class:`ImageFolder`).
+
+    A .png of one image is that image, pixel for pixel; of several examples it is a sheet to view.
+    A folder, which is a path without a suffix, gets a .png for each image.
+    """
 
     holds_what = "images"
     names = "images and folders of them"
     takes = frozenset({"levels", "size", "grey", "condition"})
-    writes = (".png",)
+    writes = (".png", "")
 
     def holds(self, path: Path, *, clips: bool) -> bool:
-        return path.is_dir() or (path.suffix.lower() in SUFFIXES and path.is_file())
+        return path.is_dir() or (path.suffix.lower() in suffixes() and path.is_file())
 
     def open(self, path: Path, request: Request) -> Source:
         reading = request.of_shape(3)
-        return ImageFolder(
-            path,
+        folder, remarks = of_split(path, request.split)
+        images = ImageFolder(
+            folder,
             size=reading.size,
             grey=reading.grey,
             levels=one_number(reading.levels, path),
             condition=reading.condition,
             labels=request.labels,
+            workers=request.workers,
+            quiet=request.quiet,
         )
+        images.account.remarks += remarks
+        return images
+
+    def splits(self, path: Path) -> Sequence[str]:
+        return list(splits_of(path))
 
     def write(
         self,
@@ -140,13 +182,55 @@ class Images(Format):
         extra: Extra | None = None,
         rate: int = 10,
     ) -> list[Path]:
-        content = io.BytesIO()
-        picture(x, symbols.levels, symbols.columns).save(content, format="png")
-        write_file(path, content.getbuffer())
+        event = symbols.event_shape
+        if path.suffix:
+            exact = len(x) == 1 and len(event) in (2, 3)
+            image = _exactly(x, symbols)[0] if exact else None
+            image = image or picture(x, symbols.levels, symbols.columns)
+            write_file(path, _png(image))
+            return [path]
+        if len(event) == 4:
+            raise ValueError(f"{path}: clips are written as .mkv, a file for each")
+        images = _exactly(x, symbols)
+        digits = max(3, len(str(len(images) - 1)))
+        with new_folder(path) as folder:
+            for n, image in enumerate(images):
+                write_file(folder / f"{n:0{digits}}.png", _png(image))
         return [path]
 
 
 FORMAT = Images()
+
+
+def _first_looks(
+    paths: list[Path],
+    size: tuple[int, int] | None,
+    grey: bool | None,
+    levels: int,
+    workers: int,
+    quiet: bool,
+) -> Iterator[tuple[Path, Looked]]:
+    """Each file, with what a first reading finds in it."""
+    first = partial(look, size=size, grey=grey, levels=levels)
+    shown = with_progress(paths, "Reading images", quiet=quiet)
+    with closing(read_ahead(first, paths, workers=workers)) as looks:
+        yield from zip(shown, looks, strict=True)
+
+
+def _check_one_size(path: Path, shapes: dict[tuple[int, int], Path]) -> None:
+    """Raises ValueError if images of these shapes (H, W), each with a file, cannot be examples."""
+    for shape, file in shapes.items():
+        if math.prod(shape) > MOST_PIXELS:
+            raise ValueError(
+                f"{file} has {shape[0]} × {shape[1]} pixels, too many for a model; scale it down "
+                "with --size"
+            )
+    if len(shapes) > 1:
+        (one, first), (other, second), *_ = shapes.items()
+        raise ValueError(
+            f"{path}: images of several sizes (height, width): {first} is {one}, {second} is "
+            f"{other}; scale them to one size with --size"
+        )
 
 
 def _classes(
@@ -229,18 +313,28 @@ def grid(images: np.ndarray, across: int, scale: int, line: int = MID_GREY) -> n
     return sheet
 
 
-@contextmanager
-def _open_image(path: Path) -> Iterator[Image.Image]:
-    """An open image; any error in reading it becomes a ValueError that names the file."""
-    damaged = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
-    try:
-        with Image.open(path) as image:
-            # Pillow would clip these to 255 without a word.
-            if image.mode[0] in "IF":
-                raise ValueError("it has more than 8 bits a value; convert it to 8 bits first")
-            yield image
-    except (*damaged, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+def values_of(x: Tensor, symbols: Symbols) -> np.ndarray:
+    """The values 0…255 of images or clips, uint8 of the same shape.
+
+    They are the brightness, or the nearest to it that is read back as x with ``levels=K``.
+    """
+    if symbols.uniform and max(symbols.levels) <= 256 and symbols.columns is None:
+        symbols.check(x)
+        return restored(symbols.levels[0])[x.cpu().numpy()]
+    return brightness(x, symbols).reshape(x.shape)
+
+
+def _exactly(x: Tensor, symbols: Symbols) -> list[Image.Image]:
+    """Each example as an image of its own size."""
+    shape = _as_image(symbols.event_shape)
+    values = values_of(x, symbols).reshape(-1, *shape)
+    return [Image.fromarray(v[0] if len(v) == 1 else v.transpose(1, 2, 0)) for v in values]
+
+
+def _png(image: Image.Image) -> memoryview:
+    content = io.BytesIO()
+    image.save(content, format="png")
+    return content.getbuffer()
 
 
 def _as_image(event: tuple[int, ...]) -> tuple[int, int, int]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from contextlib import closing, nullcontext
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -33,12 +34,14 @@ from rich.progress import Progress
 from torch import Tensor
 
 from autoregress.data.formats.format import Format, Request
+from autoregress.data.formats.npy import read_array
 from autoregress.data.prefetch import read_ahead
 from autoregress.data.reading import Reading
 from autoregress.data.source import (
     BLOCK,
     Source,
     begin_hash,
+    check_context,
     description,
     stored,
     stored_as,
@@ -46,11 +49,14 @@ from autoregress.data.source import (
 from autoregress.disk import (
     check_folder,
     make_folder,
+    naming,
+    open_file,
     read_json,
     unreadable,
     write_file,
     write_json,
 )
+from autoregress.kinds import Count, as_kind
 from autoregress.symbols import Columns, Symbols
 
 INDEX = "shards.json"
@@ -58,6 +64,50 @@ INDEX = "shards.json"
 UNFINISHED = "shards.unfinished"
 VERSION = "autoregress shards 1"
 MEGABYTES = 256
+
+
+class Shard(TypedDict):
+    """What the index says of a shard."""
+
+    examples: Count
+    bytes: Count
+    sha256: str
+
+
+class Split(TypedDict):
+    """What the index says of a split.
+
+    Attributes:
+        sha256: the hash of all symbols, in order.
+        shards: its shards, in order.
+        context: the hash of the file of contexts, if there is one.
+    """
+
+    sha256: str
+    shards: list[Shard]
+    context: str | None
+
+
+class Index(TypedDict):
+    """The content of ``shards.json``.
+
+    Attributes:
+        format: the version of the format.
+        event_shape: the shape of an example.
+        symbols: the numbers of levels, in short form.
+        columns: names and labels, if an example is a row of a table.
+        labels: names of the features of the contexts, if they are one-hot.
+        splits: the splits, by name.
+        made_of: the settings with which the shards were prepared.
+    """
+
+    format: str
+    event_shape: tuple[Count, ...]
+    symbols: Count | tuple[Count, ...]
+    columns: Columns | None
+    labels: tuple[str, ...] | None
+    splits: dict[str, Split]
+    made_of: dict[str, Any] | None
 
 
 class Shards(Source):
@@ -83,33 +133,22 @@ class Shards(Source):
     def __init__(self, path: str | Path, split: str | None = None) -> None:
         self._folder, key = _address(path)
         index = read_index(self._folder)
-        try:
-            splits = index["splits"]
-            self._split = _choose(self._folder, list(splits), key, split)
-            symbols, labels = _symbols(index), index.get("labels")
-            self._digest = splits[self._split]["sha256"]
-            self._shards = splits[self._split]["shards"]
-            self._conditions = splits[self._split].get("context")
-            counts = [shard["examples"] for shard in self._shards]
-            sizes = [shard["bytes"] for shard in self._shards]
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{self._folder / INDEX} is damaged: {error!r}") from error
+        self._split = _choose(self._folder, list(index["splits"]), key, split)
+        self._entry = index["splits"][self._split]
+        for n, shard in enumerate(self._entry["shards"]):
+            _check_size(self._path(n), shard["bytes"])
+        with naming(self._folder / INDEX):
+            symbols, self._heads = _layout(index, self._entry["shards"])
+        counts = [shard["examples"] for shard in self._entry["shards"]]
         self._starts = np.cumsum([0, *counts])
         context = None
-        if self._conditions is not None:
+        if self._entry["context"] is not None:
             context = _read_context(self._context_path, len(self))
-        super().__init__(symbols.event_shape, symbols.compact, symbols.columns, context, labels)
+        super().__init__(
+            symbols.event_shape, symbols.compact, symbols.columns, context, index["labels"]
+        )
         self._dtype = stored_as(symbols)
         self._row = self._dtype.itemsize * symbols.dims
-        self._heads = [size - n * self._row for n, size in zip(counts, sizes, strict=True)]
-        for n, size in enumerate(sizes):
-            path = self._path(n)
-            try:
-                found = path.stat().st_size
-            except OSError as error:
-                raise unreadable(path, error) from error
-            if found != size:
-                raise ValueError(f"{path} is damaged: it has {found} bytes instead of {size}")
 
     @property
     def digest(self) -> str:
@@ -117,7 +156,7 @@ class Shards(Source):
 
         It was computed when they were written; :meth:`verify` checks that they are unchanged.
         """
-        return self._digest
+        return self._entry["sha256"]
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -130,8 +169,14 @@ class Shards(Source):
         for shard in np.unique(shards).tolist():
             places = order[shards == shard]
             self._read(shard, rows[places], content, places.tolist())
-        x = content.view(self._dtype).reshape(len(rows), *self.event_shape)
-        return torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.int64))
+        array = content.view(self._dtype).reshape(len(rows), *self.event_shape)
+        x = torch.from_numpy(array if array.dtype == np.uint8 else array.astype(np.int64))
+        try:
+            self.symbols.check(x)
+        except ValueError as error:
+            self.verify()  # names the damaged file
+            raise ValueError(f"{self._folder} is damaged: {error}") from None
+        return x
 
     def _read(self, shard: int, rows: np.ndarray, content: np.ndarray, places: list[int]) -> None:
         """Puts rows of one shard, in ascending order, into their places."""
@@ -159,9 +204,9 @@ class Shards(Source):
 
     def verify(self) -> None:
         """Reads everything; raises ValueError if a file differs from what was written."""
-        written = {self._path(n): shard["sha256"] for n, shard in enumerate(self._shards)}
-        if self._conditions is not None:
-            written[self._context_path] = self._conditions
+        written = {self._path(n): shard["sha256"] for n, shard in enumerate(self._entry["shards"])}
+        if self._entry["context"] is not None:
+            written[self._context_path] = self._entry["context"]
         for path, digest in written.items():
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != digest:
@@ -240,7 +285,7 @@ def check_prepared(folder: Path, made_of: Mapping[str, Any]) -> dict[str, int]:
         ValueError: a file is damaged, or the shards were prepared with other settings.
     """
     index = read_index(folder)
-    before = index.get("made_of", {})
+    before = index["made_of"] or {}
     differences = [
         f"{name} was {before.get(name)!r}, not {value!r}"
         for name, value in made_of.items()
@@ -256,7 +301,7 @@ def check_prepared(folder: Path, made_of: Mapping[str, Any]) -> dict[str, int]:
     return {name: len(shards) for name, shards in zip(index["splits"], splits, strict=True)}
 
 
-def read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Path) -> Index:
     """The content of ``shards.json`` in a folder of shards.
 
     Raises:
@@ -265,9 +310,13 @@ def read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     if not path.exists() and (folder / UNFINISHED).exists():
         raise ValueError(f"{folder} is unfinished; run the same command again to prepare it anew")
-    index = read_json(path)
-    if not isinstance(index, dict) or index.get("format") != VERSION:
+    content = read_json(path, dict[str, Any])
+    if content.get("format") != VERSION:
         raise ValueError(f"{path} is not an index of shards that this version can read")
+    with naming(path):
+        index = as_kind(content, Index)
+        for name in index["splits"]:
+            _check_name(name)
     return index
 
 
@@ -379,8 +428,7 @@ def _one_kind(splits: Mapping[str, Source]) -> Symbols:
     """The symbols of all splits; raises ValueError if they differ or a split is unsuitable."""
     kinds = list[tuple[Symbols, int, tuple[str, ...] | None]]()
     for name, source in splits.items():
-        if not re.fullmatch(r"\w+", name):
-            raise ValueError(f"the name of a split must be letters and digits, not {name!r}")
+        _check_name(name)
         if len(source) == 0:
             raise ValueError(f"there are no {name} examples")
         kinds.append((source.symbols, source.features, source.labels))
@@ -390,6 +438,11 @@ def _one_kind(splits: Mapping[str, Source]) -> Symbols:
                 "other splits, or other levels or conditions"
             )
     return kinds[0][0]
+
+
+def _check_name(split: str) -> None:
+    if not re.fullmatch(r"\w+", split):
+        raise ValueError(f"the name of a split must be letters and digits, not {split!r}")
 
 
 def check_free(folder: Path) -> None:
@@ -417,13 +470,32 @@ def _header(count: int, symbols: Symbols) -> bytes:
     return header.getvalue()
 
 
-def _symbols(index: Mapping[str, Any]) -> Symbols:
-    """The symbols that the index describes."""
-    columns = index["columns"]
-    if columns is not None:
-        labels = tuple(tuple(column) for column in columns["labels"])
-        columns = Columns(tuple(columns["names"]), labels)
-    return Symbols(index["event_shape"], index["symbols"], columns)
+def _layout(index: Index, shards: Sequence[Shard]) -> tuple[Symbols, list[int]]:
+    """The symbols that the index describes, and the sizes in bytes of the shards' headers.
+
+    Raises:
+        ValueError: shards of these sizes do not hold so many examples.
+    """
+    dims = math.prod(index["event_shape"])
+    # Before anything of the size of an example is allocated.
+    if not shards or any(not 0 < dims * s["examples"] <= s["bytes"] for s in shards):
+        raise ValueError("its numbers of examples do not fit the sizes of its files")
+    symbols = Symbols(index["event_shape"], index["symbols"], index["columns"])
+    row = stored_as(symbols).itemsize * symbols.dims
+    heads = [len(_header(shard["examples"], symbols)) for shard in shards]
+    if any(head + s["examples"] * row != s["bytes"] for head, s in zip(heads, shards, strict=True)):
+        raise ValueError("its numbers of examples do not fit the sizes of its files")
+    return symbols, heads
+
+
+def _check_size(path: Path, size: int) -> None:
+    """Raises ValueError unless a file has that many bytes."""
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if found != size:
+        raise ValueError(f"{path} is damaged: it has {found} bytes instead of {size}")
 
 
 def _path(stem: Path, shard: int) -> Path:
@@ -445,14 +517,13 @@ def _write_context(path: Path, context: Tensor) -> str:
 
 
 def _read_context(path: Path, count: int) -> Tensor:
-    try:
-        context = torch.from_numpy(np.load(path, allow_pickle=False))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if context.dim() != 2 or len(context) != count:
-        raise ValueError(f"{path} is damaged: its shape is {tuple(context.shape)}")
+    with open_file(path) as file:
+        array = read_array(file, path.stat().st_size, path)
+    if array.dtype != np.float32:
+        raise ValueError(f"{path} is damaged: it holds {array.dtype}, not float32")
+    context = torch.from_numpy(array)
+    with naming(path):
+        check_context(context, count)
     return context
 
 

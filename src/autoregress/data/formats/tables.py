@@ -7,6 +7,7 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autoregress.brief import brief
 from autoregress.data.conditions import from_labels, in_order
 from autoregress.data.formats.format import Extra, Format, Request
 from autoregress.data.source import Data, Source
-from autoregress.disk import replacing
+from autoregress.disk import open_file, replacing
 from autoregress.symbols import Columns, Symbols
 
 MOST_SYMBOLS = 2**16
@@ -138,7 +140,7 @@ def write_csv(
             cells[c] = [labels[symbol] for symbol in cells[c]]
     for name, values in (extra or {}).items():
         if name in names:
-            raise ValueError(f"{path}: two columns would be called {name!r}")
+            raise ValueError(f"{path}: two columns would be called {brief(name)}")
         if len(values) != len(x):
             raise ValueError(f"{path}: column {name!r} has {len(values)} values for {len(x)} rows")
         names.append(name)
@@ -174,7 +176,7 @@ class _Table:
                 )
         names, texts = self.names[:c] + self.names[c + 1 :], self.texts[:c] + self.texts[c + 1 :]
         if not names:
-            raise ValueError(f"{self.path} has no column other than the condition {name!r}")
+            raise ValueError(f"{self.path} has no column other than the condition {brief(name)}")
         return replace(self, names=names, texts=texts, conditions=self.texts[c])
 
     def ordered(self, names: Sequence[str], whose: str) -> list[tuple[str, ...]]:
@@ -197,7 +199,7 @@ class _Table:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:8]))
+    shown = ", ".join(map(brief, names[:8]))
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
 
 
@@ -233,7 +235,7 @@ def _read(path: Path, expected: Sequence[str] | None, condition: str | None) -> 
     rows: list[list[str]] = []
     lines: list[int] = []
     stripped = _Stripped()
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with open_file(path) as binary, TextIOWrapper(binary, "utf-8-sig", newline="") as file:
         reader = csv.reader(file, skipinitialspace=True)
         try:
             for row in reader:
@@ -260,7 +262,7 @@ def _read(path: Path, expected: Sequence[str] | None, condition: str | None) -> 
     names = tuple(rows[0]) if header else _numbered(len(rows[0]))
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{path}: two columns are called {twice!r}; every name must differ")
+        raise ValueError(f"{path}: two columns are called {brief(twice)}; every name must differ")
     if header:
         del rows[0], lines[0]
     if not rows:
@@ -303,7 +305,7 @@ def _encode(
         for text, code in codes.items():
             if code is None and not (partial and text in MISSING):
                 line = table.lines[column.index(text)]
-                where = f"{table.path}: line {line}, column {meaning.names[c]!r}"
+                where = f"{table.path}: line {line}, column {brief(meaning.names[c])}"
                 raise ValueError(f"{where} {_objection(text, len(meaning.labels[c]), columns)}")
         if None in codes.values():
             known[:, c] = [codes[text] is not None for text in column]
@@ -329,7 +331,7 @@ def _labels(path: Path, name: str, texts: set[str], most: int) -> tuple[str, ...
         labels = sorted(texts)
     if len(labels) > most:
         raise ValueError(
-            f"{path}: column {name!r} has {len(labels)} different values, more than the "
+            f"{path}: column {brief(name)} has {len(labels)} different values, more than the "
             f"{most} allowed; bin it, leave it out, or raise max_categories"
         )
     return tuple(labels)
@@ -354,8 +356,8 @@ def _objection(text: str, levels: int, columns: Columns | None) -> str:
             "'missing' (such cells mark unknowns only when completing)"
         )
     if columns is None:
-        return f"holds {text!r}; its symbols are 0 to {levels - 1}"
+        return f"holds {brief(text)}; its symbols are 0 to {levels - 1}"
     return (
-        f"holds {text!r}, which is not among its labels, and the model gives unseen labels no "
+        f"holds {brief(text)}, which is not among its labels, and the model gives unseen labels no "
         "probability; name this file with --labels-from when training"
     )

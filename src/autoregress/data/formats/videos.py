@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,14 +20,21 @@ from autoregress.data.formats.decoding import (
     size_and_grey,
 )
 from autoregress.data.formats.ffmpeg import pyav
+from autoregress.data.formats.folders import files_below, left_out, of_split, splits_of
 from autoregress.data.formats.format import Extra, Format, Request, one_number
-from autoregress.data.formats.pixels import SUFFIXES as IMAGES
-from autoregress.data.formats.pixels import check_size, files_below, reduce_levels
+from autoregress.data.formats.pixels import check_size, lost_levels, reduce_levels
+from autoregress.data.formats.pixels import suffixes as image_suffixes
 from autoregress.data.reading import DEFAULT_FRAMES
-from autoregress.data.source import Index, Source, hash_files
+from autoregress.data.source import Account, Change, Index, Source, hash_files
 from autoregress.symbols import Symbols
 
-SUFFIXES = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
+# PyAV could not tell which of its containers are meant for sound alone.
+SUFFIXES = {
+    *(".3g2", ".3gp", ".amv", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif"),
+    *(".h264", ".hevc", ".ivf", ".m1v", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mk3d"),
+    *(".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".qt"),
+    *(".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
+}
 LARGEST = 64
 
 
@@ -40,11 +48,15 @@ class VideoFolder(Source):
     holds only the requested clips. A file is decoded again if its path, size or modification time
     has changed.
 
+    Frames are read as they are meant to be seen: turned and mirrored as the file says, laid over
+    white if they are transparent, and with 8 bits a value.
+
     Files that are damaged or too short for a clip are left out and listed in ``skipped``. A file
-    counts as damaged if it cannot be decoded or if the decoder reports an error in any frame.
+    counts as damaged if it ends early or any frame of it cannot be decoded right. Files that the
+    clips do not fully restore are noted in ``account.changed``.
 
     Args:
-        path: a folder, or a file: mp4, mkv, avi, webm, mov, m4v or (animated) gif.
+        path: a folder, or a file: mp4, mkv, avi, webm, mov, mpg, wmv, (animated) gif and others.
         frames: T, the length of a clip.
         size: (H, W) of the frames: the centre is cropped to that aspect ratio and resampled
             (Lanczos). None: the files' own size if it is the same for all and at most 64 × 64,
@@ -89,7 +101,7 @@ class VideoFolder(Source):
         workers: int = 1,
         quiet: bool = True,
     ) -> None:
-        step = frames * stride if step is None else step
+        given_step, step = step, frames * stride if step is None else step
         if min(frames, stride, step) < 1:
             raise ValueError(
                 "frames, stride and step of clips must be at least 1, "
@@ -99,36 +111,49 @@ class VideoFolder(Source):
         path = Path(path)
         if not path.exists():
             raise ValueError(f"no such file or folder: {path}")
-        paths = [path] if path.is_file() else files_below(path, SUFFIXES)
+        paths, remarks = [path], []
+        if path.is_dir():
+            paths = files_below(path, SUFFIXES)
+            remarks = left_out(path, SUFFIXES, "videos")
         if not paths:
-            raise ValueError(f"{path} holds no videos ({' '.join(sorted(SUFFIXES))})")
+            raise ValueError("; ".join([f"{path} holds no videos, such as .mp4 or .mkv", *remarks]))
 
         folder = cache_folder(cache)
-        skipped: list[tuple[Path, str]] = []
+        account = Account("videos", remarks=remarks)
         if size is None or grey is None:
-            size, grey = _size_and_grey(paths, size, grey, folder, skipped)
-            bad = {file for file, _ in skipped}
+            size, grey = _size_and_grey(paths, size, grey, folder, account)
+            bad = {file for file, _ in account.skipped}
             paths = [file for file in paths if file not in bad]
         super().__init__((frames, 1 if grey else 3, *size), levels)
-        self.skipped = skipped
+        self.account = account
         self._levels, self._stride = levels, stride
         self.files: list[Path] = []
         self._arrays: list[Path] = []
         starts: list[np.ndarray] = []
         decode = partial(decoded, size=size, grey=grey, cache=folder)
-        for file, array in for_each(decode, paths, workers, quiet):
-            if isinstance(array, ValueError):
-                self.skipped.append((file, str(array)))
+        for file, found in for_each(decode, paths, workers, quiet):
+            if isinstance(found, ValueError):
+                account.skipped.append((file, str(found)))
                 continue
-            length = len(mapped(array))
+            length = len(mapped(found.array))
             if length < self._span:
                 needed = f"a clip needs {self._span}"
-                self.skipped.append((file, f"too short: it has {length} frames, {needed}"))
+                account.skipped.append((file, f"too short: it has {length} frames, {needed}"))
                 continue
             begin = np.arange(0, length - self._span + 1, step)
             starts.append(np.stack([np.full_like(begin, len(self.files)), begin], axis=1))
             self.files.append(file)
-            self._arrays.append(array)
+            self._arrays.append(found.array)
+            lost = found.lost | lost_levels(np.isin(np.arange(256), found.values), levels)
+            shown = np.zeros(length, bool)
+            for t in range(frames):
+                shown[begin + t * stride] = True
+            if not shown.all():
+                lost["cut into clips that leave some frames out"] = (
+                    "frames" if given_step is None else "step"
+                )
+            account.changed += [Change(file, *loss) for loss in lost.items()]
+        account.files = len(self.files)
         if not starts:
             raise ValueError(f"{path} holds no clip that can be read: {self.complaint}")
         self._clips = np.concatenate(starts)  # (N, 2): the file's number, the clip's first frame
@@ -220,8 +245,9 @@ class Videos(Format):
             if shape[1] not in (1, 3):
                 raise ValueError(f"videos have 1 or 3 channels, this model takes {shape}")
         reading = request.of_shape(4)
-        return VideoFolder(
-            path,
+        folder, remarks = of_split(path, request.split)
+        videos = VideoFolder(
+            folder,
             frames=DEFAULT_FRAMES if reading.frames is None else reading.frames,
             size=reading.size,
             stride=reading.stride,
@@ -232,6 +258,11 @@ class Videos(Format):
             workers=request.workers,
             quiet=request.quiet,
         )
+        videos.account.remarks += remarks
+        return videos
+
+    def splits(self, path: Path) -> Sequence[str]:
+        return list(splits_of(path))
 
     def check_installed(self, suffix: str) -> None:
         if suffix != ".gif":
@@ -280,11 +311,12 @@ def holds_videos(path: Path, *, gif: bool = False) -> bool:
     Raises:
         ValueError: a folder holds both videos and images.
     """
-    videos = SUFFIXES if gif else SUFFIXES - IMAGES
+    images = image_suffixes()
+    videos = SUFFIXES if gif else SUFFIXES - images
     if not path.is_dir():
         return path.suffix.lower() in videos and path.is_file()
     found = files_below(path, videos)
-    if found and (images := files_below(path, IMAGES - SUFFIXES)):
+    if found and (images := files_below(path, images - SUFFIXES)):
         raise ValueError(
             f"{path} holds both videos ({found[0].name}) and images ({images[0].name}); keep each "
             "kind in a folder of its own"
@@ -297,18 +329,18 @@ def _size_and_grey(
     size: tuple[int, int] | None,
     grey: bool | None,
     cache: Path,
-    skipped: list[tuple[Path, str]],
+    account: Account,
 ) -> tuple[tuple[int, int], bool]:
     """The size and colour of clips, where not given, from the first frame of each file.
 
-    Files without a readable frame are added to ``skipped``.
+    Files without a readable frame are added to those skipped.
     """
     greys, sizes = set[bool](), set[tuple[int, int]]()
     for path in paths:
         try:
             of_file, is_grey = size_and_grey(path, cache)
         except ValueError as error:
-            skipped.append((path, str(error)))
+            account.skipped.append((path, str(error)))
             continue
         greys.add(is_grey)
         sizes.add(of_file)

@@ -16,8 +16,15 @@ from torch import Tensor
 
 from autoregress.data.conditions import from_labels
 from autoregress.data.formats.format import Format, Request, one_number
-from autoregress.data.formats.pixels import check_size, pixels, reduce_levels
-from autoregress.data.source import Data, Source
+from autoregress.data.formats.pixels import (
+    Losses,
+    check_size,
+    lost_levels,
+    pixels,
+    reduce_levels,
+    used_values,
+)
+from autoregress.data.source import Account, Change, Data, Source
 
 MNIST = {"train": "train", "test": "t10k"}
 CIFAR10 = {
@@ -129,10 +136,14 @@ class Published(Format):
         check_size(reading.size, levels)
         is_mnist = _is_mnist(path)
         whole, labels = (read_mnist if is_mnist else read_cifar10)(path, request.split or "train")
-        images = _scaled(whole.x.numpy(), reading.size, reading.grey)
+        images, lost = _scaled(whole.x.numpy(), reading.size, reading.grey)
+        lost |= lost_levels(used_values(images), levels)
+        account = Account(files=1, changed=[Change(path, *loss) for loss in lost.items()])
+        if request.split is None:
+            account.remarks.append(f"{path} has the splits {', '.join(MNIST)}: train is read")
         x = torch.from_numpy(reduce_levels(images, levels))
         if reading.condition is None:
-            return Data(x, levels)
+            return _noted(Data(x, levels), account)
         if reading.condition != "labels":
             raise ValueError(
                 f"the images of {path} can be conditioned on 'labels', not on {reading.condition!r}"
@@ -142,7 +153,7 @@ class Published(Format):
         context, names = from_labels(
             [names[n] for n in labels.tolist()], request.labels or names, str(path)
         )
-        return Data(x, levels, context=context, labels=names)
+        return _noted(Data(x, levels, context=context, labels=names), account)
 
     def splits(self, path: Path) -> Sequence[str]:
         return tuple(MNIST)
@@ -151,14 +162,25 @@ class Published(Format):
 FORMAT = Published()
 
 
-def _scaled(x: np.ndarray, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
+def _noted(data: Data, account: Account) -> Data:
+    data.account = account
+    return data
+
+
+def _scaled(
+    x: np.ndarray, size: tuple[int, int] | None, grey: bool | None
+) -> tuple[np.ndarray, Losses]:
     """Images (N, C, H, W) resampled and turned grey or coloured as those of image files are."""
     channels, *own = x.shape[1:]
     grey = bool(channels == 1 if grey is None else grey)
     if size in (None, tuple(own)) and grey == (channels == 1):
-        return x
-    images = x[:, 0] if channels == 1 else np.moveaxis(x, 1, -1)
-    return np.stack([pixels(Image.fromarray(image), grey=grey, size=size) for image in images])
+        return x, {}
+    images, lost = [], {}
+    for image in x[:, 0] if channels == 1 else np.moveaxis(x, 1, -1):
+        values, losses = pixels(Image.fromarray(image), grey=grey, size=size)
+        images.append(values)
+        lost |= losses
+    return np.stack(images), lost
 
 
 def _of_split(files: Mapping[str, T], split: str, name: str) -> T:

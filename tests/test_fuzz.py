@@ -1,0 +1,13 @@
+"""The first seeds of every fuzzing door; ``make fuzz`` tries more, without end."""
+
+import fuzz_media  # noqa: F401  # adds its doors
+import pytest
+from fuzz import DOORS, attempt
+
+CASES = 200
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_damaged_files_are_read_rightly_or_refused_in_a_sentence(name):
+    read = sum(attempt(name, seed) for seed in range(CASES))
+    assert 0 < read < CASES
