@@ -256,6 +256,47 @@ def test_training_again_goes_on(folder, capsys):
     assert config["model"]["hidden"] == [12]
 
 
+@pytest.mark.parametrize(
+    ("more", "links"),
+    [([], True), ([], False), (["--models", 2], True), (["--orderings", 3], True)],
+)
+def test_a_compressed_file_outlives_further_training(folder, monkeypatch, more, links):
+    if not links:  # as on a file system without them
+        monkeypatch.setattr(Path, "hardlink_to", lambda *_: os.link("", ""))
+    rows = np.tile(np.arange(40)[:, None] % 3, 6)  # of which every epoch learns more
+    np.save("rows.npy", rows)
+    files = []
+    for epochs in (2, 4, 4, 6):
+        trained("rows.npy", *more, "--max-epochs", epochs, "--patience", 0)
+        files.append(f"{len(files)}.areg")
+        assert run("compress", "run", "rows.npy", "--out", files[-1]) == 0
+    # Each file's weights are there, and no more: the third was made with those of the second.
+    assert len(list(Path("run/weights").iterdir())) == 3
+    for file in files:
+        assert run("decompress", "run", file, "--out", "back.npy") == 0
+        assert np.array_equal(np.load("back.npy"), rows)
+    trained("rows.npy", *more, "--max-epochs", 7, "--patience", 0)  # the run still resumes
+
+    kept = next(Path("run/weights").iterdir())
+    with kept.open("r+b") as file:
+        file.seek(-5, os.SEEK_END)
+        file.write(b"\xff")
+    refused = [run("decompress", "run", file, "--out", "back.npy") for file in files]
+    assert sorted(set(refused)) == [0, 2]
+
+
+def test_a_compressed_file_of_a_mixture_outlives_the_training_of_its_runs(folder):
+    for name in "ab":
+        assert run("train", "made", "--data", "data.npz", "--run", name, *QUICK) == 0
+    assert run("mix", "a", "b", "--out", "both") == 0
+    assert run("compress", "both", "rows.npy", "--out", "rows.areg") == 0
+    more = [*QUICK, "--max-epochs", 5]
+    assert run("train", "made", "--data", "data.npz", "--run", "a", *more) == 0
+    assert run("decompress", "both", "rows.areg", "--out", "back.npy") == 0
+    assert np.array_equal(np.load("back.npy"), np.load("rows.npy"))
+    assert not Path("both/weights").exists()  # nothing trains in it
+
+
 def test_held_out_rows_are_a_function_of_the_seed(folder, capsys):
     np.save("all.npy", np.load("data.npz")["train"])
     for seed, name in [(1, "a"), (1, "b"), (2, "c")]:
@@ -319,7 +360,7 @@ MISTAKES = {
         ["train", "made", "--data", "data.npz", "--run", "new", "--hidden", 0],
         "at least one unit",
     ),
-    "a plan for no device": (["plan", "made", "--devices", 0], "devices must be at least 1"),
+    "a plan for no device": (["plan", "made", "--devices", 0], "must be at least 1, got 0"),
     "a plan for another shape": (["plan", "pixelcnn", "--shape", 9], r"has a shape \(C, H, W\)"),
     "a folder of something else": (
         ["train", "made", "--data", "data.npz", "--run", "images"],
@@ -396,13 +437,14 @@ HUGE = 10**15  # of anything: more than a process can address
 def test_what_is_too_large_for_memory_gets_one_sentence(run_folder, monkeypatch, capsys):
     monkeypatch.chdir(run_folder)
     train = ["train", "made", "--data", "data.npz", "--run", "new"]
-    for arguments, remedy in (
-        ([*train, "--hidden", HUGE], "--accumulate"),
-        (["sample", "run", "--out", "s.npz", "--count", HUGE], "fewer examples"),
+    sizes = r"which take [\d.]+ PB, but [\d.]+ (MB|GB|TB) of memory are free"
+    for arguments, sentence in (
+        ([*train, "--hidden", 10**7, 10**7], rf"this model has \S+ weights or more, {sizes}"),
+        (["sample", "run", "--out", "s.npz", "--count", HUGE], r"\S+ samples would take .* free"),
     ):
-        assert run(*arguments) == 1
-        said = capsys.readouterr().err
-        assert re.fullmatch(rf"autoregress: there is not enough memory; .*{remedy}.*\n", said)
+        assert run(*arguments) == 2
+        assert re.fullmatch(rf"autoregress: {sentence}\n", capsys.readouterr().err)
+        assert not Path("new").exists()
 
     def exhausted(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -429,6 +471,26 @@ def test_ctrl_c_leaves_a_run_that_goes_on(folder, capsys):
     assert run(*command[3:]) == 0
     assert "best after epoch" in capsys.readouterr().out
     assert len(Path("run/log.jsonl").read_text().splitlines()) == epochs + 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.01, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
+def test_ctrl_c_ends_with_one_line_from_the_first_import_on(folder, delay):
+    program = "from autoregress.cli import main; print(flush=True); main()"
+    command = [sys.executable, "-c", program, "train", "made", "--data", "data.npz", "--run", "run"]
+    command += ["--max-epochs", "1000000", "--patience", "0"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    *progress, last = said.splitlines()
+    assert last.startswith("autoregress: interrupted")
+    assert all(line.startswith("epoch ") for line in progress)
 
 
 def test_a_plan_takes_the_options_of_train_and_the_shape_of_the_data(capsys):

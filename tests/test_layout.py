@@ -25,6 +25,7 @@ LAYERS = [
     "mixture",
     "networks",
     "devices",
+    "memory",
     "processes",
     "evaluation",
     "baselines",

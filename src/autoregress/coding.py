@@ -33,6 +33,7 @@ from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel, groups
 from autoregress.storage import digest
 from autoregress.symbols import CONTEXT, as_tensor
+from autoregress.traversal import OnProgress, counter
 
 # The header: a mark, the version of the format, the numbers of threads, of examples and of examples
 # side by side at most, the model's digest, and checksums of the symbols and of everything else.
@@ -70,7 +71,7 @@ def encode(
     data: Any,
     *,
     context: Any = None,
-    on_progress: Callable[[int, int], object] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> bytes:
     """Encodes examples as bytes, from which :func:`decode` restores them exactly.
 
@@ -105,7 +106,7 @@ def encode(
     threads, stack, checksum = min(torch.get_num_threads(), THREADS), _stack(BOTTOM), 0
     numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
     most = max(1, min(SIDE_BY_SIDE, model.chunk_rows, PROBABILITIES // numbers))
-    coded = _counter(len(data) * model.dims, on_progress)
+    coded = counter(len(data) * model.dims, on_progress)
     with measuring(model), _threads(threads):
         for rows in reversed(list(_batches(len(data), most))):
             x = data[rows].to(model.device)
@@ -124,7 +125,7 @@ def decode(
     data: bytes | bytearray | memoryview,
     *,
     context: Any = None,
-    on_progress: Callable[[int, int], object] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Tensor:
     """Restores the examples that :func:`encode` encoded with the same model.
 
@@ -156,7 +157,7 @@ def decode(
         raise ValueError("the labels are in the encoded examples; leave the context out")
     if model.labels is None:
         context = _context_of_all(model, context, count)
-    coded, stack = _counter(count * model.dims, on_progress), _stack(payload)
+    coded, stack = counter(count * model.dims, on_progress), _stack(payload)
     parts, checksum = list[Tensor](), 0
     with measuring(model), _threads(threads):
         for rows in _batches(count, most):
@@ -171,19 +172,6 @@ def decode(
     if checksum != expected or tuple(stack.get_compressed()) != BOTTOM:
         raise ValueError(ASTRAY)
     return torch.cat(parts)
-
-
-def _counter(total: int, report: Callable[[int, int], object] | None) -> Callable[[int], None]:
-    """A function that adds a number of symbols to those coded so far, and reports these."""
-    done = 0
-
-    def add(count: int) -> None:
-        nonlocal done
-        done += count
-        if report is not None:
-            report(done, total)
-
-    return add
 
 
 def _push(
@@ -389,6 +377,19 @@ def _header(
     fields = (MAGIC, VERSION, threads, count, batch, _model(model), symbols)
     check = zlib.crc32(payload, zlib.crc32(HEADER.pack(*fields, 0)))
     return HEADER.pack(*fields, check)
+
+
+def fingerprint(model: AutoregressiveModel) -> str:
+    """The name of a model's family and weights, as :func:`encoded_by` reads it."""
+    return _model(model).hex()
+
+
+def encoded_by(data: bytes) -> str | None:
+    """The :func:`fingerprint` of the model that encoded these bytes, None if none did."""
+    header = data[: HEADER.size]
+    if len(header) < HEADER.size or not header.startswith(MAGIC):
+        return None
+    return HEADER.unpack(header)[5].hex()
 
 
 def _opened(model: AutoregressiveModel, data: Any) -> tuple[int, int, int, int, np.ndarray]:

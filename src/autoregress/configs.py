@@ -6,6 +6,7 @@ Nothing here needs torch, so that help and mistakes on the command line are answ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -18,6 +19,9 @@ ClipPredictor = Literal["several", "none"]
 Slices = Literal["one", "all"]
 Permutations = tuple[tuple[int, ...], ...]
 Blocks = tuple[tuple[int, int, int], ...]
+
+# The largest networks that make sense: beyond these, building one takes minutes or all memory.
+DEEPEST, WIDEST, MOST_LOGISTICS, MOST_MEMBERS = 1000, 2**24, 1000, 10_000
 
 # The paper's blocks for slices of 4 × 32 × 32, of 128 pixels each.
 BLOCKS: Blocks = ((4, 8, 4), (4, 4, 8), (1, 32, 4), (1, 4, 32))
@@ -88,6 +92,8 @@ class MADEConfig(Brief):
             raise ValueError(
                 f"hidden needs at least one layer of at least one unit, got {self.hidden}"
             )
+        _require_at_most(WIDEST, "a hidden layer", max(self.hidden))
+        _require_at_most(DEEPEST, "the number of layers", len(self.hidden))
         orders = self.orderings
         if isinstance(orders, str):
             sensible = orders in ("natural", "any")
@@ -103,11 +109,17 @@ class MADEConfig(Brief):
             raise ValueError(
                 f'connectivities must be a count of at least 1 or "any", got {draws!r}'
             )
+        members = math.lcm(*(n for n in (orders, draws) if isinstance(n, int)))
+        _require_at_most(MOST_MEMBERS, "the number of members (orderings, connectivities)", members)
         _require_one_of("activation", self.activation, get_args(Activation))
+        ordered = self.ordered if isinstance(self.ordered, bool) else any(self.ordered)
+        if not ordered and self.mixture != MADEConfig.mixture:
+            raise ValueError("mixture is for ordered levels")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         if self.mixture < 1:
             raise ValueError(f"mixture must be at least 1, got {self.mixture}")
+        _require_at_most(MOST_LOGISTICS, "mixture", self.mixture)
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,6 +163,8 @@ class PixelConfig(Brief):
     def __post_init__(self) -> None:
         """Raises ValueError for invalid options."""
         widths = (self.features,) if self.head is None else (self.features, self.head)
+        _require_at_most(DEEPEST, "the number of layers", self.layers)
+        _require_at_most(WIDEST, "a width", max(widths))
         if min(self.layers, *widths) < 1:
             raise ValueError(
                 f"layers and widths must be at least 1, got {self.layers} layers of "
@@ -158,9 +172,15 @@ class PixelConfig(Brief):
             )
         if self.mixture < 1:
             raise ValueError(f"mixture must be at least 1, got {self.mixture}")
+        _require_at_most(MOST_LOGISTICS, "mixture", self.mixture)
         _require_one_of("predictor", self.predictor, get_args(Predictor))
+        if not self.ordered and (self.mixture, self.predictor) != (
+            PixelConfig.mixture,
+            PixelConfig.predictor,
+        ):
+            raise ValueError("mixture and predictor are for ordered levels")
         strides = (*self.scales, 1)
-        if any(b < 1 or a % b or a == b for a, b in pairwise(strides)):
+        if any(b < 1 or a % b or a <= b for a, b in pairwise(strides)):
             raise ValueError(
                 f"scales must be strides above 1, each a multiple of the next, got {self.scales}"
             )
@@ -265,8 +285,12 @@ class VideoTransformerConfig(Brief):
         for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
+            _require_at_most(WIDEST, name, size)
         if not heads or min(heads) < 1:
             raise ValueError(f"heads must be at least 1, got {self.heads}")
+        _require_at_most(DEEPEST, "the number of heads", max(heads))
+        deepest = max(self.encoder_layers, self.decoder_layers)
+        _require_at_most(DEEPEST, "the number of layers", deepest)
         if min(self.encoder_layers, self.decoder_layers) < 0:
             raise ValueError(
                 f"numbers of layers must be at least 0, got {self.encoder_layers} in the encoder "
@@ -295,6 +319,11 @@ def _dividing(numbers: tuple[int, ...], of: tuple[int, ...]) -> tuple[int, ...]:
         max(d for d in range(1, min(n, whole) + 1) if whole % d == 0)
         for n, whole in zip(numbers, of, strict=True)
     )
+
+
+def _require_at_most(most: int, name: str, value: int) -> None:
+    if value > most:
+        raise ValueError(f"{name} must be at most {most:,}, got {value:,}")
 
 
 def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

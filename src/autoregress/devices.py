@@ -23,6 +23,8 @@ def resolve_device(name: str = "auto", current: torch.device | None = None) -> t
     try:
         number = torch.zeros((), dtype=torch.float64, device=name)
         number.item()
+        if number.device.type == "cpu" and torch.device(name).index:
+            raise RuntimeError("there is only one, whatever its number of cores")
         return number.device
     except (RuntimeError, AssertionError, TypeError, ImportError) as error:  # varies by device
         reason = str(error).partition("\n")[0].partition(". ")[0]

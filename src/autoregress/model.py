@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self, overload
 
@@ -16,7 +16,7 @@ from autoregress.conditionals import Conditional, Ensemble, Mixed, draw
 from autoregress.configs import NoOptions
 from autoregress.orderings import Ordering
 from autoregress.symbols import CONTEXT, Columns, Symbols, as_tensor, require_finite
-from autoregress.traversal import Choose, Unrolling, traverse
+from autoregress.traversal import Choose, OnProgress, Unrolling, counter, traverse
 
 Array = Tensor | np.ndarray
 
@@ -81,6 +81,9 @@ class Update:
 
 
 ONLY_UPDATE = Update()
+
+# Logits divided by a lower temperature, or multiplied by it, are no longer numbers of float32.
+COLDEST = 1e-30
 
 
 class AutoregressiveModel(nn.Module, ABC):
@@ -468,6 +471,7 @@ class AutoregressiveModel(nn.Module, ABC):
         *,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Tensor:
         """Draws samples from the model, (count, *event_shape) int64.
 
@@ -479,6 +483,8 @@ class AutoregressiveModel(nn.Module, ABC):
                 p^(1/temperature): below 1, unlikely symbols are rarer. Only 1 draws from the
                 model's own distribution, the one that its likelihoods describe.
             generator: generator on the model's device; by default torch's own.
+            on_progress: called at every dimension of a part of the samples with the number of
+                symbols drawn so far and that of all.
 
         Raises:
             ValueError: the count is below 1, the temperature not above 0, or the context or a
@@ -490,9 +496,10 @@ class AutoregressiveModel(nn.Module, ABC):
         members, weights = self.members, self.log_weights.exp()
         chosen = torch.multinomial(weights, count, replacement=True, generator=generator)
         out = torch.empty(count, *self.event_shape, dtype=torch.int64, device=self.device)
+        drawn = counter(count * self.dims, on_progress)
         for index, rows in groups(chosen):
             part = None if context is None else context[rows]
-            choose = _draw(generator, temperature)
+            choose = _draw(generator, temperature, drawn)
             out[rows] = self.traverse(choose, len(rows), context=part, member=members[index])
         return out
 
@@ -505,6 +512,7 @@ class AutoregressiveModel(nn.Module, ABC):
         *,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
         return_log_prob: Literal[False] = False,
     ) -> Tensor: ...
 
@@ -517,6 +525,7 @@ class AutoregressiveModel(nn.Module, ABC):
         *,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
         return_log_prob: Literal[True],
     ) -> tuple[Tensor, Tensor]: ...
 
@@ -529,6 +538,7 @@ class AutoregressiveModel(nn.Module, ABC):
         *,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
         return_log_prob: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Draws the unknown symbols from p(unknown | known), exactly.
@@ -541,6 +551,7 @@ class AutoregressiveModel(nn.Module, ABC):
             x: integer symbols (batch, *event_shape); unknown ones may have any value.
             known: bool, (*event_shape) or (batch, *event_shape).
             temperature: as in :meth:`sample`; only with 1 are the draws exact.
+            on_progress: as in :meth:`sample`; known symbols count.
             return_log_prob: also return log p(unknown | known) of the draws in nats, (batch,)
                 float64, under the model itself whatever the temperature.
 
@@ -554,9 +565,10 @@ class AutoregressiveModel(nn.Module, ABC):
         x, known = self._checked_known(x, known)
         x, context = self._checked(x.where(known, 0), context)
         out, log_prob = x.clone(), torch.zeros(len(x), dtype=torch.float64, device=self.device)
+        drawn = counter(len(x) * self.dims, on_progress)
         for rows, mask, members in self._by_known(known):
             part = None if context is None else context[rows]
-            out[rows] = self._complete(x[rows], mask, part, members, temperature, generator)
+            out[rows] = self._complete(x[rows], mask, part, members, temperature, generator, drawn)
             if return_log_prob:
                 log_prob[rows] = self._conditional_log_prob(out[rows], part, members, mask)
         return (out, log_prob) if return_log_prob else out
@@ -679,6 +691,7 @@ class AutoregressiveModel(nn.Module, ABC):
         members: Sequence[Member],
         temperature: float,
         generator: torch.Generator | None,
+        drawn: Callable[[int], None],
     ) -> Tensor:
         """Completes rows given their known set, (D,) or (batch, D)."""
         chosen = torch.zeros(len(x), dtype=torch.int64, device=x.device)
@@ -690,7 +703,7 @@ class AutoregressiveModel(nn.Module, ABC):
         out, known = torch.empty_like(x), known.expand(len(x), -1)
         for member, rows in members[0].picked(members, chosen):
             part = None if context is None else context[rows]
-            choose = _draw(generator, temperature, x[rows].flatten(1), known[rows])
+            choose = _draw(generator, temperature, drawn, x[rows].flatten(1), known[rows])
             out[rows] = self.traverse(choose, len(rows), context=part, member=member)
         return out
 
@@ -774,19 +787,25 @@ def groups(index: Tensor) -> list[tuple[int, Tensor]]:
 def _draw(
     generator: torch.Generator | None,
     temperature: float,
+    drawn: Callable[[int], None],
     x: Tensor | None = None,
     known: Tensor | None = None,
 ) -> Choose:
     """Draws each symbol, except the known ones of x, (batch, D) both."""
     if not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be above 0, got {temperature}")
+    temperature = min(max(temperature, COLDEST), 1 / COLDEST)
 
     def choose(position: int | Tensor, conditional: Conditional) -> Tensor:
         if x is None or known is None:
-            return draw(conditional)
-        rows = torch.arange(len(x), device=x.device)
-        symbols, given = x[rows, position], known[rows, position]
-        return symbols if given.all() else symbols.where(given, draw(conditional))
+            symbols = draw(conditional)
+        else:
+            rows = torch.arange(len(x), device=x.device)
+            symbols, given = x[rows, position], known[rows, position]
+            if not given.all():
+                symbols = symbols.where(given, draw(conditional))
+        drawn(len(symbols))
+        return symbols
 
     def draw(conditional: Conditional) -> Tensor:
         if temperature != 1:

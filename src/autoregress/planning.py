@@ -21,9 +21,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from autoregress.memory import rounded
 from autoregress.model import AutoregressiveModel, Update
 from autoregress.training import Training
-from autoregress.training.optimisation import make_optimiser
+from autoregress.training.optimisation import moments
 from autoregress.training.options import Precision
 
 # Floating-point operations a second of an H100, with and without its matrix units.
@@ -31,6 +32,9 @@ PEAK: dict[Precision, float] = {"bfloat16": 989e12, "float32": 67e12}
 
 # Largest number of symbols of a batch that is run; larger batches are extrapolated from such.
 MOST_NUMBERS = 2**20
+
+# Largest size of a tensor that has content, being of integers.
+MOST_BYTES = 2**28
 
 # Operations that torch's table of formulas lacks, each with one whose formula is the same.
 ALSO = {torch.ops.aten.addmm_: torch.ops.aten.addmm}
@@ -152,8 +156,7 @@ def plan(
     mode = CountingMode()
     with torch.random.fork_rng(devices=[]), mode:
         model = build().train()
-        moments = _moments(next(model.parameters()), training)
-    parameters = list(model.parameters())
+        parameters = list(model.parameters())
     sharded = training.sharding == "full" and devices > 1
     whole = sum(p.nbytes for p in parameters)
     weights = sum(_shard_bytes(p, devices) for p in parameters) if sharded else whole
@@ -175,21 +178,13 @@ def plan(
         part=part,
         weights=weights,
         gradients=gradients,
-        optimiser=moments * weights,
+        optimiser=moments(training) * weights,
         average=weights if training.ema else 0,
         gathered=_gathered(model) if sharded else 0,
         activations=round(activations),
         flop=flop,
         seconds=flop / (peak * share),
     )
-
-
-def _moments(parameter: nn.Parameter, training: Training) -> int:
-    """Number of tensors of its own size that the optimiser keeps for a parameter."""
-    optimiser = make_optimiser([parameter], training)
-    parameter.grad = torch.zeros_like(parameter)
-    optimiser.step()
-    return sum(each.shape == parameter.shape for each in optimiser.state[parameter].values())
 
 
 def _update(
@@ -267,6 +262,10 @@ class CountingMode(TorchDispatchMode):
                 out = func(*args, **kwargs)
             if isinstance(out, Tensor) and out.is_floating_point():
                 return out
+            if isinstance(out, Tensor) and out.nbytes > MOST_BYTES:
+                raise ValueError(
+                    f"a dimension or a layer of {rounded(out.numel())} is too large to plan"
+                )
         return func(*args, **kwargs)
 
     def _follow(self, storage: torch.UntypedStorage) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
+from uuid import uuid4
 
 import safetensors
 import torch
@@ -37,6 +39,8 @@ from autoregress.version import __version__
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+# The folder, in that of a run, of weights that something else needs, however the run goes on.
+KEPT = "weights"
 # The format of the weights file; any other is refused.
 FORMAT = "1"
 # In a model of one of the package's own families no size is above the number of its weights, except
@@ -104,10 +108,70 @@ def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> Aut
     """
     folder = Path(folder)
     config = read_config(folder)["model"]
-    state = read_weights(folder / WEIGHTS, config)
-    model = _build(config, sum(map(torch.numel, state.values())), folder / CONFIG)
-    set_weights(model, state, folder / WEIGHTS)
+    return _loaded(folder / WEIGHTS, config, folder / CONFIG, map_location)
+
+
+def _loaded(
+    weights: Path, config: Any, described: Path, map_location: str | torch.device
+) -> AutoregressiveModel:
+    """The model of a weights file and of a configuration, which ``described`` holds."""
+    state = read_weights(weights, config)
+    model = _build(config, sum(map(torch.numel, state.values())), described)
+    set_weights(model, state, weights)
     return model.to(map_location).eval()
+
+
+def is_run(folder: str | Path) -> bool:
+    """Whether a folder is that of a training run, which may replace its weights."""
+    return read_config(Path(folder))["training"] is not None
+
+
+def keep(folder: str | Path, model: AutoregressiveModel, name: str) -> None:
+    """Keeps the weights of a model beside those of its run, whatever further training does.
+
+    They are another name of the run's own file, as long as that holds the same weights.
+
+    Args:
+        folder: the run folder that the model was loaded from.
+        name: the name under which :func:`load_kept` finds them.
+
+    Raises:
+        ValueError: they cannot be written.
+    """
+    path = Path(folder) / KEPT / f"{name}.safetensors"
+    if path.exists():
+        return
+    make_folder(path.parent)
+    state = model.state_dict()
+    linked = path.with_name(f".{name}.{uuid4().hex}.tmp")
+    try:
+        linked.hardlink_to(Path(folder) / WEIGHTS)
+        if _metadata(linked).get("sha256") == digest(state):
+            linked.rename(path)
+            return
+    except OSError:  # a file system without such links
+        pass
+    finally:
+        linked.unlink(missing_ok=True)
+    write_weights(path, state, model_config(model))
+
+
+def load_kept(
+    folder: str | Path, name: str, *, map_location: str | torch.device = "cpu"
+) -> AutoregressiveModel | None:
+    """Loads a model that :func:`keep` kept; None if there is none of that name.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = Path(folder) / KEPT / f"{name}.safetensors"
+    if not path.exists():
+        return None
+    try:
+        config = json.loads(_metadata(path).get("model", ""))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: it does not describe a model") from error
+    return _loaded(path, config, path, map_location)
 
 
 # Configuration
@@ -191,14 +255,10 @@ def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
         ValueError: the file is missing, damaged, of another format or of another model than
             ``config``.
     """
-    open_file(path).close()  # raises the errors of files
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            # Cloned, as they are views of the file, which may change.
-            state = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {_reason(error)}") from error
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+        # Cloned, as they are views of the file, which may change.
+        state = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     if metadata.get("format") != FORMAT:
         raise ValueError(
             f"{path} is not a weights file of this version of autoregress: its format is "
@@ -209,6 +269,22 @@ def read_weights(path: Path, config: Any) -> dict[str, Tensor]:
     if metadata.get("model") != json.dumps(config):
         raise ValueError(f"{path} holds the weights of another model than {CONFIG} describes")
     return state
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An open weights file; errors in reading it become a ValueError that names it."""
+    open_file(path).close()  # raises the errors of files
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            yield file
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {_reason(error)}") from error
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    with _opened(path) as file:
+        return file.metadata() or {}
 
 
 def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: Path) -> None:

@@ -17,6 +17,21 @@ Unrolling = Generator[Conditional, Tensor, None]
 # Given a dimension, or a tensor (batch,) of one for each row, and the conditional of the symbols
 # there: the symbols.
 Choose = Callable[[Any, Conditional], Tensor]
+# Called with a number of symbols done so far, and the number of all.
+OnProgress = Callable[[int, int], object]
+
+
+def counter(total: int, report: OnProgress | None) -> Callable[[int], None]:
+    """A function that adds a number of symbols to those done so far, and reports these."""
+    done = 0
+
+    def add(count: int) -> None:
+        nonlocal done
+        done += count
+        if report is not None:
+            report(done, total)
+
+    return add
 
 
 def traverse(steps: Unrolling, ordering: Ordering, choose: Choose, device: torch.device) -> Tensor:

@@ -11,7 +11,9 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.examples import open_like
 from autoregress.cli.models import Conditions, given_context, load_model
-from autoregress.cli.output import Progress, announce, named
+from autoregress.cli.options import Positive
+from autoregress.cli.output import Progress, announce, frame_rate, named
+from autoregress.data.reading import Reading
 from autoregress.disk import check_output, unreadable, write_file
 
 
@@ -25,7 +27,8 @@ class Compress:
     metadata and sound are not kept.
 
     Args:
-        run: A run folder, or one that ar.save wrote; decompression requires the same one.
+        run: A run folder, or one that ar.save wrote; decompression requires the same one. The
+            weights stay in a run folder, in RUN/weights, even if training resumes.
         data: The examples.
         out: The file to write.
         fit: Accept losses, which are refused otherwise: images and videos cropped, scaled, turned
@@ -39,24 +42,22 @@ class Compress:
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
     fit: bool = False
-    stride: int = 1
+    stride: Positive = 1
     device: str = "cpu"
 
     def __call__(self) -> None:
-        from autoregress.coding import encode
+        from autoregress.coding import encode, fingerprint
         from autoregress.data import check_distinct
+        from autoregress.storage import is_run, keep
 
         check_output(self.out)
         check_distinct(self.out, self.data, self.run)
         model = load_model(self.run, self.device)
-        examples = open_like(
-            model,
-            self.data,
-            lossless=not self.fit,
-            stride=self.stride,
-            condition=self.conditions.condition,
-        )
+        reading = Reading(stride=self.stride, condition=self.conditions.source(model))
+        examples = open_like(model, self.data, reading, lossless=not self.fit)
         context = self.conditions.context(model, examples)
+        if is_run(self.run):
+            keep(self.run, model, fingerprint(model))
         with Progress("compressing", model.dims) as progress:
             content = encode(model, examples, context=context, on_progress=progress)
         write_file(self.out, content)
@@ -85,7 +86,7 @@ class Decompress:
             .gif or .mp4.
         given: The numbers that all examples are conditioned on, as given to compress; labels are
             in the file.
-        rate: Number of frames a second (clips).
+        rate: Number of frames a second of a .gif, .mp4 or .mkv, by default 10.
         device: Device to compute on, the same kind as for compression.
     """
 
@@ -93,16 +94,16 @@ class Decompress:
     compressed: Annotated[Positional[Path], arg(metavar="COMPRESSED")]
     out: Path
     given: tuple[str, ...] = ()
-    rate: int = 10
+    rate: Positive | None = None
     device: str = "cpu"
 
     def __call__(self) -> None:
         from autoregress import data as datasets
-        from autoregress.coding import MAGIC, decode
+        from autoregress.coding import MAGIC, decode, encoded_by
 
         datasets.check_writable(self.out)
         datasets.check_distinct(self.out, self.compressed)
-        model = load_model(self.run, self.device)
+        rate = frame_rate(self.rate, self.out)
         try:
             with self.compressed.open("rb") as file:
                 content = file.read(len(MAGIC))
@@ -110,6 +111,7 @@ class Decompress:
                     content += file.read()
         except OSError as error:
             raise unreadable(self.compressed, error) from error
+        model = load_model(self.run, self.device, kept=encoded_by(content))
         try:
             context = None
             if self.given or model.labels is None:
@@ -119,5 +121,5 @@ class Decompress:
         except ValueError as error:
             raise ValueError(f"{self.compressed}: {error}") from None
         symbols = model.symbols
-        files = datasets.write(self.out, x.cpu(), symbols.levels, symbols.columns, rate=self.rate)
+        files = datasets.write(self.out, x.cpu(), symbols.levels, symbols.columns, rate=rate)
         announce(f"{len(x):,} examples in {named(files)}", self.out)

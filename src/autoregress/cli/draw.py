@@ -10,8 +10,9 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.examples import open_examples, open_like
 from autoregress.cli.models import Conditions, given_context, load_model
-from autoregress.cli.output import announce, named
-from autoregress.cli.tables import holds_table, sample_table
+from autoregress.cli.options import AboveZero, FromZero, Positive
+from autoregress.cli.output import Progress, announce, frame_rate, named
+from autoregress.cli.tables import holds_table, refuse_for_table, sample_table
 from autoregress.data.reading import Reading
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from autoregress.data import Source
     from autoregress.model import AutoregressiveModel
+
+# Number of samples drawn side by side.
+AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Sample:
             numbers of the context; for a table, cells as NAME=VALUE.
         temperature: Temperature of each symbol's distribution: below 1 draws fewer unlikely
             symbols; only 1 draws from the model's own distribution.
-        rate: Number of frames a second (clips).
+        rate: Number of frames a second of a .gif, .mp4 or .mkv, by default 10.
         seed: Seed of the draws.
         device: Device to compute on, such as cpu or cuda; by default the accelerator if there is
             one.
@@ -46,10 +50,10 @@ class Sample:
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     out: Path
-    count: int = 16
+    count: Positive = 16
     given: tuple[str, ...] = ()
-    temperature: float = 1.0
-    rate: int = 10
+    temperature: AboveZero = 1.0
+    rate: Positive | None = None
     seed: int = 0
     device: str = "auto"
 
@@ -57,20 +61,37 @@ class Sample:
         from autoregress import data as datasets
 
         datasets.check_writable(self.out)
+        rate = frame_rate(self.rate, self.out)
         if holds_table(self.run):
+            other = {"temperature": self.temperature != 1, "device": self.device != "auto"}
+            refuse_for_table(self.run, **other)
             sample_table(self.run, self.out, self.count, self.given, self.seed)
             return
         model = load_model(self.run, self.device)
-        x = model.sample(
-            self.count,
-            given_context(model, self.given, self.count),
-            temperature=self.temperature,
-            generator=_generator(model, self.seed),
-        )
-        files = datasets.write(
-            self.out, x.cpu(), model.symbols.levels, model.symbols.columns, rate=self.rate
-        )
-        announce(f"{self.count} samples in {named(files)}", self.out)
+        x = self._drawn(model)
+        files = datasets.write(self.out, x, model.symbols.levels, model.symbols.columns, rate=rate)
+        announce(f"{self.count:,} samples in {named(files)}", self.out)
+
+    def _drawn(self, model: AutoregressiveModel) -> Tensor:
+        """The samples, in parts, so that memory is little more than that of the samples."""
+        import torch
+
+        from autoregress.memory import require_memory
+
+        require_memory(f"{self.count:,} samples", 8 * self.count * model.dims)
+        x = torch.empty(self.count, *model.event_shape, dtype=torch.int64)
+        generator = _generator(model, self.seed)
+        with Progress("drawing", model.dims) as progress:
+            for start in range(0, self.count, AT_ONCE):
+                part = x[start : start + AT_ONCE]
+                part[:] = model.sample(
+                    len(part),
+                    given_context(model, self.given, len(part)),
+                    temperature=self.temperature,
+                    generator=generator,
+                    on_progress=progress.within(start, self.count),
+                )
+        return x
 
 
 @dataclass(frozen=True)
@@ -95,7 +116,7 @@ class Complete:
         stride: Number of video frames from one frame of a clip to the next.
         log_prob: Also write log p(unknown | known) of each completion, in nats (.npz and .csv),
             under the model itself whatever the temperature.
-        rate: Number of frames a second (clips).
+        rate: Number of frames a second of a .gif, .mp4 or .mkv, by default 10.
         seed: Seed of the draws.
         device: Device to compute on, such as cpu or cuda; by default the accelerator if there is
             one.
@@ -105,12 +126,12 @@ class Complete:
     partial: Annotated[Positional[Path], arg(metavar="PARTIAL")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
-    known_frames: int | None = None
-    known_rows: int | None = None
-    temperature: float = 1.0
-    stride: int = 1
+    known_frames: FromZero | None = None
+    known_rows: FromZero | None = None
+    temperature: AboveZero = 1.0
+    stride: Positive = 1
     log_prob: bool = False
-    rate: int = 10
+    rate: Positive | None = None
     seed: int = 0
     device: str = "auto"
 
@@ -121,16 +142,20 @@ class Complete:
         datasets.check_distinct(self.out, self.partial)
         if self.log_prob and self.out.suffix.lower() not in (".npz", ".csv"):
             raise ValueError(f"{self.out}: --log-prob is written to .npz and .csv files only")
+        rate = frame_rate(self.rate, self.out)
         model = load_model(self.run, self.device)
         examples, given, known = self._partial(model)
-        x, log_prob = model.complete(
-            given,
-            known,
-            self.conditions.context(model, examples),
-            temperature=self.temperature,
-            generator=_generator(model, self.seed),
-            return_log_prob=True,
-        )
+        context = self.conditions.context(model, examples)
+        with Progress("completing", model.dims) as progress:
+            x, log_prob = model.complete(
+                given,
+                known,
+                context,
+                temperature=self.temperature,
+                generator=_generator(model, self.seed),
+                on_progress=progress,
+                return_log_prob=True,
+            )
         files = datasets.write(
             self.out,
             x.cpu(),
@@ -138,9 +163,9 @@ class Complete:
             model.symbols.columns,
             known=known,
             extra={"log_prob": log_prob.cpu()} if self.log_prob else None,
-            rate=self.rate,
+            rate=rate,
         )
-        announce(f"{len(x)} completed examples in {named(files)}", self.out)
+        announce(f"{len(x):,} completed examples in {named(files)}", self.out)
 
     def _partial(self, model: AutoregressiveModel) -> tuple[Source, Tensor, Tensor]:
         """The examples, their symbols (N, *event_shape), and the bool mask of known ones."""
@@ -166,8 +191,26 @@ class Complete:
         return examples, x, known.expand(x.shape)
 
     def _open(self, model: AutoregressiveModel) -> Source:
-        condition = self.conditions.condition
-        return open_like(model, self.partial, stride=self.stride, condition=condition)
+        """Examples of a file that does not itself mark the known entries."""
+        from autoregress.data import Data
+
+        examples = self._with_marks(model)
+        if isinstance(examples, Data) and examples.known is not None and not examples.known.all():
+            raise ValueError(
+                f"{self.partial} itself marks what is known; leave --known-frames and --known-rows "
+                "out"
+            )
+        return examples
+
+    def _with_marks(self, model: AutoregressiveModel) -> Source:
+        """The examples, with the marks of known entries if their format has any."""
+        reading = Reading(stride=self.stride, condition=self.conditions.source(model))
+        return open_like(model, self.partial, reading, partial=self._can_mark(model))
+
+    def _can_mark(self, model: AutoregressiveModel) -> bool:
+        from autoregress.data.open import format_at
+
+        return format_at(self.partial, clips=len(model.event_shape) == 4).says_what_is_known
 
     def _beginnings(self, model: AutoregressiveModel, frames: int) -> tuple[Source, Tensor]:
         """The first clip of each video, which needs no frames beyond the known ones."""
@@ -190,13 +233,9 @@ class Complete:
     def _with_gaps(self, model: AutoregressiveModel) -> tuple[Source, Tensor, Tensor]:
         """Examples of a file that itself marks the known entries."""
         from autoregress.data import Data
-        from autoregress.data.open import format_at
 
-        if format_at(self.partial, clips=len(model.event_shape) == 4).says_what_is_known:
-            reading = Reading(condition=self.conditions.condition)
-            examples = open_examples(
-                self.partial, reading, like=model.symbols, labels=model.labels, partial=True
-            )
+        if self._can_mark(model):
+            examples = self._with_marks(model)
             if isinstance(examples, Data) and examples.known is not None:
                 return examples, examples.x, examples.known
         raise ValueError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import OmitArgPrefixes
 
+from autoregress.cli.options import Share
 from autoregress.data.reading import Reading
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ class Examples:
         valid: Validation examples, for early stopping; by default the array "valid" of the .npz,
             the split "valid" of the shards or the folder valid (or val, validation) beside train,
             otherwise rows, or whole videos, held out of the data.
-        holdout: Fraction of rows, or of videos, held out if there are no validation examples.
+        holdout: Fraction of rows, or of videos, held out if there are no validation examples; by
+            default 0.1.
     """
 
     data: Path
     reading: OmitArgPrefixes[Reading] = field(default_factory=Reading)
     valid: Path | None = None
-    holdout: float = 0.1
+    holdout: Share | None = None
 
     def read(self, seed: int, **options: Any) -> tuple[Source, Source]:
         """The training and the validation examples, with the options of :meth:`of`."""
@@ -44,7 +46,9 @@ class Examples:
         train = self.of("train", **options)
         valid = self.valid or (self.data if "valid" in splits(self.data) else None)
         if valid is None:
-            return train.split(self.holdout, seed)
+            return train.split(0.1 if self.holdout is None else self.holdout, seed)
+        if self.holdout is not None:
+            raise ValueError(f"--holdout has no effect, as {valid} has the validation examples")
         shared = {"stride", "cache", "condition"}
         takes = format_at(valid, clips=len(train.event_shape) == 4).takes
         # Everything else follows the training examples; for pixels, what these were asked to be
@@ -103,19 +107,10 @@ def open_examples(
     return source.data() if in_memory and not source.streamed else source
 
 
-def open_like(
-    model: AutoregressiveModel,
-    path: Path,
-    *,
-    split: str | None = None,
-    lossless: bool = False,
-    **options: Any,
-) -> Source:
+def open_like(model: AutoregressiveModel, path: Path, reading: Reading, **options: Any) -> Source:
     """Opens examples of the kind that a model takes.
 
     Args:
-        lossless: refuse examples that do not restore the files.
-        **options: options of :class:`Reading`, by name.
+        **options: options of :func:`autoregress.data.open`.
     """
-    kind = {"like": model.symbols, "labels": model.labels}
-    return open_examples(path, Reading(**options), split=split, lossless=lossless, **kind)
+    return open_examples(path, reading, like=model.symbols, labels=model.labels, **options)

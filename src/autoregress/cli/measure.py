@@ -14,8 +14,10 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from autoregress.cli.examples import open_like
 from autoregress.cli.models import Conditions, load_model
+from autoregress.cli.options import AtMost10000, FromZero, Positive
 from autoregress.cli.output import Progress, announce
-from autoregress.cli.tables import holds_table, score_table
+from autoregress.cli.tables import holds_table, refuse_for_table, score_table
+from autoregress.data.reading import Reading
 from autoregress.disk import check_output, is_stream, replacing
 
 if TYPE_CHECKING:
@@ -46,9 +48,9 @@ class Evaluate:
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     data: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
-    stride: int = 1
-    orderings: int | None = None
-    batch_size: int = 1000
+    stride: Positive = 1
+    orderings: AtMost10000 | None = None
+    batch_size: Positive = 1000
     device: str = "auto"
 
     def __call__(self) -> None:
@@ -69,9 +71,8 @@ class Evaluate:
             lambda: open_like(
                 model,
                 self.data,
+                Reading(stride=self.stride, condition=self.conditions.source(model)),
                 split="test",
-                stride=self.stride,
-                condition=self.conditions.condition,
             )
         )
         context = self.conditions.context(model, examples)
@@ -109,8 +110,8 @@ class Score:
     data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
-    stride: int = 1
-    top: int = 5
+    stride: Positive = 1
+    top: FromZero = 5
     device: str = "auto"
 
     def __call__(self) -> None:
@@ -122,15 +123,17 @@ class Score:
             raise ValueError(f"{self.out}: scores are written as .csv")
         check_output(self.out)
         check_distinct(self.out, self.data)
-        if self.top < 0:
-            raise ValueError(f"--top must be at least 0, got {self.top}")
         if holds_table(self.run):
+            conditions = self.conditions
+            other = {"given": bool(conditions.given), "condition": bool(conditions.condition)}
+            refuse_for_table(
+                self.run, **other, stride=self.stride != 1, device=self.device != "auto"
+            )
             score_table(self.run, self.data, self.out, self.top)
             return
         model = load_model(self.run, self.device)
-        examples = open_like(
-            model, self.data, stride=self.stride, condition=self.conditions.condition
-        )
+        reading = Reading(stride=self.stride, condition=self.conditions.source(model))
+        examples = open_like(model, self.data, reading)
         context = self.conditions.context(model, examples)
         top = min(self.top, model.dims)
         with torch.no_grad(), Progress("scoring") as progress, replacing(self.out) as file:
@@ -144,7 +147,7 @@ class Score:
                 for row, nats in zip(rows.tolist(), surprisal, strict=True):
                     writer.writerow([row, *_cells(model.symbols, nats, top)])
                 progress(int(rows[-1]) + 1, len(examples))
-        announce(f"scores of {len(examples)} examples in {self.out}", self.out)
+        announce(f"scores of {len(examples):,} examples in {self.out}", self.out)
 
 
 def _cells(symbols: Symbols, nats: Tensor, top: int) -> Iterator[Any]:

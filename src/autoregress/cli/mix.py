@@ -8,6 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from autoregress.cli.tables import holds_table
 from autoregress.disk import check_folder
 
 
@@ -34,6 +35,9 @@ class Mix:
         from autoregress.storage import load, save
 
         check_folder(self.out)
+        for run in self.runs:
+            if holds_table(run):
+                raise ValueError(f"{run} is the run of a table, which cannot be mixed")
         if self.out.is_dir() and any(self.out.iterdir()):
             raise ValueError(f"{self.out} is not empty; give another folder")
         mixture = Mixture([load(run) for run in self.runs])

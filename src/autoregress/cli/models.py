@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from autoregress.cli.tables import holds_table
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from autoregress.data import Source
@@ -28,15 +30,24 @@ class Conditions:
     given: tuple[str, ...] = ()
     condition: str | None = None
 
+    def source(self, model: AutoregressiveModel) -> str | None:
+        """The source of each example's condition, if any, for reading the examples.
+
+        Raises:
+            ValueError: the model is unconditional, or a condition is given for all examples too.
+        """
+        if self.given and self.condition:
+            raise ValueError("--given is for all examples and --condition for each; give one")
+        if self.condition and not model.context:
+            raise ValueError("this model is not conditioned on anything; leave --condition out")
+        return self.condition
+
     def context(self, model: AutoregressiveModel, examples: Source) -> Tensor | None:
         """The context of the examples; None for an unconditional model.
 
         Raises:
-            ValueError: both are given, or neither for a conditional model, or the condition does
-                not match the model.
+            ValueError: there is none for a conditional model, or it does not match the model.
         """
-        if self.given and self.condition:
-            raise ValueError("--given is for all examples and --condition for each; give one")
         if self.given or not model.context:
             return given_context(model, self.given, len(examples))
         if examples.context is None:
@@ -44,18 +55,37 @@ class Conditions:
                 f"{_taken(model)}: name its source with --condition, or give it for all examples "
                 "with --given"
             )
+        if model.labels is not None and examples.labels is None:
+            raise ValueError(f"{_taken(model)}, but the examples have numbers as their condition")
         return examples.context
 
 
-def load_model(run: Path, device: str) -> AutoregressiveModel:
-    """The model of a run folder, or of one that ``ar.save`` wrote, on a device."""
-    from autoregress.devices import resolve_device
-    from autoregress.storage import load
+def load_model(run: Path, device: str, *, kept: str | None = None) -> AutoregressiveModel:
+    """The model of a run folder, or of one that ``ar.save`` wrote, on a device.
+
+    Args:
+        kept: the name of weights to be preferred, if the folder keeps them.
+    """
+    from autoregress.storage import load, load_kept
 
     if holds_table(run):
         raise ValueError(f"{run} is the run of a table, for score, impute, query, sample and info")
+    place = chosen_device(device)
+    model = load_kept(run, kept, map_location=place) if kept else None
+    return load(run, map_location=place) if model is None else model
 
-    return load(run, map_location=resolve_device(device))
+
+def chosen_device(name: str) -> torch.device:
+    """The device of that name; a line on standard error names one that is taken unasked.
+
+    The CPU is not worth a line.
+    """
+    from autoregress.devices import describe_device, resolve_device
+
+    device = resolve_device(name)
+    if name == "auto" and device.type != "cpu":
+        print(f"on {describe_device(device)}", file=sys.stderr)
+    return device
 
 
 def given_context(model: AutoregressiveModel, given: tuple[str, ...], count: int) -> Tensor | None:
@@ -79,7 +109,7 @@ def given_context(model: AutoregressiveModel, given: tuple[str, ...], count: int
             row = torch.tensor([float(number) for number in given])
         except ValueError:
             row = torch.empty(0)
-        if len(row) != model.context:
+        if len(row) != model.context or not row.isfinite().all():
             raise ValueError(f"{_taken(model)}: give them with --given")
     return row.expand(count, -1)
 

@@ -4,33 +4,71 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from autoregress.disk import is_stdout
 
 # Replacements for terminals and pipes that know only ASCII.
-ASCII = str.maketrans({"±": "+/-", "−": "-", "×": "x", "…": "...", "√": "sqrt", "–": "-"})
+ASCII = str.maketrans(
+    {"±": "+/-", "−": "-", "×": "x", "…": "...", "√": "sqrt", "–": "-", "·": "*"}
+    | dict.fromkeys("╭╮╰╯", "+")
+    | {"─": "-", "│": "|"}
+)
 # Seconds between refreshes on a terminal, and between lines elsewhere.
 REFRESH = 0.2
 LINES = 5.0
+LONGEST = 1e13  # seconds, for timedelta
 
 
 def never_fail_to_print() -> None:
     """Makes standard output and error replace characters that they cannot encode."""
 
-    def replaced(error: UnicodeError) -> tuple[str, int]:
+    def replaced(error: UnicodeError) -> tuple[bytes, int]:
         assert isinstance(error, UnicodeEncodeError)
-        text = error.object[error.start : error.end].translate(ASCII)
-        return text.encode("ascii", "backslashreplace").decode(), error.end
+        characters = error.object[error.start : error.end].translate(ASCII)
+        return b"".join(map(_in_ascii, characters)), error.end
 
     codecs.register_error("autoregress", replaced)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="autoregress")
+
+
+def _in_ascii(character: str) -> bytes:
+    """A character, or the byte of a file name that Python could not decode."""
+    try:
+        return character.encode("ascii", "surrogateescape")
+    except UnicodeEncodeError:
+        return character.encode("ascii", "backslashreplace")
+
+
+def flush_stdout() -> None:
+    """Writes what has been printed, while an error can still be reported.
+
+    Raises:
+        ValueError: standard output cannot be written, as on a full disk.
+        BrokenPipeError: nobody reads it any longer.
+    """
+    if sys.stdout is None:  # closed by the caller
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up_stdout()
+        raise ValueError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def give_up_stdout() -> None:
+    """Discards what has been printed, so that Python does not try to write it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 class Progress:
@@ -70,6 +108,14 @@ class Progress:
         if self._terminal:
             self._bar.stop()
 
+    def within(self, before: int, total: int) -> Callable[[int, int], None]:
+        """Shows the progress of a part of ``total`` examples, of which some came before it."""
+
+        def report(done: int, _: int) -> None:
+            self(before * self._symbols + done, total * self._symbols)
+
+        return report
+
     def __call__(self, done: int, total: int) -> None:
         """Shows the number of examples, or symbols, done so far, of the total."""
         now = time.monotonic()
@@ -81,13 +127,26 @@ class Progress:
         line = f"{self._doing} {int(examples):,} of {int(of_all):,} examples"
         task = self._bar.tasks[self._task]
         if task.speed and task.time_remaining is not None:
-            left = timedelta(seconds=round(task.time_remaining))
+            left = timedelta(seconds=round(min(task.time_remaining, LONGEST)))
             line += f"  {task.speed:,.{0 if task.speed >= 10 else 2}f} examples/s  {left} left"
         if self._terminal:
             self._bar.update(self._task, description=line, refresh=True)
         elif now - self._printed >= LINES:
             self._printed = now
             print(line, file=sys.stderr, flush=True)
+
+
+def frame_rate(rate: int | None, out: Path) -> int:
+    """The number of frames a second of a file to be written, 10 if not given.
+
+    Raises:
+        ValueError: the file cannot have a rate, or not this one.
+    """
+    from autoregress.data.formats.videos import check_rate
+
+    if rate is not None:
+        check_rate(out, rate)
+    return 10 if rate is None else rate
 
 
 def announce(text: str, out: Path) -> None:

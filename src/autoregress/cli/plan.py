@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from tyro.conf import OmitArgPrefixes, Suppress
 
+from autoregress.cli.options import AboveZero, AtMost1000, Levels, Positive
+from autoregress.cli.recipes import fitted
 from autoregress.recipes.recipe import Recipe
 from autoregress.training.options import Training
 
@@ -36,22 +38,21 @@ class Plan(Generic[Config]):
 
     model: OmitArgPrefixes[Config]
     training: OmitArgPrefixes[Training]
-    kind: Suppress[str]
-    recalled: Suppress[int | None]
-    shape: tuple[int, ...]
-    levels: int
-    models: int = 1
-    devices: int = 1
-    batch: int | None = None
-    peak: float | None = None
+    recipe: Suppress[Any]
+    shape: tuple[Positive, ...]
+    levels: Levels
+    models: AtMost1000 = 1
+    devices: Positive = 1
+    batch: Positive | None = None
+    peak: AboveZero | None = None
     share: float = 0.4
-    steps: int | None = None
+    steps: Positive | None = None
 
     @classmethod
     def of(cls, recipe: Recipe) -> Plan[Any]:
         """The plan of a recipe as it is."""
         shape, levels = recipe.example
-        return cls(recipe.config, recipe.training, recipe.kind, recipe.steps, shape, levels)
+        return cls(recipe.config, recipe.training, recipe, shape, levels)
 
     def __call__(self) -> None:
         from autoregress.mixture import several
@@ -60,10 +61,13 @@ class Plan(Generic[Config]):
 
         training = self.training
         if self.batch is not None:
+            if training.batch_size not in (self.batch, self.recipe.training.batch_size):
+                raise ValueError("--batch is the same as --batch-size; give one of them")
             training = replace(training, batch_size=self.batch)
+        config = fitted(self.model, self.recipe.config, self.shape)
         planned = plan(
             lambda: several(
-                self.models, lambda: build(self.kind, self.model, self.shape, self.levels)
+                self.models, lambda: build(self.recipe.kind, config, self.shape, self.levels)
             ),
             training,
             devices=self.devices,
@@ -71,7 +75,7 @@ class Plan(Generic[Config]):
             share=self.share,
         )
         print(planned)
-        steps = self.recalled if self.steps is None else self.steps
+        steps = self.recipe.steps if self.steps is None else self.steps
         if steps is not None:
             whose = " (the paper's, recalled and not certain)" if self.steps is None else ""
             print(f"{'':12} {_duration(steps * planned.seconds)}, {steps:,} updates{whose}")

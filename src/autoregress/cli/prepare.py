@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tyro.conf import OmitArgPrefixes
 
 from autoregress.cli.examples import Examples
+from autoregress.cli.options import Positive, Workers
 
 if TYPE_CHECKING:
     from autoregress.data import Source
@@ -31,15 +32,15 @@ class Prepare:
         split: Write all examples as this one split instead, holding none out.
         workers: Number of processes that decode videos, or of threads that decode images.
         megabytes: Approximate size of a shard.
-        seed: Seed of the choice of held-out examples; the default is the same as for training.
+        seed: Seed of the choice of held-out examples; by default 0, as in training.
     """
 
     examples: OmitArgPrefixes[Examples]
     out: Path
     split: Literal["train", "valid", "test"] | None = None
-    workers: int = 1
-    megabytes: int = 256
-    seed: int = 0
+    workers: Workers = 1
+    megabytes: Positive = 256
+    seed: int | None = None
 
     def __call__(self) -> None:
         from autoregress.data.formats.shards import (
@@ -74,8 +75,13 @@ class Prepare:
 
     def _splits(self) -> dict[str, Source]:
         if self.split is not None:
+            if (self.examples.valid, self.examples.holdout, self.seed) != (None, None, None):
+                raise ValueError(
+                    "with --split all examples are of one split; leave --valid, --holdout and "
+                    "--seed out"
+                )
             return {self.split: self.examples.of(self.split, in_memory=False, workers=self.workers)}
-        train, valid = self.examples.read(self.seed, in_memory=False, workers=self.workers)
+        train, valid = self.examples.read(self.seed or 0, in_memory=False, workers=self.workers)
         return {"train": train, "valid": valid}
 
     def _made_of(self) -> dict[str, Any]:
@@ -85,7 +91,7 @@ class Prepare:
         options |= {
             "split": self.split,
             "megabytes": self.megabytes,
-            "seed": self.seed,
+            "seed": self.seed or 0,
         }
         del options["cache"]
         return json.loads(json.dumps(options, default=str))

@@ -10,8 +10,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from difflib import get_close_matches
@@ -26,7 +28,8 @@ from autoregress.cli.draw import Complete, Sample
 from autoregress.cli.info import Info
 from autoregress.cli.measure import Evaluate, Score
 from autoregress.cli.mix import Mix
-from autoregress.cli.output import never_fail_to_print
+from autoregress.cli.options import REGISTRY, TooLargeError, spelt_out
+from autoregress.cli.output import flush_stdout, give_up_stdout, never_fail_to_print
 from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
 from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
@@ -63,6 +66,7 @@ Exact-likelihood autoregressive models of bits, categories, images and video. Ve
 
 autoregress VERB --help shows the options of a verb.
 autoregress --plugin MODULE VERB … first imports a module of yours, such as one with a family."""
+NARROWEST = 20  # the width of a terminal that tyro's boxes need
 # Verbs that several processes run together; the first process alone runs all others.
 TOGETHER = (Train, Evaluate)
 
@@ -83,15 +87,19 @@ def run(argv: Sequence[str]) -> None:
         with _silent(unless=first):
             if first or isinstance(verb, TOGETHER):
                 verb()
+        flush_stdout()
     except KeyboardInterrupt:
         status, message = 130, f"interrupted{_again(verb)}"
     except BrokenPipeError:  # the reader, such as head, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_stdout()
         sys.exit(1)
     except FloatingPointError as error:
         status, message = 1, str(error)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, ImportError) as error:
         status, message = 2, str(error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        status, message = 2, f"{where}{error.strerror or error}"
     except (RuntimeError, MemoryError) as error:
         if _is_out_of_memory(error):
             status, message = 1, f"there is not enough memory; {_less(verb)}"
@@ -106,7 +114,8 @@ def run(argv: Sequence[str]) -> None:
     if processes is not None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # already exiting
     if first if processes is None else processes.may_speak():
-        print(f"autoregress: {message}", file=sys.stderr)
+        one_line = " ".join(message.splitlines())
+        print(f"autoregress: {one_line}", file=sys.stderr)
     sys.exit(status)
 
 
@@ -118,6 +127,12 @@ def _plug_in(argv: Sequence[str]) -> Sequence[str]:
         sys.path.insert(0, "")  # the module may be in the current folder
         try:
             importlib.import_module(argv[1])
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = "" if "importlib" in place.filename else f" ({place.filename}:{place.lineno})"
+            raise ValueError(
+                f"--plugin {argv[1]} cannot be imported: {type(error).__name__}: {error}{where}"
+            ) from error
         finally:
             sys.path.remove("")
         argv = argv[2:]
@@ -137,20 +152,19 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
         case [("train" | "plan") as verb, name, *rest] if not name.startswith("-"):
             recipe = find_recipe(name)
             kind: Any = VERBS[verb]
-            return tyro.cli(
-                HelptextFromCommentsOff[kind[type(recipe.config)]],
-                prog=f"autoregress {verb} {name}",
+            return _options(
+                kind[type(recipe.config)],
+                f"autoregress {verb} {name}",
+                spelt_out(rest, type(recipe.config)),
                 description=recipe.description,
                 default=kind.of(recipe),
-                args=rest,
             )
         case ["train" | "plan", "-h" | "--help", *_]:
             _show(recipe_help(argv[0]))
         case ["train" | "plan", *_]:
             raise ValueError(f"the recipe comes first, as in: autoregress {argv[0]} made …")
         case [verb, *rest] if verb in VERBS:
-            prog = f"autoregress {verb}"
-            return tyro.cli(HelptextFromCommentsOff[VERBS[verb]], prog=prog, args=rest)
+            return _options(VERBS[verb], f"autoregress {verb}", rest)
         case []:
             print(_help(), file=sys.stderr)
             sys.exit(2)
@@ -163,6 +177,17 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
         f"there is no verb {argv[0]!r}; {f'did you mean {near[0]}? ' if near else ''}"
         f"The verbs are {', '.join(VERBS)}"
     )
+
+
+def _options(verb: Any, prog: str, args: Sequence[str], **described: Any) -> Any:
+    """A verb with the options that the arguments give; ends the process if they are wrong."""
+    if shutil.get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
+    try:
+        with REGISTRY:
+            return tyro.cli(HelptextFromCommentsOff[verb], prog=prog, args=args, **described)
+    except TooLargeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _show(text: str) -> NoReturn:

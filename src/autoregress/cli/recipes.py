@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 from tyro.conf import Positional
 
@@ -76,6 +77,23 @@ def find_recipe(name: str) -> Recipe:
         f"there is no recipe {name!r}; {f'did you mean {near[0]}? ' if near else ''}"
         f"{', '.join(GENERAL)} are for data of your own, and autoregress recipes lists all"
     )
+
+
+def fitted(config: Any, chosen: Any, event_shape: tuple[int, ...]) -> Any:
+    """The options, with those the user did not set fitted to the examples; prints the changes.
+
+    Args:
+        chosen: the options of the recipe.
+    """
+    if not hasattr(config, "fitted"):
+        return config
+    found = config.fitted(event_shape, chosen)
+    changed = [
+        f"{name} {value}" for name, value in vars(found).items() if value != getattr(config, name)
+    ]
+    if changed:
+        print(f"to fit examples of shape {event_shape}: {'; '.join(changed)}")
+    return found
 
 
 def recipe_help(verb: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from autoregress.cli.output import announce
-from autoregress.disk import check_folder, check_output, replacing
+from autoregress.disk import check_folder, check_output, is_stream, replacing
 from autoregress.training.options import Training
 
 if TYPE_CHECKING:
@@ -60,11 +60,22 @@ class TrainTable:
         from autoregress.tables.frames import as_cells
 
         check_folder(self.run)
+        if self.run.is_dir() and any(self.run.iterdir()) and not (self.run / "training").is_dir():
+            raise ValueError(
+                f"{self.run} is not empty and not the run of a table; give another folder"
+            )
         torch.set_num_threads(1)  # a second one costs these small networks more than it does
         cells = as_cells(self.data)
         schema = None
         if self.schema is not None:
-            schema = Schema.from_json(read_json(self.schema, dict[str, Any]))
+            if self.kind or self.absent:
+                raise ValueError(
+                    "--schema says the kinds of all columns; leave --kind and --absent"
+                )
+            try:
+                schema = Schema.from_json(read_json(self.schema, dict[str, Any]))
+            except (KeyError, TypeError, AttributeError) as error:
+                raise ValueError(f"{self.schema} is not the schema of a table") from error
         kinds: Any = dict(_pair(each, "--kind") for each in self.kind)
         table = Table.fit(
             cells,
@@ -108,8 +119,11 @@ class Impute:
         from autoregress.tables.frames import as_cells
 
         for path in (self.out, *([self.marks] if self.marks else [])):
+            _check_csv(path)
             check_output(path)
             check_distinct(path, self.data)
+        if self.marks is not None and self.marks.absolute() == self.out.absolute():
+            raise ValueError(f"--marks and --out are the same file {self.out}")
         table, cells = load_table(self.run), as_cells(self.data)
         full: Mapping[str, Sequence[str | None]] = table.impute(cells, self.how, seed=self.seed)
         write_columns(self.out, full)
@@ -157,6 +171,13 @@ def holds_table(run: Path) -> bool:
     return (run / SCHEMA).is_file()
 
 
+def refuse_for_table(run: Path, **given: bool) -> None:
+    """Raises ValueError if an option is given that does not apply to the run of a table."""
+    for name, is_given in given.items():
+        if is_given:
+            raise ValueError(f"{run} is the run of a table, to which --{name} does not apply")
+
+
 def load_table(run: Path) -> Table:
     """The table in a run folder.
 
@@ -201,11 +222,15 @@ def score_table(run: Path, data: Path, out: Path, top: int) -> None:
 
 def sample_table(run: Path, out: Path, count: int, given: Sequence[str], seed: int) -> None:
     """Writes rows drawn from a table."""
-    if out.suffix.lower() != ".csv":
-        raise ValueError(f"{out}: rows of a table are written as .csv")
+    _check_csv(out)
     table = load_table(run)
     write_columns(out, table.sample(count, dict(_pair(g, "--given") for g in given), seed=seed))
     announce(f"{count} samples in {out}", out)
+
+
+def _check_csv(out: Path) -> None:
+    if out.suffix.lower() != ".csv" and not is_stream(out):
+        raise ValueError(f"{out}: rows of a table are written as .csv")
 
 
 def write_columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:

@@ -11,6 +11,8 @@ import tyro
 from tyro.conf import OmitArgPrefixes
 
 from autoregress.cli.examples import Examples
+from autoregress.cli.options import AtMost1000
+from autoregress.cli.recipes import fitted
 from autoregress.data.reading import Reading
 from autoregress.disk import check_folder
 from autoregress.recipes.recipe import Recipe
@@ -18,6 +20,7 @@ from autoregress.training.options import Training
 
 if TYPE_CHECKING:
     from autoregress.data import Source
+    from autoregress.model import AutoregressiveModel
 
 Config = TypeVar("Config")
 
@@ -42,7 +45,7 @@ class Train(Generic[Config]):
     training: OmitArgPrefixes[Training]
     kind: tyro.conf.Suppress[str]
     chosen: tyro.conf.Suppress[Any]
-    models: int = 1
+    models: AtMost1000 = 1
     tensorboard: bool = False
 
     @classmethod
@@ -56,6 +59,8 @@ class Train(Generic[Config]):
     def __call__(self) -> None:
         import torch
 
+        from autoregress.devices import resolve_device
+        from autoregress.memory import free_memory, weights_within
         from autoregress.mixture import several
         from autoregress.processes import join
         from autoregress.recipes.recipe import build
@@ -64,22 +69,26 @@ class Train(Generic[Config]):
 
         check_folder(self.run)
         processes = join()
+        device = resolve_device(self.training.device)
         # The first of several processes decodes videos; the others find them in the cache.
         train, valid = processes.after_first(lambda: self.examples.read(self.training.seed))
-        config = _fitted(self.model, self.chosen, train.event_shape)
+        config = fitted(self.model, self.chosen, train.event_shape)
         torch.manual_seed(self.training.seed)
-        model = several(
-            self.models,
-            lambda: build(
-                self.kind,
-                config,
-                train.event_shape,
-                train.levels,
-                context=0 if train.context is None else train.context.shape[1],
-                labels=train.labels,
-                columns=train.columns,
-            ),
-        )
+        free, each = free_memory(device), self._bytes_of_a_weight(processes.size)
+
+        def built() -> AutoregressiveModel:
+            with weights_within(free, each, self.models):
+                return build(
+                    self.kind,
+                    config,
+                    train.event_shape,
+                    train.levels,
+                    context=0 if train.context is None else train.context.shape[1],
+                    labels=train.labels,
+                    columns=train.columns,
+                )
+
+        model = several(self.models, built)
         parameters = sum(p.numel() for p in model.parameters())
         print(
             f"{len(train):,} training and {len(valid):,} validation examples of shape "
@@ -101,18 +110,13 @@ class Train(Generic[Config]):
             print(_beside(train, valid, result.valid.bits_per_dim))
         print(f"next: autoregress evaluate {self.run} --data TEST")
 
+    def _bytes_of_a_weight(self, processes: int) -> int:
+        """Memory of a weight in training, with its gradient, moments and average."""
+        from autoregress.training.optimisation import moments
 
-def _fitted(config: Any, chosen: Any, event_shape: tuple[int, ...]) -> Any:
-    """The options, with those the user did not set fitted to the examples; prints the changes."""
-    if not hasattr(config, "fitted"):
-        return config
-    fitted = config.fitted(event_shape, chosen)
-    changed = [
-        f"{name} {value}" for name, value in vars(fitted).items() if value != getattr(config, name)
-    ]
-    if changed:
-        print(f"to fit examples of shape {event_shape}: {'; '.join(changed)}")
-    return fitted
+        if self.training.sharding == "full" and processes > 1:
+            return 4
+        return 4 * (2 + moments(self.training) + bool(self.training.ema))
 
 
 def _beside(train: Source, valid: Source, bits: float) -> str:

@@ -9,6 +9,7 @@ from autoregress.brief import Brief
 
 MAX_CATEGORIES = 256
 DEFAULT_FRAMES = 16
+MOST_LEVELS = 2**31
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,6 +52,18 @@ class Reading(Brief):
     labels_from: tuple[Path, ...] = ()
     max_categories: int = MAX_CATEGORIES
     condition: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for invalid options."""
+        levels = self.levels if isinstance(self.levels, tuple) else (self.levels or 2,)
+        if not levels or min(levels) < 2 or max(levels) > MOST_LEVELS or self.levels == 0:
+            raise ValueError(f"levels must be numbers from 2 to {MOST_LEVELS:,}, got {self.levels}")
+        if self.size is not None and min(self.size) < 1:
+            raise ValueError(f"size must be a height and a width of at least 1, got {self.size}")
+        for name in ("frames", "stride", "step", "max_categories"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
 
     @property
     def given(self) -> list[str]:

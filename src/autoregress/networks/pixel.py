@@ -234,6 +234,10 @@ class PixelModel(AutoregressiveModel):
                     f"{name} must be at least {channels.groups}, a group for each channel, "
                     f"got {width}"
                 )
+        if scales and scales[0] > max(self.event_shape[1:]):
+            raise ValueError(
+                f"scales are at most the size of an image, got {scales[0]} for {self.event_shape}"
+            )
         self._strides = [*scales, 1]
         settings: dict[str, Any] = {
             "layers": config.layers,

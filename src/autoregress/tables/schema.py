@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 
@@ -111,6 +111,9 @@ class Schema:
         for name in (*kinds, *absent):
             if name not in names:
                 raise ValueError(f"there is no column {name!r}; there are {', '.join(names)}")
+        for kind in kinds.values():
+            if kind not in get_args(Kind):
+                raise ValueError(f"{kind!r} is not a kind; there are {', '.join(get_args(Kind))}")
         columns, left_out, notes = list[Column](), list[LeftOut](), list[str]()
         for cells in table:
             marks = MISSING if missing is None else frozenset(missing)
@@ -125,6 +128,8 @@ class Schema:
             elif found:
                 notes.append(f"{cells.name}: {', '.join(found)} means missing")
             chosen = _column(rest, kinds.get(cells.name), notes, absent=cells.name in absent)
+            if cells.name in absent and not isinstance(chosen, Labels):
+                raise ValueError(f"column {cells.name!r} has no labels, and so no absent one")
             (columns if isinstance(chosen, Column) else left_out).append(chosen)  # type: ignore
         if not columns:
             raise ValueError("there is no column to learn: " + "; ".join(c.why for c in left_out))

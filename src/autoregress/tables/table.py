@@ -215,7 +215,10 @@ class Table:
         x = _symbols(schema, cells)
         settings = Training.changed(training_for(len(x)), training)
         if valid is not None:
-            train, held = x, _symbols(schema, as_cells(valid))
+            held_cells = as_cells(valid)
+            if lacking := [name for name in schema.names if name not in held_cells]:
+                raise ValueError(f"the validation table has no column {', '.join(lacking)}")
+            train, held = x, _symbols(schema, held_cells)
         elif len(x) < FEWEST:
             train, held = x, None
         else:
@@ -427,7 +430,10 @@ class Table:
         for name, value in given.items():
             column = self.schema.column(name)
             cells = as_cells({name: [value]})[name]
-            x[0, self._dim(name)] = int(column.encode(cells).symbols[0])
+            symbol = int(column.encode(cells).symbols[0])
+            if symbol < 0 and value is not None:
+                raise ValueError(f"column {name!r} has no value {value!r}")
+            x[0, self._dim(name)] = symbol
         return x
 
     @torch.no_grad()

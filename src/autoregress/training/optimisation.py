@@ -46,6 +46,15 @@ def make_optimiser(parameters: Iterable[nn.Parameter], options: Training) -> tor
     return RULES[name](parameters, **settings)
 
 
+def moments(options: Training) -> int:
+    """Number of tensors of its own size that the optimiser keeps for a parameter."""
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    optimiser = make_optimiser([parameter], options)
+    parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+    return sum(each.shape == parameter.shape for each in optimiser.state[parameter].values())
+
+
 def lr_factor(schedule: Schedule, step: int, total: int, warmup: int = 0) -> float:
     """The factor of the learning rate at update ``step``, from 0, of ``total``.
 

@@ -18,6 +18,7 @@ from autoregress.training.checkpoints import Position
 # Seconds between refreshes of a terminal, and between lines elsewhere.
 REFRESH = 0.2
 LINES = 5.0
+LONGEST = 1e13  # seconds, for timedelta
 
 
 class Report:
@@ -106,7 +107,7 @@ class Report:
                 f"epoch {record['epoch']}/{self._epochs}, step {record['step']:,}  "
                 f"train {record['train_nats']:.3f}{self._valid}  "
                 f"{record['examples_per_second']:,.0f} examples/s  "
-                f"{timedelta(seconds=round(left))} left"
+                f"{timedelta(seconds=round(min(left, LONGEST)))} left"
             )
             if time.monotonic() - self._shown >= LINES:
                 self._print()

@@ -16,6 +16,7 @@ from autoregress.symbols import Symbols
 
 WIDEST = 512
 COLOURS = 256
+LARGEST_GIF = 2**16 - 1
 
 
 def write_mkv(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> list[Path]:
@@ -64,7 +65,12 @@ def write_gif(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> Non
     else:
         palette, index = _palette(films)
         line = int(np.abs(palette.astype(int) - MID_GREY).sum(1).argmin())
-    images = [Image.fromarray(sheet[:, :, 0]) for sheet in _side_by_side(index, line)]
+    sheets = _side_by_side(index, line)
+    if max(sheets.shape[1:3]) > LARGEST_GIF:
+        raise ValueError(
+            f"a GIF is at most {LARGEST_GIF:,} pixels high and wide; write fewer clips, or .npz"
+        )
+    images = [Image.fromarray(sheet[:, :, 0]) for sheet in sheets]
     for image in images:
         image.putpalette(palette.tobytes())
     time = round(100 / rate) * 10  # a GIF counts hundredths of a second
@@ -119,14 +125,21 @@ def _encode(
 ) -> memoryview:
     """A film as the content of a file; in memory, as containers go back to their beginning."""
     av, content = pyav(), io.BytesIO()
-    with av.open(content, "w", format=container) as file:
-        stream = file.add_stream(codec, rate=rate, options=options)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = pixel_format
-        for values in frames:
-            grey = values.shape[-1] == 1
-            pixels = np.ascontiguousarray(values[:, :, 0] if grey else values)
-            frame = av.VideoFrame.from_ndarray(pixels, format="gray" if grey else "rgb24")
-            file.mux(stream.encode(frame.reformat(format=pixel_format)))
-        file.mux(stream.encode(None))
+    try:
+        with av.open(content, "w", format=container) as file:
+            stream = file.add_stream(codec, rate=rate, options=options)
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = pixel_format
+            for values in frames:
+                grey = values.shape[-1] == 1
+                pixels = np.ascontiguousarray(values[:, :, 0] if grey else values)
+                frame = av.VideoFrame.from_ndarray(pixels, format="gray" if grey else "rgb24")
+                file.mux(stream.encode(frame.reformat(format=pixel_format)))
+            file.mux(stream.encode(None))
+    except (av.error.FFmpegError, OverflowError) as error:
+        height, width = frames.shape[1:3]
+        raise ValueError(
+            f"a film of {height} by {width} pixels cannot be encoded by {codec}; write fewer "
+            "clips side by side, or another format"
+        ) from error
     return content.getbuffer()

@@ -25,6 +25,7 @@ from PIL import Image
 from autoregress.data.formats.ffmpeg import pyav
 from autoregress.data.formats.folders import with_progress
 from autoregress.data.formats.pixels import GREY, Losses, pixels, used_values
+from autoregress.disk import make_folder
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ def cache_folder(cache: str | Path | None) -> Path:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         cache = Path(home) / "autoregress" / "clips"
     folder = Path(cache)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return folder
 
 

@@ -22,6 +22,8 @@ from autoregress.data.source import Data, Source
 from autoregress.disk import open_file, replacing
 from autoregress.symbols import Columns, Symbols
 
+MOST_SYMBOLS = 2**16
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 MISSING = frozenset({"", "?", "nan", "NaN"})
 # "01" is a code and not the number 1, "1.0" is what a table with gaps makes of 1.
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})(\.0*)?", re.ASCII)
@@ -60,6 +62,12 @@ class Tables(Format):
         reading, like = request.reading, request.like
         columns = None if like is None else like.columns
         levels = reading.levels if like is None else like.levels
+        if like is None and levels is not None:
+            for option in {"labels_from", "max_categories"} & {*reading.given}:
+                raise ValueError(
+                    f"{path}: with levels the cells are symbols, not labels, to which {option} "
+                    "does not apply"
+                )
         expected = None if columns is None else columns.names
         table = _read(path, expected, reading.condition)
         further = [
@@ -246,6 +254,10 @@ def _read(path: Path, expected: Sequence[str] | None, condition: str | None) -> 
             raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
     if not rows:
         raise ValueError(f"{path} is empty")
+    if len(rows[0]) == 1:
+        for separator, name in SEPARATORS.items():
+            if {row[0].count(separator) for row in rows} == {rows[0][0].count(separator)} - {0}:
+                raise ValueError(f"{path} is separated by {name}; save it with commas")
     header = _is_header(rows[0], expected)
     names = tuple(rows[0]) if header else _numbered(len(rows[0]))
     if len(set(names)) < len(names):
@@ -264,7 +276,12 @@ def _numbers(path: Path, names: tuple[str, ...], levels: int | tuple[int, ...]) 
     several = (levels,) * len(names) if isinstance(levels, int) else levels
     if len(several) != len(names):
         raise ValueError(f"{path} has {len(names)} columns, but {len(several)} are expected")
-    return Columns(names, tuple(tuple(map(str, range(k))) for k in several))
+    if max(several) > MOST_SYMBOLS:
+        raise ValueError(
+            f"{path}: a column of symbols has at most {MOST_SYMBOLS:,} levels, got {max(several):,}"
+        )
+    labels = {k: tuple(map(str, range(k))) for k in several}
+    return Columns(names, tuple(labels[k] for k in several))
 
 
 def _encode(

@@ -278,6 +278,7 @@ class Videos(Format):
         extra: Extra | None = None,
         rate: int = 10,
     ) -> list[Path]:
+        check_rate(path, rate)
         match path.suffix.lower():
             case ".mkv":
                 return write_mkv(path, x, symbols, rate=rate)
@@ -289,6 +290,16 @@ class Videos(Format):
 
 
 FORMAT = Videos()
+
+
+def check_rate(path: Path, rate: int) -> None:
+    """Raises ValueError for a number of frames a second that a file cannot have."""
+    suffix = path.suffix.lower()
+    if suffix not in FORMAT.writes:
+        raise ValueError(f"{path}: a rate of frames is for {', '.join(FORMAT.writes)} files only")
+    most = 100 if suffix == ".gif" else 1000  # a GIF counts hundredths of a second
+    if not 1 <= rate <= most:
+        raise ValueError(f"{path} can have 1 to {most} frames a second, not {rate}")
 
 
 def holds_videos(path: Path, *, gif: bool = False) -> bool:
