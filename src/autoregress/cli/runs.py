@@ -12,6 +12,7 @@ from typing import Any
 
 from tyro.conf import Positional
 
+from autoregress.cli.tables import SCHEMA as TABLE
 from autoregress.disk import read_json
 
 LONGEST = 40  # characters of a setting
@@ -81,13 +82,16 @@ def _nats(epoch: Mapping[str, Any]) -> float:
 
 def _found(folder: Path) -> Iterator[Run]:
     for path in sorted(folder.rglob("config.json")):
-        config = read_json(path)
-        if isinstance(config, dict) and "training" in config:
+        config = read_json(path, dict[str, Any])
+        if "training" in config:
             model = dict(config["model"])
             for given in ("event_shape", "symbols", "columns", "labels", "context"):
                 model.pop(given, None)  # of the data, not chosen
+            folder = path.parent
+            if (folder.parent / TABLE).exists():  # the run of a table has that of its model inside
+                folder = folder.parent
             yield Run(
-                str(path.parent),
+                str(folder),
                 {**model, **config["training"]},
                 list(_epochs(path.with_name("log.jsonl"))),
                 _measured_on(config["data"].get("valid")),

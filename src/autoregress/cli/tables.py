@@ -62,7 +62,9 @@ class TrainTable:
         check_folder(self.run)
         torch.set_num_threads(1)  # a second one costs these small networks more than it does
         cells = as_cells(self.data)
-        schema = None if self.schema is None else Schema.from_json(read_json(self.schema))
+        schema = None
+        if self.schema is not None:
+            schema = Schema.from_json(read_json(self.schema, dict[str, Any]))
         kinds: Any = dict(_pair(each, "--kind") for each in self.kind)
         table = Table.fit(
             cells,

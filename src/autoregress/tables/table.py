@@ -161,6 +161,13 @@ class Table:
         schema: what its columns are.
         model: the model of their symbols.
         summary: how well it was learnt, in a sentence.
+
+    Example:
+        >>> rows = {"size": ["S", "L"] * 20, "back": [True, False] * 20}
+        >>> table = ar.Table.fit(rows, max_epochs=5, quiet=True)
+        >>> answer = table.probability("back == 'True'", {"size": "S"})
+        >>> answer.exact, answer.value > 0.9
+        (True, True)
     """
 
     def __init__(self, schema: Schema, model: MADE, summary: str = "") -> None:
@@ -249,10 +256,11 @@ class Table:
             ValueError: the folder holds no table, or it is damaged.
         """
         path = Path(folder) / SCHEMA
+        content = read_json(path, dict[str, Any])
         try:
-            schema = Schema.from_json(read_json(path, dict[str, Any]))
+            schema = Schema.from_json(content)
             levels = tuple(column.levels for column in schema.columns)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from error
         model = load(folder)
         if not isinstance(model, MADE) or model.symbols.levels != levels:

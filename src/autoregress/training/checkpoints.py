@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -62,9 +63,13 @@ class Position:
     history: list[Record] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for numbers below 0."""
-        if min(self.step, self.epoch, self.batch, self.best_epoch) < 0:
-            raise ValueError("a position counts from 0")
+        """Raises ValueError for numbers that no run has."""
+        counts = (self.step, self.epoch, self.batch, self.best_epoch)
+        sums = (self.nats, self.seconds)
+        if min(counts) < 0 or not all(map(math.isfinite, sums)) or self.seconds < 0:
+            raise ValueError("a position has counts from 0 and finite sums")
+        if (self.batch > 0) != (self.seconds > 0):
+            raise ValueError("a position has the seconds of its updates")
 
     @property
     def at_best(self) -> bool:

@@ -285,7 +285,7 @@ def _choose(
     if key is not None:
         if key in names:
             return key
-        raise ValueError(f"{path} has no array {key!r}; it has {', '.join(names) or 'none'}")
+        raise ValueError(f"{path} has no array {key!r}; it has {_listed(names)}")
     for name in (split, "x"):
         if name in arrays:
             return name
@@ -294,9 +294,14 @@ def _choose(
         return arrays[0]
     wanted = "'x'" if split is None else f"{split!r} or 'x'"
     raise ValueError(
-        f"{path} has no array {wanted}; it has {', '.join(arrays) or 'none'}: "
-        f"write {path}:name to choose one"
+        f"{path} has no array {wanted}; it has {_listed(arrays)}: write {path}:name to choose one"
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names of arrays, each on the line, as a damaged file may hold any."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:20]]
+    return ", ".join(shown + ["…"] * (len(names) > 20)) or "none"
 
 
 def _beside(path: Path, names: Sequence[str], array: str, condition: str | None) -> str | None:
@@ -306,9 +311,7 @@ def _beside(path: Path, names: Sequence[str], array: str, condition: str | None)
     for name in (f"{array}_{condition}", condition):
         if name in names:
             return name
-    raise ValueError(
-        f"{path} has no array {condition!r} to condition on; it has {', '.join(names)}"
-    )
+    raise ValueError(f"{path} has no array {condition!r} to condition on; it has {_listed(names)}")
 
 
 def _context(

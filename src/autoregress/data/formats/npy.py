@@ -46,7 +46,8 @@ def read_header(file: IO[bytes], size: int, path: Path) -> Header:
         raise ValueError(f"{path} holds Python objects; symbols are integers")
     shape = tuple(map(int, shape))  # True is taken for a number
     content, claimed = size - file.tell(), math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or not 0 <= claimed <= content or not dtype.itemsize:
+    extent = math.prod(n or 1 for n in shape) * dtype.itemsize  # NumPy's limit holds for it
+    if min(shape, default=0) < 0 or claimed > content or not 0 < extent < 2**63:
         raise ValueError(
             f"{path} is damaged: an array of shape {brief(shape)} and type {dtype} does not "
             f"fit into its {content:,} bytes"
