@@ -302,9 +302,8 @@ Bouncing digits are two in clips of 16 frames. The test clips of the robot arm (
 of the films (the last fifth of each) have 10 frames of 32 × 32 RGB, scaled down from 64 × 64.
 `robot` and `natural` are the recipe for clips of one's own, `video-small`: levels are ordered, and
 each slice is one frame. The nominal runs are of the paper's kind, with coarse and fine digits and
-smaller slices. The
-model codes one clip at a time; the compressors are given each clip apart or all at once, in every
-way that `benchmarks/video_baselines.py` lists, and the smallest figure is shown.
+smaller slices. The model codes one clip at a time; the compressors are given each clip apart or all
+at once, in every way that `benchmarks/video_baselines.py` lists, and the smallest figure is shown.
 
 Test clips above, and below them what the model draws after their first five frames:
 
