@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,14 +54,13 @@ class TrainTable:
     def __call__(self) -> None:
         import torch
 
-        from autoregress.disk import read_json
         from autoregress.tables import Schema, Table
         from autoregress.tables.frames import as_cells
 
         check_folder(self.run)
         torch.set_num_threads(1)  # a second one costs these small networks more than it does
         cells = as_cells(self.data)
-        schema = None if self.schema is None else Schema.from_json(read_json(self.schema))
+        schema = None if self.schema is None else Schema.read(self.schema)
         kinds: Any = dict(_pair(each, "--kind") for each in self.kind)
         table = Table.fit(
             cells,
@@ -235,4 +233,4 @@ def schema_of(run: Path) -> str:
     """The schema of a run, as it is printed."""
     from autoregress.tables import Schema
 
-    return str(Schema.from_json(json.loads((run / SCHEMA).read_text(encoding="utf-8"))))
+    return str(Schema.read(run / SCHEMA))

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from autoregress.disk import read_json
 from autoregress.tables.cells import MISSING, Cells
 from autoregress.tables.columns import (
     DENSE,
@@ -193,6 +195,17 @@ class Schema:
             "order": self.order,
             "missing": sorted(self.missing),
         }
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a file that holds what :meth:`to_json` gave; raises ValueError if it does not."""
+        content = read_json(path, dict[str, Any])
+        try:
+            schema = cls.from_json(content)
+            sum(column.levels for column in schema.columns)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged: {error!r}") from error
+        return schema
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

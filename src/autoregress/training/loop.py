@@ -62,7 +62,7 @@ class Fit:
     steps: int
     best_epoch: int
     valid: Score | None
-    history: list[Record]
+    history: list[dict[str, Any]]
     seconds: float
 
 
@@ -174,7 +174,8 @@ def fit(
 
     now = state.position
     seconds = math.fsum(record["seconds"] for record in now.history)
-    return Fit(now.epoch, now.step, now.best_epoch, now.best, now.history, seconds)
+    history = [dict[str, Any](record) for record in now.history]
+    return Fit(now.epoch, now.step, now.best_epoch, now.best, history, seconds)
 
 
 # Prepare
