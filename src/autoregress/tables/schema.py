@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from autoregress.brief import brief
 from autoregress.disk import read_json
 from autoregress.tables.cells import MISSING, Cells
 from autoregress.tables.columns import (
@@ -204,7 +205,7 @@ class Schema:
             schema = cls.from_json(content)
             sum(column.levels for column in schema.columns)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{path} is damaged: {error!r}") from error
+            raise ValueError(f"{path} is damaged: {brief(error)}") from error
         return schema
 
     @classmethod
