@@ -46,8 +46,10 @@ better. Seed {seed}, one thread; torch {torch}.
 scikit-learn's, with components (1 to 10) and bandwidths chosen by a validation part of the training
 rows.
 
+The command of one table; all of them without `--only`:
+
 ```console
-python benchmarks/numbers_tables.py --write .
+python benchmarks/numbers_tables.py --only iris
 ```
 """
 

@@ -53,11 +53,11 @@ def seconds(run: Callable[[], object], times: int = 1) -> float:
 # Sampling
 
 
-def small(side: int) -> ar.VideoTransformer:
+def small(side: int, *, ordered: bool = False) -> ar.VideoTransformer:
     """A model with slices of 4 × side × side."""
-    return ar.VideoTransformer(
-        (16, 3, 2 * side, 2 * side), width=128, encoder_layers=4, decoder_layers=4, blocks=BLOCKS
-    ).eval()
+    sizes: dict[str, Any] = {"width": 128, "encoder_layers": 4, "decoder_layers": 4}
+    shape = (16, 3, 2 * side, 2 * side)
+    return ar.VideoTransformer(shape, blocks=BLOCKS, ordered=ordered, **sizes).eval()
 
 
 def cached(model: ar.VideoTransformer) -> float:
@@ -78,11 +78,13 @@ def recomputed(model: ar.VideoTransformer, rounds: int) -> float:
     grid = model.subscaling.grid
     digits = torch.zeros(CLIPS, *grid, model.channels.count, dtype=torch.int32)
     encoded = torch.randn(CLIPS, *grid, 128)
-    pixel = torch.zeros(CLIPS, model.event_shape[1], dtype=torch.int64)
+    clips = torch.zeros(CLIPS, *model.event_shape, dtype=torch.int64)
+    past = model.past(clips, *torch.zeros(2, CLIPS, dtype=torch.int64))
+    pixel, own = clips[:, 0, :, 0, 0], past.map(lambda each: each[:, 0, 0, 0])
 
     def draw() -> None:
-        state = model.decoder(digits, encoded)[:, 0, 0, 0]
-        steps = model.channels.unroll(state, pixel)
+        state = model.decoder(digits, past, encoded)[:, 0, 0, 0]
+        steps = model.channels.unroll(state, pixel, own)
         conditional = next(steps)
         for _ in range(model.event_shape[1] - 1):
             conditional = steps.send(conditional.sample())
@@ -92,6 +94,17 @@ def recomputed(model: ar.VideoTransformer, rounds: int) -> float:
 
 
 # Training
+
+
+def update_of(model: ar.VideoTransformer, times: int) -> float:
+    """Seconds of the forward and backward pass of one slice of each of the 8 clips."""
+    x = torch.randint(256, (CLIPS, *model.event_shape), dtype=torch.uint8)
+
+    def update() -> None:
+        model.zero_grad()
+        model.objective(x).mean().backward()
+
+    return seconds(update, 1 + times)
 
 
 def training_step() -> dict[str, float]:
@@ -167,6 +180,16 @@ def time_of(batch: int, m: int, k: int, n: int) -> float:
 # The page
 
 
+def compare_levels(rows: timing.Rows, rounds: int) -> None:
+    """Nominal and ordered levels, in slices of 4 × 8 × 8."""
+    nominal, ordered = small(8), small(8, ordered=True)
+    with torch.no_grad():
+        ratio = cached(nominal) / cached(ordered)
+    rows.add("a pixel with caches, of nominal levels / of ordered ones", ratio, least=0.95)
+    ratio = update_of(nominal, rounds) / update_of(ordered, rounds)
+    rows.add("an update of 4×8×8 slices, of nominal levels / of ordered ones", ratio, least=0.95)
+
+
 def measure(rounds: int) -> timing.Rows:
     rows = timing.Rows()
     with torch.no_grad():
@@ -178,6 +201,7 @@ def measure(rounds: int) -> timing.Rows:
     what = "a pixel with caches, of a 4×32×32 slice / of a 4×8×8 slice"
     rows.add(what, per_pixel[32] / per_pixel[8], most=1.25)
 
+    compare_levels(rows, rounds)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         step = pool.apply(training_step)
     rows.add("peak memory of an update of base / 16 GiB", step["peak_bytes"] / 2**34, most=1)
@@ -199,9 +223,10 @@ torch {report["torch"]}, {report["machine"]}, float32, time of the processor in 
 Samples are 8-bit RGB clips, 8 at once, by a model of width 128, 4 + 4 layers and blocks of 128
 pixels. Without caches every pixel takes a pass of the decoder over the whole slice; all passes cost
 the same, and {report["rounds"]} were timed. With caches a pixel attends to at most 127 others,
-whatever the size of the slice. The update is that of `VideoTransformer.base` on one slice of one
-clip of 16×64×64 RGB, by RMSProp, without activation checkpointing; its rate counts its matrix
-products only.
+whatever the size of the slice. Ordered levels are compared on the same model and clips; all other
+models have nominal levels. The update whose memory and rate are measured is that of
+`VideoTransformer.base` on one slice of one clip of 16×64×64 RGB, by RMSProp, without activation
+checkpointing; its rate counts its matrix products only.
 
 ```console
 python benchmarks/video_speed.py --write .

@@ -15,7 +15,18 @@ def _family(kind: Callable[..., ar.AutoregressiveModel], **defaults: Any) -> Bui
 
 
 PIXELS: dict[str, Any] = {"event_shape": (2, 2, 3), "symbols": 3, "layers": 1, "features": 4}
-
+CLIPS: dict[str, Any] = {
+    "event_shape": (2, 1, 2, 4),
+    "symbols": 3,
+    "subscale": (1, 1, 2),
+    "width": 8,
+    "embedding": 4,
+    "heads": (1,),
+    "head_width": 4,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "blocks": ((1, 2, 2),),
+}
 
 # Those of images.
 IMAGES = ("PixelCNN", "GatedPixelCNN", "RowLSTM", "DiagonalBiLSTM")
@@ -43,18 +54,7 @@ FAMILIES: dict[str, Build] = {
         mixture=2,
     ),
     **{name: _family(getattr(ar, name), **PIXELS) for name in IMAGES},
-    "VideoTransformer": _family(
-        ar.VideoTransformer,
-        event_shape=(2, 1, 2, 4),
-        symbols=3,
-        subscale=(1, 1, 2),
-        width=8,
-        embedding=4,
-        heads=(1,),
-        head_width=4,
-        encoder_layers=1,
-        decoder_layers=1,
-        blocks=((1, 2, 2),),
-    ),
+    "VideoTransformer": _family(ar.VideoTransformer, **CLIPS, ordered=False),
+    "ordered VideoTransformer": _family(ar.VideoTransformer, **CLIPS, mixture=4),
     "Mixture": _mixture,
 }

@@ -26,6 +26,18 @@ PIXELS: dict[str, Any] = {
     "layers": 2,
     "features": 24,
 }
+CLIPS: dict[str, Any] = {
+    "event_shape": (8, 3, 32, 32),
+    "symbols": 256,
+    "subscale": (4, 2, 2),
+    "blocks": ((2, 8, 8),),
+    "embedding": 128,
+    "width": 128,
+    "heads": 4,
+    "head_width": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+}
 # Of each family the sizes and a number of examples that make its memory stand out.
 SIZES: dict[str, tuple[dict[str, Any], int]] = {
     "MADE": (
@@ -34,21 +46,8 @@ SIZES: dict[str, tuple[dict[str, Any], int]] = {
     ),
     **dict.fromkeys(IMAGES, (PIXELS, 24)),
     "DiagonalBiLSTM": (PIXELS | {"layers": 1}, 24),
-    "VideoTransformer": (
-        {
-            "event_shape": (8, 3, 32, 32),
-            "symbols": 256,
-            "subscale": (4, 2, 2),
-            "blocks": ((2, 8, 8),),
-            "embedding": 128,
-            "width": 128,
-            "heads": 4,
-            "head_width": 32,
-            "encoder_layers": 2,
-            "decoder_layers": 2,
-        },
-        16,
-    ),
+    "VideoTransformer": (CLIPS, 16),
+    "ordered VideoTransformer": (CLIPS, 16),
 }
 
 

@@ -1,7 +1,7 @@
 """Ordered levels: exact mass, both faces, causality with a predictor, drawing and coding."""
 
 import math
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any
 
 import pytest
@@ -15,6 +15,8 @@ from torch import nn
 import autoregress as ar
 from autoregress.conditionals import Logistics
 from autoregress.networks import made
+from autoregress.networks.video_transformer.past import PastOfSlices
+from autoregress.networks.video_transformer.subscale import Subscaling
 from autoregress.predictors import median, nearby_at, nearby_maps, predict_at, predict_maps
 from autoregress.symbols import Symbols
 
@@ -327,6 +329,162 @@ def test_training_in_bfloat16_learns_ordered_levels(family):
     before = ar.evaluate(model, x).nats
     ar.fit(model, x, quiet=True, max_epochs=10, batch_size=10, lr=5e-3, precision="bfloat16")
     assert ar.evaluate(model, x).nats < before - 5
+
+
+# Clips
+
+CLIPS: dict[str, dict[str, Any]] = {
+    "frames": {"event_shape": (3, 1, 1, 2), "symbols": 4, "subscale": (3, 1, 1)},
+    "one slice": {"event_shape": (2, 1, 2, 2), "symbols": 3, "subscale": (1, 1, 1)},
+    "colour": {"event_shape": (2, 3, 1, 1), "symbols": 4, "subscale": (2, 1, 1), "context": 2},
+    "slices": {"event_shape": (2, 1, 2, 2), "symbols": 3, "subscale": (2, 2, 2)},
+    "few logistics": {"event_shape": (2, 2, 1, 2), "symbols": 3, "mixture": 2},
+    "no predictor": {"event_shape": (2, 2, 1, 2), "symbols": 3, "predictor": "none"},
+}
+every_clip = pytest.mark.parametrize("kind", CLIPS.values(), ids=CLIPS.keys())
+
+
+def make_clips(**options):
+    """A model with weights large enough for the dependences to matter."""
+    small = {"width": 8, "embedding": 6, "head_width": 4, "encoder_layers": 1, "decoder_layers": 1}
+    small |= {"heads": 2, "blocks": ((9, 9, 9),), "subscale": (2, 1, 1), "mixture": 4}
+    shape = options.pop("event_shape")
+    model = ar.VideoTransformer(shape, priming=range(shape[0]), **{**small, **options})
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=1 / math.sqrt(max(parameter[0].numel(), 4)))
+    return model
+
+
+@pytest.mark.parametrize("factors", [(1, 1, 1), (4, 1, 1), (2, 2, 1), (2, 2, 2)], ids=str)
+def test_both_faces_predict_a_clip_the_same_and_from_the_past_alone(factors):
+    past = PastOfSlices(Subscaling((4, 2, 4, 4), factors), 256, "several")
+    index = torch.arange(4 * 2 * 4 * 4).view(1, 4, 2, 4, 4)
+    x = torch.randint(256, (3, 4, 2, 4, 4))
+    order, used = past.subscaling.split(index)[0], set()
+    for frames in range(4):
+        seen = torch.full((3, 4, 2, 4, 4), -999)
+        seen[:, :frames] = x[:, :frames]
+        for number, own in enumerate(order):
+            numbers, known = torch.full((3,), number), torch.full((3,), frames)
+            whole, places = past(x, numbers, known), past.places(numbers[:1], known[:1])
+            t, h, w = past.subscaling.grid
+            for place in product(range(t), range(h), range(w)):
+                each = past.at(seen, place, places)
+                here = (slice(None), *place)
+                assert torch.equal(each.predictions, whole.predictions[here])
+                assert torch.equal(each.nearby, whole.nearby[here])
+                used.update(each.nearby.flatten(0, -2).any(0).nonzero().flatten().tolist())
+                pixel = own[place[0], :, place[1], place[2]]
+                seen.flatten(1)[:, pixel] = x.flatten(1)[:, pixel]
+            assert ((whole.predictions >= 0) & (whole.predictions < 256)).all()
+    # The others are on the far side of the pixel's own slice, or relative to themselves.
+    assert len(used) >= len(past.nearby) - 1
+
+
+def test_a_clip_without_change_is_predicted_exactly():
+    past = PastOfSlices(Subscaling((4, 1, 3, 5), (4, 1, 1)), 256, "several")
+    still = torch.randint(256, (2, 1, 1, 3, 5)).expand(2, 4, 1, 3, 5)
+    brighter = still // 2 + 9 * torch.arange(4).view(4, 1, 1, 1)
+    for number in range(1, 4):
+        slices, frames = torch.full((2,), number), torch.zeros(2, dtype=torch.long)
+        _, before, moving, _ = past(still, slices, frames).predictions.unbind(-1)
+        assert torch.equal(before.movedim(-1, 2), still[:, :1])
+        assert torch.equal(moving, before)
+        moving = past(brighter, slices, frames).predictions[..., 2].movedim(-1, 2)
+        assert torch.equal(moving.flatten(1)[:, 1:], brighter[:, number].flatten(1)[:, 1:])
+
+
+@every_clip
+def test_the_probabilities_of_all_clips_sum_to_one(kind, float64):
+    ar.check_normalisation(make_clips(**kind))
+
+
+@every_clip
+def test_the_two_faces_of_a_clip_agree(kind, float64):
+    ar.check_faces(make_clips(**kind))
+
+
+def test_the_two_faces_agree_on_deep_clips_in_float32():
+    ar.check_faces(make_clips(event_shape=(4, 3, 4, 4), symbols=65536, subscale=(2, 2, 2)), rows=4)
+
+
+@pytest.mark.parametrize("predictor", ["several", "none"])
+@pytest.mark.parametrize("factors", [(1, 1, 1), (3, 1, 1), (1, 2, 2), (3, 2, 1)], ids=str)
+def test_a_symbol_of_a_clip_depends_on_what_is_before_it_and_on_nothing_else(
+    factors, predictor, float64
+):
+    torch.manual_seed(1)
+    options = {"event_shape": (3, 2, 2, 2), "symbols": 16, "kernel": (5, 3, 3)}
+    model = make_clips(**options, subscale=factors, predictor=predictor, mixture=6)
+    assert not ar.check_causality(model).absent
+
+
+@pytest.mark.parametrize("factors", [(3, 1, 1), (1, 1, 2), (3, 1, 2)], ids=str)
+@torch.no_grad()
+def test_the_rest_of_an_ordered_clip_has_mass_one_given_its_first_frames(factors, float64):
+    model = make_clips(event_shape=(3, 1, 1, 2), symbols=3, subscale=factors)
+    states = all_states((3,) * 6).view(-1, *model.event_shape)
+    for frames in (1, 2):
+        known = torch.zeros(model.event_shape, dtype=torch.bool)
+        known[:frames] = True
+        agrees = (states == states[500])[:, known].all(1)
+        mass = model.conditional_log_prob(states[agrees], known).exp().sum()
+        assert abs(float(mass) - 1) < 1e-10
+        x, drawn = model.complete(states[:9], known, return_log_prob=True)
+        torch.testing.assert_close(drawn, model.conditional_log_prob(x, known))
+
+
+def test_clips_follow_the_probabilities(float64):
+    model = make_clips(**CLIPS["frames"])
+    states = all_states(model.symbols.levels)
+    expected = 20_000 * model.log_prob(states.view(-1, *model.event_shape)).detach().exp()
+    x = model.sample(20_000, generator=torch.Generator().manual_seed(0)).flatten(1)
+    seen = (x * 4 ** torch.arange(5, -1, -1)).sum(1).bincount(minlength=len(expected)).double()
+    often = expected >= 5
+    seen, expected = (
+        torch.cat([each[often], each[~often].sum(0, keepdim=True)]) for each in (seen, expected)
+    )
+    statistic = ((seen - expected).square() / expected.clamp(min=1e-9)).sum()
+    assert statistic < chi2.ppf(1 - 1e-6, len(expected) - 1)
+
+
+@pytest.mark.parametrize("symbols", [256, 65536])
+def test_files_of_ordered_clips_are_as_long_as_the_model_says(symbols):
+    model = make_clips(event_shape=(3, 3, 4, 4), symbols=symbols, subscale=(3, 1, 1))
+    x = torch.cat([model.sample(9), torch.randint(symbols, (3, 3, 3, 4, 4))])
+    content = ar.encode(model, x)
+    assert torch.equal(ar.decode(model, content), x)
+    bits = -model.log_prob(x).sum().item() / math.log(2)
+    assert bits - 1 <= 8 * len(content) <= 1.001 * bits + 8 * 64
+
+
+def clips(levels, count=40):
+    """Images that drift, in two channels."""
+    x = images(levels, count).unsqueeze(1) + torch.randint(-1, 2, (count, 4, 1, 1, 1)).cumsum(1)
+    return (x + torch.randint(2, x.shape)).clamp(0, levels - 1)
+
+
+def test_an_ordered_video_transformer_starts_from_residuals_and_learns():
+    x = clips(64)
+    options: dict[str, Any] = {"width": 16, "heads": 1, "head_width": 8, "priming": (0, 1)}
+    options |= {"encoder_layers": 1, "decoder_layers": 1, "subscale": (4, 1, 1), "mixture": 6}
+    model = ar.VideoTransformer((4, 2, 6, 6), 64, blocks=((1, 6, 6),), **options)
+    model.start_from(x)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    before = ar.evaluate(model, x).nats
+    alike = frequencies(x.movedim(2, 1), 64)
+    assert before < 0.7 * alike
+    model.start_from(clips(64))  # it has started
+    assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
+    ar.fit(model, x, quiet=True, max_epochs=10, batch_size=10, lr=5e-3, precision="bfloat16")
+    assert ar.evaluate(model, x).nats < before - 20
+
+
+def test_an_ordered_video_transformer_is_saved_whole(tmp_path):
+    model = make_clips(event_shape=(2, 3, 2, 2), symbols=9, mixture=2, subscale=(1, 2, 1))
+    ar.save(model, tmp_path)
+    x = torch.randint(9, (3, 2, 3, 2, 2))
+    assert torch.equal(model.log_prob(x), ar.load(tmp_path).log_prob(x))
 
 
 # Tables

@@ -28,6 +28,17 @@ PIXELS: dict[str, Any] = {
     "features": 6,
     "head": 9,
 }
+CLIPS: dict[str, Any] = {
+    "event_shape": (4, 3, 8, 8),
+    "symbols": 256,
+    "subscale": (2, 2, 2),
+    "blocks": ((2, 4, 4),),
+    "width": 24,
+    "embedding": 7,
+    "heads": (2, 3),
+    "head_width": 5,
+    "encoder_layers": 2,
+}
 SIZES: dict[str, dict[str, Any]] = {
     "MADE": {
         "event_shape": 20,
@@ -38,17 +49,8 @@ SIZES: dict[str, dict[str, Any]] = {
         "dropout": 0.1,
     },
     **dict.fromkeys(IMAGES, PIXELS),
-    "VideoTransformer": {
-        "event_shape": (4, 3, 8, 8),
-        "symbols": 256,
-        "subscale": (2, 2, 2),
-        "blocks": ((2, 4, 4),),
-        "width": 24,
-        "embedding": 7,
-        "heads": (2, 3),
-        "head_width": 5,
-        "encoder_layers": 2,
-    },
+    "VideoTransformer": CLIPS,
+    "ordered VideoTransformer": CLIPS | {"mixture": 6},
 }
 SMALL = {name: partial(FAMILIES[name], **sizes) for name, sizes in SIZES.items()}
 clips = SMALL["VideoTransformer"]
@@ -69,14 +71,31 @@ def of_images(entry, layer, stream, head=9, channels=3, levels=256):
     return 64 * (entry + 2 * layer + top), 64 * entry
 
 
-def of_clips():
-    width, embedding, head_width, digits = 24, 7, 5, 6
+def of_clips(encoder, pixel, head):
+    """Multiply-adds of one slice; those of what the encoder reads, a pixel's features, a head."""
+    width, embedding, head_width = 24, 7, 5
     pixels, block = 2 * 4 * 4, 2 * 4 * 4
-    total = embedding * width + 27 * embedding * width + width * width
+    total = embedding * width + width * width + head
     for heads in (2, 3, 2):
         inner = heads * head_width
         total += 4 * width * inner + 2 * block * inner + 2 * width * width
-    return pixels * (total + digits * (width * width + 16 * width)), 0
+    inputs = encoder * embedding + pixel * width
+    return pixels * (total + inputs), pixels * inputs
+
+
+def of_nominal_clips():
+    # Embedded digits have a gradient, unlike numbers.
+    width, embedding, digits = 24, 7, 6
+    whole, _ = of_clips(0, 27 * embedding, digits * (width * width + 16 * width))
+    return whole, 0
+
+
+def of_ordered_clips():
+    width, channels, nearby, mixture = 24, 3, 17, 6
+    outputs = mixture * (1 + 2 * channels + 3) + channels * nearby
+    seen = 2 * channels + 1
+    entry = 27 * seen + channels * nearby + 1
+    return of_clips(3 * 3 * 3 * seen, entry, outputs * width)
 
 
 h, c = 6, 3
@@ -94,7 +113,8 @@ FORWARD = {
     "DiagonalBiLSTM": of_images(
         28 * (c + 1) * 2 * h, 2 * 4 * h * (2 * h + 2 * h) + h * 4 * h, 2 * h
     ),
-    "VideoTransformer": of_clips(),
+    "VideoTransformer": of_nominal_clips(),
+    "ordered VideoTransformer": of_ordered_clips(),
 }
 
 

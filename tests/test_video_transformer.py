@@ -21,6 +21,7 @@ from autoregress.networks.video_transformer import VideoTransformer
 from autoregress.networks.video_transformer.attention import BlockLayer, from_blocks, to_blocks
 from autoregress.networks.video_transformer.model import PrimedMember
 from autoregress.networks.video_transformer.subscale import Subscaling
+from autoregress.networks.video_transformer.windows import DigitWindows
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -44,11 +45,11 @@ WHOLE = [(9, 9, 9)]  # a block as large as any slice here
 
 
 def make(shape, symbols=2, *, given=0, **options) -> VideoTransformer:
-    """A model with weights large enough for the dependences to matter.
+    """A model of the paper's, with weights large enough for the dependences to matter.
 
     With ``given`` known frames it is the primed member that is measured, as if it were its own.
     """
-    options = {"blocks": WHOLE, "priming": range(shape[0])} | SMALL | options
+    options = {"blocks": WHOLE, "priming": range(shape[0]), "ordered": False} | SMALL | options
     model = (Primed if given else VideoTransformer)(shape, symbols, **options)
     if isinstance(model, Primed):
         model.given = given
@@ -104,14 +105,15 @@ def test_the_encoder_s_convolution_is_one_over_one_hots_of_what_is_known(
     shape = tuple(2 * s for s in factors)
     clip_shape = (shape[0], 2, *shape[1:])
     model = make(clip_shape, 3, subscale=factors, kernel=kernel, priming=(0,))
-    encoder, count = model.encoder, math.prod(factors)
+    entry, count = model.encoder.entry, math.prod(factors)
     numbers = [data.draw(st.integers(0, count - 1)) for _ in range(3)]
     x = torch.randint(3, (3, *clip_shape))
+    assert isinstance(entry, DigitWindows)
     digits = model.channels.digits(x.movedim(2, -1))
-    out = encoder._convolve(digits, torch.tensor(numbers), torch.tensor([frames] * 3))
+    out = entry(digits, torch.tensor(numbers), torch.tensor([frames] * 3))
 
     # (d_e, F · levels, kt, kh, kw)
-    weight = encoder.taps.view(2, *kernel, 3, -1).permute(5, 0, 4, 1, 2, 3).flatten(1, 2)
+    weight = entry.taps.view(2, *kernel, 3, -1).permute(5, 0, 4, 1, 2, 3).flatten(1, 2)
     for clip, number, ours in zip(x, numbers, out, strict=True):
         one_hot = F.one_hot(clip, 3).movedim(-1, 2).double()  # (T, C, levels, H, W)
         for t, y, z in itertools.product(*map(range, shape)):
@@ -121,7 +123,7 @@ def test_the_encoder_s_convolution_is_one_over_one_hots_of_what_is_known(
         volume = one_hot.flatten(1, 2).movedim(0, 1)  # (F · levels, T, H, W)
         offset = list(itertools.product(*map(range, factors)))[number]
         # Generous padding, and a stride of 1: the output at a pixel is centred on it.
-        whole = F.conv3d(volume[None], weight, encoder.bias, padding=[k // 2 for k in kernel])[0]
+        whole = F.conv3d(volume[None], weight, entry.bias, padding=[k // 2 for k in kernel])[0]
         a, b, c = offset
         theirs = whole[:, a :: factors[0], b :: factors[1], c :: factors[2]].movedim(0, -1)
         assert torch.allclose(ours, theirs, atol=1e-12)
@@ -215,7 +217,7 @@ def test_mass_of_an_8_bit_pixel_of_two_channels():
 
 def receptive_field(model: VideoTransformer, frames: int) -> set[tuple[int, int]]:
     """Pairs (i, j) of which j may depend on i, from the docstring of the model."""
-    subscaling, kernel = model.subscaling, model.encoder.kernel
+    subscaling, kernel = model.subscaling, model.encoder.entry.kernel
     (st, sh, sw), grid = subscaling.factors, subscaling.grid
     number_of: dict[tuple[int, ...], int] = {}
     channels = model.event_shape[1]
@@ -516,6 +518,17 @@ def test_a_clip_is_continued_by_a_sliding_window():
         model.continue_clip(x[:, :2], 3, given=3)
 
 
+@torch.no_grad()
+def test_with_a_slice_a_frame_any_number_of_frames_is_given():
+    model = make((4, 1, 2, 2), subscale=(4, 1, 1), priming=(0,))
+    x = torch.randint(2, (2, 4, 1, 2, 2))
+    known = torch.zeros(model.event_shape, dtype=torch.bool)
+    known[:2] = True
+    quotient = model.log_prob(x) + model.surprisal(x)[:, :2].flatten(1).sum(1)
+    assert torch.allclose(model.conditional_log_prob(x, known), quotient)
+    assert torch.equal(model.continue_clip(x[:, :2], 3)[:, :2], x[:, :2])
+
+
 # Objective
 
 
@@ -660,7 +673,7 @@ def test_the_paper_s_sizes():
     counts = [sum(p.numel() for p in model.parameters()) for model in (base, large)]
     assert counts == [pytest.approx(46.4e6, rel=0.01), pytest.approx(373e6, rel=0.01)]
     assert base.subscaling.grid == (4, 32, 32)
-    assert base.encoder.kernel == (5, 3, 3)
+    assert base.encoder.entry.kernel == (5, 3, 3)
     for layers in (base.encoder.layers, base.decoder.layers):
         blocks = [layer.block for layer in layers if isinstance(layer, BlockLayer)]
         assert blocks == 2 * [(4, 8, 4), (4, 4, 8), (1, 32, 4), (1, 4, 32)]

@@ -20,6 +20,7 @@ SECTIONS = {
     "Models": (*MODELS, "Mixture"),
     "What every model does": ("AutoregressiveModel",),
     "Options of models": ("MADEConfig", "PixelConfig", "VideoTransformerConfig"),
+    "Tables": ("Table", "Schema"),
     "Training": ("fit", "Training", "Fit", "plan", "Plan", "join", "Processes"),
     "Measuring and checking": (
         *("evaluate", "Score", "check_causality", "Causality", "check_normalisation"),

@@ -14,6 +14,7 @@ from autoregress.brief import Brief
 
 Activation = Literal["relu", "softplus", "tanh", "sigmoid", "elu", "gelu", "silu"]
 Predictor = Literal["median", "none"]
+ClipPredictor = Literal["several", "none"]
 Slices = Literal["one", "all"]
 Permutations = tuple[tuple[int, ...], ...]
 Blocks = tuple[tuple[int, int, int], ...]
@@ -189,6 +190,13 @@ class VideoTransformerConfig(Brief):
         slices: Slices of each clip in an update: one at random, or all.
         checkpointing: Store only the inputs of each layer for the gradients, and recompute the
             rest, which saves memory and takes a third more time.
+        ordered: Treat levels as numbers, modelled by their distance from predictions; otherwise
+            as categories, 256 of them as coarse and fine digits, as in the paper. It makes no
+            difference to bits.
+        mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
+        predictor: Predictions of an ordered symbol from those before it: several, each of them the
+            mean of some of the logistics (the same pixel of the frame before, that pixel and the
+            median change of its neighbours, and the median predictor of images), or none.
 
     Example:
         >>> ar.VideoTransformerConfig(priming=(0, 5)).priming
@@ -207,6 +215,9 @@ class VideoTransformerConfig(Brief):
     priming: tuple[int, ...] = (0,)
     slices: Slices = "one"
     checkpointing: bool = False
+    ordered: bool = True
+    mixture: int = 6
+    predictor: ClipPredictor = "several"
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((16, 3, 64, 64), 256)
 
@@ -235,12 +246,17 @@ class VideoTransformerConfig(Brief):
         return replace(self, **changes)
 
     @classmethod
+    def base(cls, **options: Any) -> Self:
+        """The paper's base model: the defaults, but for nominal levels."""
+        return cls(**{"ordered": False, **options})
+
+    @classmethod
     def large(cls, **options: Any) -> Self:
-        """The paper's large model; the defaults are its base model.
+        """The paper's large model.
 
         Half of the layers have 16 heads and half have 8; which ones is not known.
         """
-        return cls(**{"width": 2048, "heads": (8,) * 4 + (16,) * 4, **options})
+        return cls.base(**{"width": 2048, "heads": (8,) * 4 + (16,) * 4, **options})
 
     def __post_init__(self) -> None:
         """Raises ValueError for invalid options."""
@@ -268,6 +284,9 @@ class VideoTransformerConfig(Brief):
                 f"priming must list numbers of known frames, 0 among them, got {self.priming}"
             )
         _require_one_of("slices", self.slices, get_args(Slices))
+        if self.mixture < 1:
+            raise ValueError(f"mixture must be at least 1, got {self.mixture}")
+        _require_one_of("predictor", self.predictor, get_args(ClipPredictor))
 
 
 def _dividing(numbers: tuple[int, ...], of: tuple[int, ...]) -> tuple[int, ...]:

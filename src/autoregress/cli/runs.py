@@ -11,6 +11,7 @@ from typing import Any
 
 from tyro.conf import Positional
 
+from autoregress.cli.tables import SCHEMA as TABLE
 from autoregress.disk import parse_json, read_json
 
 LONGEST = 40  # characters of a setting
@@ -93,8 +94,11 @@ def _run(path: Path, config: Mapping[str, Any]) -> Run:
     model = dict(config["model"])
     for given in ("event_shape", "symbols", "columns", "labels", "context"):
         model.pop(given, None)  # of the data, not chosen
+    folder = path.parent
+    if (folder.parent / TABLE).exists():  # the run of a table has that of its model inside
+        folder = folder.parent
     run = Run(
-        str(path.parent),
+        str(folder),
         {**model, **config["training"]},
         list(_epochs(path.with_name("log.jsonl"))),
         _measured_on(config["data"].get("valid")),

@@ -8,10 +8,8 @@ network has only one group.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -19,6 +17,7 @@ from torch.nn import functional as F
 
 from autoregress.conditionals import Bernoulli, Categorical, Conditional, Logistics
 from autoregress.configs import Predictor
+from autoregress.networks.ordered import OrderedPixel, Past
 from autoregress.predictors import (
     NEARBY,
     nearby_at,
@@ -122,152 +121,69 @@ class NominalChannels(Channels):
 
 
 class OrderedChannels(Channels):
-    """A mixture of M logistics whose channels share one component (PixelCNN++).
+    """Ordered channels, modelled together around a prediction (:class:`OrderedPixel`).
 
-    Salimans et al., 2017, arXiv 1701.05517, section 2.2: a component's mean for a channel is linear
-    in the channels before it. Written as a chain, the conditional of a channel is a mixture whose
-    weights are the posterior of the component given the channels before it.
-
-    With a predictor, all values are relative to a prediction: the network's inputs include the
-    difference of each symbol from its own prediction, and the differences of the symbols near a
-    pixel from the pixel's prediction; the means are linear in the latter too.
+    The network's inputs include the difference of each symbol from its own prediction, and the
+    differences of the symbols near a pixel from the pixel's prediction.
 
     Args:
-        mixture: M.
+        mixture: number of logistics.
         predictor: how a symbol is predicted from earlier pixels; without a predictor ("none"),
             the prediction is the middle level.
     """
 
     def __init__(self, count: int, levels: int, mixture: int, predictor: Predictor) -> None:
         super().__init__(count, levels)
-        self.mixture = mixture
         self.predictor: Predictor = predictor
-        self.nearby = len(NEARBY) if predictor != "none" else 0
-        self.groups, self.given, self.encoded = 1, 1 + count * self.nearby, 2 * count
-        # Pairs (before, channel) such that the mean of ``channel`` is linear in ``before``, in the
-        # order of the slopes.
-        self.slopes = list(combinations(range(count), 2))
-        each = [1, count, count, len(self.slopes)]
-        self.parts = [*(n * mixture for n in each), count * self.nearby]
-        # Initial log-scales: between half a level and a quarter of all levels.
-        narrow, wide = math.log(0.5), math.log(levels / 4)
-        self.spread = [narrow + (wide - narrow) * (m + 0.5) / mixture for m in range(mixture)]
-        self.outputs = torch.zeros(sum(self.parts), dtype=torch.long, device="cpu")
+        nearby = len(NEARBY) if predictor != "none" else 0
+        self.joint = OrderedPixel(count, levels, mixture, nearby=nearby)
+        self.groups, self.given, self.encoded = 1, self.joint.given, self.joint.encoded
+        self.outputs = torch.zeros(self.joint.outputs, dtype=torch.long, device="cpu")
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        x, centre, nearby = self._maps(x)
-        return torch.cat([self._given(nearby, dtype), self._new(x, centre, dtype)], -1)
+        x, past = self._maps(x)
+        return torch.cat(
+            [self.joint.encode_past(past, dtype), self.joint.encode(x, past, dtype)], -1
+        )
 
-    def _given(self, nearby: Tensor, dtype: torch.dtype) -> Tensor:
-        """(…, given) from the differences of nearby symbols from predictions, (…, C, nearby)."""
-        # The constant distinguishes the image from the zeros around it.
-        return F.pad(_compressed(nearby, dtype).flatten(-2), (0, 1), value=1)
-
-    def _new(self, x: Tensor, centre: Tensor, dtype: torch.dtype) -> Tensor:
-        """(…, encoded) from symbols and predictions (…, C)."""
-        return torch.cat([as_numbers(x, self.levels, dtype), _compressed(x - centre, dtype)], -1)
-
-    def _maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Symbols (N, H, W, C), predictions, and nearby differences (N, H, W, C, nearby)."""
+    def _maps(self, x: Tensor) -> tuple[Tensor, Past]:
+        """Symbols (N, H, W, C), and what is known before each."""
         x = x.long()
         if self.predictor == "none":
             x = x.movedim(1, -1)
-            return x, torch.full_like(x, self.levels // 2), x.new_zeros(*x.shape, 0)
+            return x, self._nothing(x)
         centre = predict_maps(x, self.levels)
-        nearby = nearby_maps(x, centre)
-        return x.movedim(1, -1), centre.movedim(1, -1), nearby.movedim(1, -2)
+        nearby = nearby_maps(x, centre).movedim(1, -2)
+        return x.movedim(1, -1), Past(centre.movedim(1, -1).unsqueeze(-1), nearby)
 
-    def _at(self, x: Tensor, row: int, column: int) -> tuple[Tensor, Tensor]:
-        """The predictions (N, C) of a pixel, and the nearby differences (N, C, nearby)."""
+    def _at(self, x: Tensor, row: int, column: int) -> Past:
+        """What is known before one pixel of x (N, C, H, W)."""
         if self.predictor == "none":
-            return torch.full_like(x[..., 0, 0], self.levels // 2), x.new_zeros(*x.shape[:2], 0)
+            return self._nothing(x[:, :, row, column])
         centre = predict_at(x, row, column, self.levels)
-        return centre, nearby_at(x, centre, row, column)
+        return Past(centre.unsqueeze(-1), nearby_at(x, centre, row, column))
+
+    def _nothing(self, x: Tensor) -> Past:
+        middle = torch.full_like(x, self.levels // 2).unsqueeze(-1)
+        return Past(middle, middle[..., :0])
 
     def parameters(self, out: Tensor, x: Tensor) -> Tensor:
-        return self._all(out, *self._maps(x))
-
-    def _all(self, out: Tensor, x: Tensor, centre: Tensor, nearby: Tensor) -> Tensor:
-        """Parameters (…, C, parameters) for symbols (…, C)."""
-        steps = self._chain(out, centre, nearby)
-        each = [next(steps)] + [steps.send(symbols) for symbols in x.unbind(-1)[:-1]]
-        return torch.stack(
-            [
-                torch.cat([c.weights, c.means, c.log_scales, c.centre.unsqueeze(-1)], -1)
-                for c in each
-            ],
-            -2,
-        )
-
-    def conditional(self, parameters: Tensor) -> Logistics:
-        weights, means, log_scales, centre = parameters.split([*[self.mixture] * 3, 1], -1)
-        return Logistics(weights, means, log_scales, centre.squeeze(-1), self.levels)
+        return self.joint.parameters(out, *self._maps(x))
 
     def pixel(
         self, x: Tensor, row: int, column: int, text: Text, dtype: torch.dtype
     ) -> Generator[Conditional, Tensor, Tensor]:
-        centre, nearby = self._at(x, row, column)
-        steps = self._chain(text(0, self._given(nearby, dtype)), centre, nearby)
+        past = self._at(x, row, column)
+        steps = self.joint.chain(text(0, self.joint.encode_past(past, dtype)), past)
         conditional = next(steps)
         for _ in range(self.count - 1):
             conditional = steps.send((yield conditional))
         yield conditional
-        return self._new(x[:, :, row, column], centre, dtype)
+        return self.joint.encode(x[:, :, row, column], past, dtype)
 
-    def _chain(
-        self, out: Tensor, centre: Tensor, nearby: Tensor
-    ) -> Generator[Logistics, Tensor, None]:
-        """Yields the conditional of one channel after another, and receives its symbols.
-
-        Args:
-            out: (…, outputs).
-            centre: (…, C) predictions.
-            nearby: (…, C, nearby) differences of nearby symbols from the predictions.
-        """
-        out = out if out.dtype == torch.float64 else out.float()
-        weights, means, log_scales, slopes, kernel = out.split(self.parts, -1)
-        means = means.unflatten(-1, (self.count, -1)) * (self.levels / 32)
-        if self.nearby:
-            kernel = kernel.unflatten(-1, (self.count, -1))
-            means = means + (kernel * nearby).sum(-1, keepdim=True) / 8
-        log_scales = log_scales.unflatten(-1, (self.count, -1)) + out.new_tensor(self.spread)
-        slopes = slopes.unflatten(-1, (-1, self.mixture))
-        distances: list[Tensor] = []
-        for channel in range(self.count):
-            mean = means[..., channel, :]
-            for before, distance in enumerate(distances):
-                slope = self.slopes.index((before, channel))
-                mean = torch.addcmul(mean, slopes[..., slope, :], distance)
-            own = centre[..., channel]
-            conditional = Logistics(weights, mean, log_scales[..., channel, :], own, self.levels)
-            symbols = yield conditional
-            distances.append((symbols - own).to(out.dtype).unsqueeze(-1))
-            weights = weights + conditional.log_shares(symbols)
+    def conditional(self, parameters: Tensor) -> Logistics:
+        return self.joint.conditional(parameters)
 
     def start(self, x: Tensor) -> Tensor:
-        """Outputs of the greatest likelihood, by gradient descent on some of the pixels."""
-        pixels = [each.flatten(0, 2) for each in self._maps(x)]
-        count = len(pixels[0])
-        some = torch.arange(0, count, max(1, count // PIXELS), device=x.device)
-        x, centre, nearby = (each[some] for each in pixels)
-        out = torch.zeros(len(self.outputs), dtype=torch.float64, device=x.device)
-        with torch.enable_grad():
-            out.requires_grad_()
-            optimiser = torch.optim.Adam([out])
-            for step in range(STEPS):
-                optimiser.param_groups[0]["lr"] = 0.1 * (1 - step / STEPS)
-                optimiser.zero_grad()
-                parameters = self._all(out.expand(len(x), -1), x, centre, nearby)
-                (-self.conditional(parameters).log_prob(x).mean()).backward()
-                optimiser.step()
-        return out.detach()
-
-
-def _compressed(differences: Tensor, dtype: torch.dtype) -> Tensor:
-    """Differences in levels, on a scale that keeps small ones visible."""
-    return (differences.to(dtype) / 2).asinh() / 2
-
-
-# Approximate number of pixels that the marginals of ordered channels are fitted to, and number of
-# steps.
-PIXELS, STEPS = 2048, 100
+        x, past = self._maps(x)
+        return self.joint.start(x.flatten(0, 2), past.map(lambda each: each.flatten(0, 2)))

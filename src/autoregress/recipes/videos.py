@@ -19,10 +19,11 @@ from autoregress.training.options import Training
 SMALL = """A small Video Transformer on clips of your own.
 
 The data is a folder of videos: mp4, mkv, avi, webm or mov. Clips have 16 frames, by default of at
-most 64 × 64 pixels. The model has 1.5 million parameters, for a CPU: one core takes about a quarter
+most 64 × 64 pixels. The model has 0.7 million parameters, for a CPU: one core takes about a quarter
 of a second for each clip of an update. Updates have only two clips, as many small updates teach
-more than a few large ones at the same cost. It is trained to continue clips of which 0, 1, 5 or 8
-frames are known. A model of this size is measured on real clips in docs/results/video.md.
+more than a few large ones at the same cost. Each slice is a frame, given all earlier ones, so that
+the model continues clips of which any number of frames are known. docs/results/video.md has its
+figures on real clips.
 """
 PAPERS = """The paper's {} Video Transformer on clips of your own, for GPUs.
 
@@ -50,17 +51,20 @@ RECIPES = {
         SMALL,
         "VideoTransformer",
         VideoTransformerConfig(
+            subscale=(16, 1, 1),
+            kernel=(5, 5, 5),
+            blocks=((1, 8, 8),),
             width=128,
             heads=4,
             head_width=32,
             encoder_layers=2,
-            decoder_layers=2,
-            priming=(0, 1, 5, 8),
+            decoder_layers=3,
+            mixture=9,
         ),
         Training(
             max_epochs=200,
             batch_size=2,
-            lr=1e-3,
+            lr=1.5e-3,
             warmup=100,
             clip=100.0,
             ema=0.998,
@@ -70,7 +74,7 @@ RECIPES = {
     "video-base": Recipe(
         PAPERS.format("base", 46),
         "VideoTransformer",
-        VideoTransformerConfig(priming=(0, 1, 5)),
+        VideoTransformerConfig.base(priming=(0, 1, 5)),
         PAPER,
         steps=BASE_STEPS,
     ),

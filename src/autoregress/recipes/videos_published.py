@@ -31,7 +31,7 @@ RECIPES = {
     "video-bair": Recipe(
         "Video Transformer on BAIR robot pushing.",
         "VideoTransformer",
-        VideoTransformerConfig(priming=(0, 1, 1, 1)),
+        VideoTransformerConfig.base(priming=(0, 1, 1, 1)),
         PAPER,
         BAIR,
         reading=CLIPS,
@@ -40,7 +40,7 @@ RECIPES = {
     "video-kinetics600": Recipe(
         "Video Transformer on Kinetics-600.",
         "VideoTransformer",
-        VideoTransformerConfig(priming=(0, 5, 5, 5)),
+        VideoTransformerConfig.base(priming=(0, 5, 5, 5)),
         PAPER,
         KINETICS,
         reading=CLIPS,
@@ -58,7 +58,7 @@ RECIPES = {
     "video-moving-mnist": Recipe(
         "Video Transformer on Moving MNIST.",
         "VideoTransformer",
-        VideoTransformerConfig(subscale=(5, 2, 2), priming=(0, 10, 10, 10)),
+        VideoTransformerConfig.base(subscale=(5, 2, 2), priming=(0, 10, 10, 10)),
         PAPER,
         MOVING,
         shape=(20, 1, 64, 64),

@@ -76,6 +76,11 @@ class Schema:
         order: the names of all, as in the table.
         missing: the texts that mean that a value is missing.
         notes: what was decided that a person may want to decide otherwise.
+
+    Example:
+        >>> table = ar.Table.fit({"size": ["S", "L"] * 20}, max_epochs=1, quiet=True)
+        >>> table.schema.names
+        ('size',)
     """
 
     columns: tuple[Column, ...]

@@ -161,6 +161,13 @@ class Table:
         schema: what its columns are.
         model: the model of their symbols.
         summary: how well it was learnt, in a sentence.
+
+    Example:
+        >>> rows = {"size": ["S", "L"] * 20, "back": [True, False] * 20}
+        >>> table = ar.Table.fit(rows, max_epochs=5, quiet=True)
+        >>> answer = table.probability("back == 'True'", {"size": "S"})
+        >>> answer.exact, answer.value > 0.9
+        (True, True)
     """
 
     def __init__(self, schema: Schema, model: MADE, summary: str = "") -> None:

@@ -6,26 +6,33 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import Bernoulli, Categorical, Conditional
+from autoregress.conditionals import Bernoulli, Categorical, Conditional, Stacked
 from autoregress.configs import VideoTransformerConfig
 from autoregress.families import family
 from autoregress.model import ONLY_UPDATE, Array, AutoregressiveModel, Member, Update
+from autoregress.networks.ordered import OrderedPixel, Past
 from autoregress.networks.video_transformer.attention import BlockLayer
-from autoregress.networks.video_transformer.channels import ChannelHead
+from autoregress.networks.video_transformer.channels import ChannelHead, Head, OrderedHead
 from autoregress.networks.video_transformer.decoder import SliceDecoder
+from autoregress.networks.video_transformer.embeddings import DigitEmbedding, NumberEmbedding
 from autoregress.networks.video_transformer.encoder import SliceEncoder
+from autoregress.networks.video_transformer.past import PastOfSlices
 from autoregress.networks.video_transformer.subscale import Subscaling
+from autoregress.networks.video_transformer.windows import DigitWindows, NumberWindows
 from autoregress.orderings import Ordering
 from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
 
 # Largest number of pixels measured at once, in one slice of each clip of a chunk.
 CHUNK = 2**14
+# Largest number of predictions and nearby symbols from which training starts.
+START = 2**23
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,13 @@ class VideoTransformer(AutoregressiveModel):
     reaches from any pixel of its own slice that the encoder's blocks connect with its pixel; on
     pixels of its own slice that the decoder's masked 3 × 3 × 3 kernel reaches from its pixel, or
     from an earlier one that the decoder's blocks connect with it; and on the channels before it.
+    Unless ``predictor`` is "none", ordered symbols also depend on those near each of these pixels,
+    of its own frame and the three before.
 
     Args:
         event_shape: (T, C, H, W).
-        symbols: number of levels K of every channel. 256 are predicted as a coarse and a fine
-            digit of 16 levels each, any other number directly.
+        symbols: number of levels K of every channel. If they are not ordered, 256 are predicted as
+            a coarse and a fine digit of 16 levels each, any other number directly.
         context: number of features of an optional conditioning vector.
         labels: as for any :class:`~autoregress.model.AutoregressiveModel`.
         **options: the fields of :class:`~autoregress.configs.VideoTransformerConfig`.
@@ -66,7 +75,7 @@ class VideoTransformer(AutoregressiveModel):
     those frames from the first slice on. This is not the quotient p(clip) / p(known frames) of
     what ``log_prob`` measures, in which early slices would not see those pixels of the known
     frames that belong to later slices. Instead of those frames it can be given what its ordering
-    visits first, like any model.
+    visits first, like any model; if each slice is one frame, that is any number of first frames.
 
     Unknown from the paper, and chosen here: the encoder's kernel, the position in time of the
     masked kernel, the order of the six digits of RGB, the initial weights, and a normalisation
@@ -127,31 +136,49 @@ class VideoTransformer(AutoregressiveModel):
                 for number, block in itertools.islice(kinds, count)
             ]
 
-        self.channels = ChannelHead(width, channels, self.symbols.levels[0])
-        count, levels = self.channels.count, self.channels.levels
+        levels = self.symbols.levels[0]
+        ordered = self.symbols.ordered[0]
+        self.past = PastOfSlices(self.subscaling, levels, config.predictor if ordered else "none")
+        self.channels: Head
+        if ordered:
+            joint = OrderedPixel(
+                channels,
+                levels,
+                config.mixture,
+                nearby=len(self.past.nearby),
+                predictions=self.past.predictions,
+            )
+            self.channels = OrderedHead(width, joint)
+            entry, embed = NumberWindows, partial(NumberEmbedding, joint)
+        else:
+            self.channels = ChannelHead(width, channels, levels)
+            entry = DigitWindows
+            embed = partial(DigitEmbedding, self.channels.count, self.channels.levels, embedding)
         self.encoder = SliceEncoder(
             self.subscaling,
-            count,
-            levels,
-            kernel=kernel,
             embedding=embedding,
             width=width,
             context=self.context,
             layers=layers(config.encoder_layers, causal=False),
+            entry=entry(
+                self.subscaling,
+                self.channels.count,
+                self.channels.levels,
+                kernel=kernel,
+                width=embedding,
+            ),
         )
         self.decoder = SliceDecoder(
             grid,
-            count,
-            levels,
-            embedding=embedding,
             width=width,
             layers=layers(config.decoder_layers, causal=True),
+            embed=embed(),
         )
 
     @classmethod
     def base(cls, event_shape: Sequence[int], symbols: int = 256, **options: Any) -> Self:
         """The paper's base model: about 46 million parameters for clips (16, 3, 64, 64)."""
-        return cls(event_shape, symbols, **options)
+        return cls(event_shape, symbols, **vars(VideoTransformerConfig.base(**options)))
 
     @classmethod
     def large(cls, event_shape: Sequence[int], symbols: int = 256, **options: Any) -> Self:
@@ -159,7 +186,9 @@ class VideoTransformer(AutoregressiveModel):
         return cls(event_shape, symbols, **vars(VideoTransformerConfig.large(**options)))
 
     def start_from(self, x: Tensor) -> None:
-        self.channels.start_from(self.channels.digits(x.movedim(2, -1)))
+        numbers = x.numel() * (self.past.predictions + len(self.past.nearby))
+        digits, past = self._pixels(x[:: math.ceil(numbers / START)], 0)
+        self.channels.start_from(digits.flatten(0, 3), past.map(lambda each: each.flatten(0, 3)))
 
     # Members
 
@@ -172,6 +201,10 @@ class VideoTransformer(AutoregressiveModel):
         known = frames * self.dims // self.event_shape[0]
         first = torch.arange(self.dims, device="cpu") < known
         return PrimedMember(ordering.promote(first), frames)
+
+    def _can_be_given(self, frames: int) -> bool:
+        first = torch.arange(self.dims, device="cpu") < frames * self.dims // self.event_shape[0]
+        return frames in self._priming or self.members[0].ordering.is_prefix(first)
 
     def members_given(self, known: Tensor) -> list[Member]:
         known = known.cpu()
@@ -199,19 +232,35 @@ class VideoTransformer(AutoregressiveModel):
     def forward(
         self, x: Tensor, context: Tensor | None = None, member: Member | None = None
     ) -> Conditional:
-        frames = _frames(member)
-        states = self.subscaling.weave(
-            torch.stack(
-                [
-                    self._states(x, *self._everywhere(x, number, frames), context).movedim(-1, 2)
-                    for number in range(len(self.subscaling.offsets))
-                ],
-                dim=1,
-            )
+        frames, slices = _frames(member), range(len(self.subscaling.offsets))
+        states = self._woven(
+            [self._slice(x, *self._everywhere(x, n, frames), context)[0] for n in slices]
         )
-        digits = self.channels.digits(x.movedim(2, -1))
-        known = torch.arange(len(x[0]), device=x.device).view(-1, 1, 1) < frames
-        return self.channels(states.movedim(2, -1), digits, known.expand(digits.shape[:-1]))
+        digits, past = self._pixels(x, frames)
+        each = [
+            self._uniform(x[:, t].shape)
+            if t < frames
+            else self.channels(states[:, t], digits[:, t], past.map(lambda p, t=t: p[:, t]))
+            for t in range(self.event_shape[0])
+        ]
+        return Stacked(each, dim=1)
+
+    def _pixels(self, x: Tensor, frames: int) -> tuple[Tensor, Past]:
+        """The digits (batch, T, H, W, F) and the past of all pixels of clips."""
+        parts = [
+            self.past(x, *self._everywhere(x, number, frames))
+            for number in range(len(self.subscaling.offsets))
+        ]
+        past = Past(
+            self._woven([part.predictions for part in parts]),
+            self._woven([part.nearby for part in parts]),
+        )
+        return self.channels.digits(x.movedim(2, -1)), past
+
+    def _woven(self, parts: list[Tensor]) -> Tensor:
+        """Tensors (batch, t, h, w, …) of all slices as one of clips, (batch, T, H, W, …)."""
+        each = torch.stack([part.flatten(4).movedim(-1, 2) for part in parts], dim=1)
+        return self.subscaling.weave(each).movedim(2, -1).unflatten(-1, parts[0].shape[4:])
 
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
@@ -262,17 +311,21 @@ class VideoTransformer(AutoregressiveModel):
         self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None
     ) -> Tensor:
         """log p of the symbols of a slice of each clip, (batch, t, C, h, w) nats."""
-        own = self._own(x, slices)
-        digits = self.channels.digits(own.movedim(2, -1))
-        known = self._known(slices, frames)[:, :, None, None].expand(digits.shape[:-1])
-        states = self._states(x, slices, frames, context)
-        return self.channels(states, digits, known).log_prob(own)
+        log_prob = self.channels(*self._slice(x, slices, frames, context)).log_prob(
+            self._own(x, slices)
+        )
+        known = self._known(slices, frames)[:, :, None, None, None]
+        return log_prob.masked_fill(known, -math.log(self.symbols.levels[0]))
 
-    def _states(self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None) -> Tensor:
-        """The decoder's states of a slice of each clip, (batch, t, h, w, width)."""
+    def _slice(
+        self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Tensor, Past]:
+        """The states (batch, t, h, w, width), digits and past of a slice of each clip."""
         encoded = self._encode(x, slices, frames, context)
         digits = self.channels.digits(self._own(x, slices).movedim(2, -1))
-        return self.decoder(digits, encoded, checkpointing=self.checkpointing)
+        past = self.past(x, slices, frames)
+        states = self.decoder(digits, past, encoded, checkpointing=self.checkpointing)
+        return states, digits, past
 
     def _encode(self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None) -> Tensor:
         digits = self.channels.digits(x.movedim(2, -1))
@@ -303,29 +356,28 @@ class VideoTransformer(AutoregressiveModel):
         member, frames = member or self.members[0], _frames(member)
         x = torch.zeros(batch, *self.event_shape, dtype=torch.int64, device=self.device)
         known = frames * self.dims // self.event_shape[0]
-        if known:
-            uniform = self._uniform(batch)
-            for position in member.ordering.visit[:known].tolist():
-                x.flatten(1)[:, position] = yield uniform
+        for position in member.ordering.visit[:known].tolist():
+            x.flatten(1)[:, position] = yield self._uniform((batch,))
 
         (t, h, w), (st, sh, sw) = self.subscaling.grid, self.subscaling.factors
         for number, (a, b, c) in enumerate(self.subscaling.offsets):
             own = x[:, a::st, :, b::sh, c::sw]
             encoded = self._encode(x, *self._everywhere(x, number, frames), context)
-            states, digits = self.decoder.unroll(encoded), None
-            for i, j, k in itertools.product(range(t), range(h), range(w)):
-                # None starts the generator: no pixel precedes the first.
-                state = states.send(digits)  # type: ignore[arg-type]
-                pixel = own[:, i, :, j, k]
+            places = self.past.places(*self._everywhere(x[:1], number, frames))
+            states = self.decoder.unroll(encoded)
+            for place in itertools.product(range(t), range(h), range(w)):
+                i, j, k = place
+                pixel, past = own[:, i, :, j, k], self.past.at(x, place, places)
+                state = states.state(place, past)
                 if a + i * st >= frames:
-                    yield from self.channels.unroll(state, pixel)
-                digits = self.channels.digits(pixel)
+                    yield from self.channels.unroll(state, pixel, past)
+                states.put(place, self.channels.digits(pixel), past)
 
-    def _uniform(self, batch: int) -> Conditional:
+    def _uniform(self, shape: Sequence[int]) -> Conditional:
         levels = self.symbols.levels[0]
         if levels == 2:
-            return Bernoulli(torch.zeros(batch, device=self.device))
-        return Categorical(torch.zeros(batch, levels, device=self.device))
+            return Bernoulli(torch.zeros(*shape, device=self.device))
+        return Categorical(torch.zeros(*shape, levels, device=self.device))
 
     # Continuation
 
@@ -351,8 +403,8 @@ class VideoTransformer(AutoregressiveModel):
                 each window is given.
             frames: number of frames to add.
             context: (batch, context) if the model takes one.
-            given: number of frames each window is given, one of ``priming``; by default the
-                largest of these that x has.
+            given: number of frames each window is given, one of ``priming`` or any that its
+                ordering visits first; by default the largest of these that x has.
             temperature: as in :meth:`sample`; only with 1 are the draws exact.
 
         Returns:
@@ -371,11 +423,12 @@ class VideoTransformer(AutoregressiveModel):
                 f"clips to continue are (batch, frames, {', '.join(map(str, frame))}), "
                 f"got {tuple(x.shape)}"
             )
-        usable = [p for p in self._priming if 0 < p <= x.shape[1]]
+        can_be_given = [n for n in range(self.event_shape[0]) if self._can_be_given(n)]
+        usable = [n for n in can_be_given if 0 < n <= x.shape[1]]
         if not usable or (given is not None and given not in usable):
             raise ValueError(
-                "a clip is continued from a number of frames that the model was trained with, "
-                f"{', '.join(map(str, self._priming))}; there are {x.shape[1]}"
+                f"a clip is continued from a number of frames that the model can be given, "
+                f"{', '.join(map(str, can_be_given))}; there are {x.shape[1]}"
                 + ("" if given is None else f" and given is {given}")
             )
         given = max(usable) if given is None else given
