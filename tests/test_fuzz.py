@@ -4,10 +4,11 @@ import fuzz_media  # noqa: F401  # adds its doors
 import pytest
 from fuzz import DOORS, attempt
 
-CASES = 200
+CASES = {"run": 60}  # each of which trains
 
 
 @pytest.mark.parametrize("name", DOORS)
 def test_damaged_files_are_read_rightly_or_refused_in_a_sentence(name):
-    read = sum(attempt(name, seed) for seed in range(CASES))
-    assert 0 < read < CASES
+    cases = CASES.get(name, 200)
+    read = sum(attempt(name, seed) for seed in range(cases))
+    assert 0 < read < cases

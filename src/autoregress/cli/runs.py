@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from autoregress.cli.tables import SCHEMA as TABLE
-from autoregress.disk import read_json
+from autoregress.disk import parse_json, read_json
 
 LONGEST = 40  # characters of a setting
 
@@ -82,27 +81,37 @@ def _nats(epoch: Mapping[str, Any]) -> float:
 
 def _found(folder: Path) -> Iterator[Run]:
     for path in sorted(folder.rglob("config.json")):
-        config = read_json(path, dict[str, Any])
-        if "training" in config:
-            model = dict(config["model"])
-            for given in ("event_shape", "symbols", "columns", "labels", "context"):
-                model.pop(given, None)  # of the data, not chosen
-            folder = path.parent
-            if (folder.parent / TABLE).exists():  # the run of a table has that of its model inside
-                folder = folder.parent
-            yield Run(
-                str(folder),
-                {**model, **config["training"]},
-                list(_epochs(path.with_name("log.jsonl"))),
-                _measured_on(config["data"].get("valid")),
-            )
+        config = read_json(path, object)
+        if not isinstance(config, dict) or config.get("training") is None:
+            continue
+        try:
+            yield _run(path, config)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{path.parent} is damaged: its log or configuration") from error
+
+
+def _run(path: Path, config: Mapping[str, Any]) -> Run:
+    model = dict(config["model"])
+    for given in ("event_shape", "symbols", "columns", "labels", "context"):
+        model.pop(given, None)  # of the data, not chosen
+    folder = path.parent
+    if (folder.parent / TABLE).exists():  # the run of a table has that of its model inside
+        folder = folder.parent
+    run = Run(
+        str(folder),
+        {**model, **config["training"]},
+        list(_epochs(path.with_name("log.jsonl"))),
+        _measured_on(config["data"].get("valid")),
+    )
+    _table([run])  # which reads all of it
+    return run
 
 
 def _epochs(log: Path) -> Iterator[dict[str, Any]]:
     text = log.read_text(encoding="utf-8") if log.exists() else ""
     # A run that trains meanwhile may have written half of the last line.
     for line in text[: text.rfind("\n") + 1].splitlines():
-        yield json.loads(line)
+        yield parse_json(line.encode(), dict[str, Any])
 
 
 def _measured_on(valid: Mapping[str, Any] | None) -> str:

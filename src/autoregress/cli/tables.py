@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +54,6 @@ class TrainTable:
     def __call__(self) -> None:
         import torch
 
-        from autoregress.disk import read_json
         from autoregress.tables import Schema, Table
         from autoregress.tables.frames import as_cells
 
@@ -66,6 +64,7 @@ class TrainTable:
             )
         torch.set_num_threads(1)  # a second one costs these small networks more than it does
         cells = as_cells(self.data)
+<<<<<<< HEAD
         schema = None
         if self.schema is not None:
             if self.kind or self.absent:
@@ -76,6 +75,9 @@ class TrainTable:
                 schema = Schema.from_json(read_json(self.schema, dict[str, Any]))
             except (KeyError, TypeError, AttributeError) as error:
                 raise ValueError(f"{self.schema} is not the schema of a table") from error
+=======
+        schema = None if self.schema is None else Schema.read(self.schema)
+>>>>>>> 512b1c72b524a6170bbb91aeab50753142111a50
         kinds: Any = dict(_pair(each, "--kind") for each in self.kind)
         table = Table.fit(
             cells,
@@ -262,4 +264,4 @@ def schema_of(run: Path) -> str:
     """The schema of a run, as it is printed."""
     from autoregress.tables import Schema
 
-    return str(Schema.from_json(json.loads((run / SCHEMA).read_text(encoding="utf-8"))))
+    return str(Schema.read(run / SCHEMA))

@@ -7,10 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+<<<<<<< HEAD
 from typing import Any, Self, get_args
+=======
+from pathlib import Path
+from typing import Any, Self
+>>>>>>> 512b1c72b524a6170bbb91aeab50753142111a50
 
 import numpy as np
 
+from autoregress.brief import brief
+from autoregress.disk import read_json
 from autoregress.tables.cells import MISSING, Cells
 from autoregress.tables.columns import (
     DENSE,
@@ -203,6 +210,17 @@ class Schema:
             "order": self.order,
             "missing": sorted(self.missing),
         }
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a file that holds what :meth:`to_json` gave; raises ValueError if it does not."""
+        content = read_json(path, dict[str, Any])
+        try:
+            schema = cls.from_json(content)
+            sum(column.levels for column in schema.columns)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged: {brief(error)}") from error
+        return schema
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

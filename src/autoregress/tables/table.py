@@ -15,7 +15,7 @@ from torch import Tensor
 
 from autoregress.configs import MADEConfig
 from autoregress.data.source import Data
-from autoregress.disk import read_json, write_json
+from autoregress.disk import write_json
 from autoregress.networks.made import MADE
 from autoregress.storage import load, save
 from autoregress.tables.cells import Cells
@@ -259,13 +259,8 @@ class Table:
             ValueError: the folder holds no table, or it is damaged.
         """
         path = Path(folder) / SCHEMA
-        content = read_json(path, dict[str, Any])
-        try:
-            schema = Schema.from_json(content)
-            levels = tuple(column.levels for column in schema.columns)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{path} is damaged: {error!r}") from error
-        model = load(folder)
+        schema, model = Schema.read(path), load(folder)
+        levels = tuple(column.levels for column in schema.columns)
         if not isinstance(model, MADE) or model.symbols.levels != levels:
             raise ValueError(f"{path} does not describe the model beside it")
         return cls(schema, model)
