@@ -27,7 +27,7 @@ MODELS: dict[str, Callable[[], AutoregressiveModel]] = {
     "bits": lambda: MADE(event_shape=9, symbols=2),
     "levels": lambda: MADE(event_shape=4, symbols=(2, 7, 3, 300), hidden=(20,)),
     "orderings": lambda: MADE(orderings=5),
-    "many": lambda: MADE(event_shape=6, symbols=3, orderings="any").ensemble(64),
+    "many": lambda: MADE(event_shape=6, symbols=3, orderings="any").over_orderings(64),
     "context": lambda: MADE(event_shape=9, symbols=2, context=2),
     "labels": lambda: MADE(event_shape=9, symbols=2, labels=("a", "b", "c")),
     "gated": lambda: GATED(**IMAGE | {"symbols": 256}, scales=(2,)),

@@ -378,7 +378,7 @@ def test_the_cache_can_be_anywhere(tmp_path, cache):
 
 def test_who_dies_while_decoding_leaves_nothing_half_read(tmp_path, cache, monkeypatch):
     path = save(tmp_path / "a.mkv", numbered(9))
-    true = decoding.pixels
+    true = decoding.pixels  # pyright: ignore[reportPrivateImportUsage]
     left = [4]
 
     def interrupted(image, **options):

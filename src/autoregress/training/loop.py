@@ -174,7 +174,7 @@ def fit(
 
     now = state.position
     seconds = math.fsum(record["seconds"] for record in now.history)
-    history = [dict[str, Any](record) for record in now.history]
+    history = [dict(record) for record in now.history]
     return Fit(now.epoch, now.step, now.best_epoch, now.best, history, seconds)
 
 
