@@ -390,7 +390,10 @@ def test_from_a_file_to_answers(tmp_path, capsys, monkeypatch):
     assert set(pd.read_csv("x.csv")["smoker"]) == {"no"}
     assert run("info", "r") == 0
     capsys.readouterr()
-    assert run("evaluate", "r", "--data", "people.csv") == 2
+    assert run("evaluate", "r", "--data", "people.csv") == 0
+    mean = -float(np.mean(scores["log_prob"]))
+    assert float(capsys.readouterr().out.split()[0]) == pytest.approx(mean, abs=1e-3)
+    assert run("compress", "r", "people.csv", "--out", "x") == 2
     assert "score, impute, query" in capsys.readouterr().err
 
 

@@ -16,7 +16,12 @@ from autoregress.cli.examples import open_like
 from autoregress.cli.models import Conditions, load_model
 from autoregress.cli.options import AtMost10000, FromZero, Positive
 from autoregress.cli.output import Progress, announce
-from autoregress.cli.tables import holds_table, refuse_for_table, score_table
+from autoregress.cli.tables import (
+    evaluate_table,
+    holds_table,
+    refuse_for_table,
+    score_table,
+)
 from autoregress.data.reading import Reading
 from autoregress.disk import check_output, is_stream, replacing
 
@@ -59,6 +64,16 @@ class Evaluate:
         from autoregress.evaluation import evaluate
         from autoregress.processes import join
 
+        if holds_table(self.run):
+            refuse_for_table(
+                self.run,
+                **_unused(self.conditions),
+                stride=self.stride != 1,
+                orderings=self.orderings is not None,
+                device=self.device != "auto",
+            )
+            evaluate_table(self.run, self.data)
+            return
         model = load_model(self.run, self.device)
         if self.orderings is not None:
             torch.manual_seed(0)
@@ -124,10 +139,11 @@ class Score:
         check_output(self.out)
         check_distinct(self.out, self.data)
         if holds_table(self.run):
-            conditions = self.conditions
-            other = {"given": bool(conditions.given), "condition": bool(conditions.condition)}
             refuse_for_table(
-                self.run, **other, stride=self.stride != 1, device=self.device != "auto"
+                self.run,
+                **_unused(self.conditions),
+                stride=self.stride != 1,
+                device=self.device != "auto",
             )
             score_table(self.run, self.data, self.out, self.top)
             return
@@ -148,6 +164,11 @@ class Score:
                     writer.writerow([row, *_cells(model.symbols, nats, top)])
                 progress(int(rows[-1]) + 1, len(examples))
         announce(f"scores of {len(examples):,} examples in {self.out}", self.out)
+
+
+def _unused(conditions: Conditions) -> dict[str, bool]:
+    """Which conditions are given."""
+    return {"given": bool(conditions.given), "condition": bool(conditions.condition)}
 
 
 def _cells(symbols: Symbols, nats: Tensor, top: int) -> Iterator[Any]:

@@ -69,7 +69,9 @@ def load_model(run: Path, device: str, *, kept: str | None = None) -> Autoregres
     from autoregress.storage import load, load_kept
 
     if holds_table(run):
-        raise ValueError(f"{run} is the run of a table, for score, impute, query, sample and info")
+        raise ValueError(
+            f"{run} is the run of a table, for evaluate, score, impute, query, sample and info"
+        )
     place = chosen_device(device)
     model = load_kept(run, kept, map_location=place) if kept else None
     return load(run, map_location=place) if model is None else model

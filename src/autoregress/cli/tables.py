@@ -182,6 +182,23 @@ def load_table(run: Path) -> Table:
     return Table.load(run)
 
 
+def evaluate_table(run: Path, data: Path) -> None:
+    """Prints the mean of −log p of the rows of a table, and the density in the columns' units."""
+    import numpy as np
+
+    from autoregress.tables.frames import as_cells
+
+    table, cells = load_table(run), as_cells(data)
+    nats = -table.log_prob(cells)
+    said = f"{nats.mean():.4f} "
+    if len(nats) > 1:
+        said += f"± {nats.std(ddof=1) / np.sqrt(len(nats)):.4f} "
+    print(f"{said}nats ({len(nats):,} rows)")
+    units = table.log_unit(cells)
+    if units.any():
+        print(f"{(nats + units).mean():.4f} nats as densities in the columns' own units")
+
+
 def score_table(run: Path, data: Path, out: Path, top: int) -> None:
     """Writes log p of every row of a table, and its cells that fit the others least."""
     import numpy as np
