@@ -64,20 +64,9 @@ class TrainTable:
             )
         torch.set_num_threads(1)  # a second one costs these small networks more than it does
         cells = as_cells(self.data)
-<<<<<<< HEAD
-        schema = None
-        if self.schema is not None:
-            if self.kind or self.absent:
-                raise ValueError(
-                    "--schema says the kinds of all columns; leave --kind and --absent"
-                )
-            try:
-                schema = Schema.from_json(read_json(self.schema, dict[str, Any]))
-            except (KeyError, TypeError, AttributeError) as error:
-                raise ValueError(f"{self.schema} is not the schema of a table") from error
-=======
+        if self.schema is not None and (self.kind or self.absent):
+            raise ValueError("--schema says the kinds of all columns; leave --kind and --absent")
         schema = None if self.schema is None else Schema.read(self.schema)
->>>>>>> 512b1c72b524a6170bbb91aeab50753142111a50
         kinds: Any = dict(_pair(each, "--kind") for each in self.kind)
         table = Table.fit(
             cells,

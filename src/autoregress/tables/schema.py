@@ -7,12 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-<<<<<<< HEAD
-from typing import Any, Self, get_args
-=======
 from pathlib import Path
-from typing import Any, Self
->>>>>>> 512b1c72b524a6170bbb91aeab50753142111a50
+from typing import Any, Self, get_args
 
 import numpy as np
 
