@@ -100,7 +100,10 @@ def test_a_plugin_on_the_command_line(causal_conv):
     done = subprocess.run([*program, "--plugin", "no_such_module", "info", "x"], text=True,
                           capture_output=True, check=False)  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr == "autoregress: No module named 'no_such_module'\n"
+    assert done.stderr == (
+        "autoregress: --plugin no_such_module cannot be imported: ModuleNotFoundError: "
+        "No module named 'no_such_module'\n"
+    )
     command = [*program, "--plugin", causal_conv, "train", "causal-conv", "--help"]
     done = subprocess.run(command, text=True, capture_output=True, check=True)
     assert "Number of layers; each doubles" in done.stdout
