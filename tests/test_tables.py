@@ -338,6 +338,13 @@ def test_draws_have_what_is_given(table):
     assert len(set(drawn["cost"])) > 10
 
 
+def test_what_is_given_must_have_been_seen(table):
+    for ask in (table.sample, lambda _, given: table.distribution("age", given)):
+        with pytest.raises(ValueError, match="no label 'yess', only no, yes"):
+            ask(3, {"smoker": "yess"})
+    assert table.distribution("cost", {"age": 200}).probabilities.sum() == pytest.approx(1)
+
+
 def test_a_table_is_saved_whole(table, tmp_path):
     table.save(tmp_path)
     other = ar.Table.load(tmp_path)

@@ -189,6 +189,10 @@ class Labels(Column):
     def _unseen(self) -> float:
         return -math.log(sum(count for _, count in self.rare) + 1)
 
+    def knows(self, text: str) -> bool:
+        """Whether a label was seen in training."""
+        return text in self._places or text in self._rare
+
     def encode(self, cells: Cells) -> Encoded:
         symbols = [self._places.get(text, self._other) for text in cells.texts]
         details = [

@@ -425,6 +425,10 @@ class Table:
         for name, value in given.items():
             column = self.schema.column(name)
             cells = as_cells({name: [value]})[name]
+            text = cells.texts[0] if cells.texts else None
+            if isinstance(column, Labels) and text is not None and not column.knows(text):
+                known = ", ".join(column.labels[:12]) + (", …" if len(column.labels) > 12 else "")
+                raise ValueError(f"column {name!r} has no label {text!r}, only {known}")
             symbol = int(column.encode(cells).symbols[0])
             if symbol < 0 and value is not None:
                 raise ValueError(f"column {name!r} has no value {value!r}")
