@@ -35,6 +35,7 @@ LAYERS = [
     "training",
     "planning",
     "tables",
+    "sklearn",
     "recipes",
     "cli",
     "__main__",
