@@ -29,7 +29,7 @@ def brief(epochs: int = 3) -> dict[str, Any]:
     return {"network": {"hidden": (16,)}, "training": training, "random_state": 0}
 
 
-def people(rows: int = 200) -> pd.DataFrame:
+def people(rows: int = 200) -> Any:
     """Columns that depend on one another, with gaps in the last two."""
     rng = np.random.default_rng(0)
     smoker = rng.random(rows) < 0.5
@@ -105,7 +105,8 @@ def test_a_density_of_numbers_integrates_to_one():
 def test_copies_and_pickles_learn_and_say_the_same():
     frame = people()
     model = TableDensity(**brief()).fit(frame)
-    again = clone(model).fit(frame)
+    again: Any = clone(model)
+    again.fit(frame)
     kept = pickle.loads(pickle.dumps(model))
     for other in (again, kept):
         assert np.array_equal(other.score_samples(frame), model.score_samples(frame))
@@ -125,7 +126,8 @@ def test_an_imputer_fills_gaps_and_nothing_else(how):
     assert ((full == frame) == known).where(known, True).all(axis=None)
     assert set(full["smoker"]) == {"yes", "no"}
     array = imputer.set_output(transform="pandas").fit_transform(frame.to_numpy())
-    assert list(array.columns) == list(imputer.get_feature_names_out()) == ["x0", "x1", "x2"]
+    names: Any = imputer.get_feature_names_out()
+    assert list(array.columns) == names.tolist() == ["x0", "x1", "x2"]
     np.testing.assert_array_equal(array.to_numpy(), full.to_numpy())
 
 

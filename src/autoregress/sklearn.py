@@ -138,7 +138,7 @@ class TableDensity(DensityMixin, _Estimator):
         """
         return self._log_density(self._cells(X))
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None) -> float:  # type: ignore[override]
         """The mean of :meth:`score_samples`; y is ignored."""
         return float(self.score_samples(X).mean())
 
@@ -181,7 +181,7 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, _Estimator):
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         super().__init__(kinds=kinds, network=network, training=training, random_state=random_state)
-        self.how = how
+        self.how: How = how
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learns the table X (rows, columns), from all of its known cells; y is ignored."""
