@@ -20,7 +20,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         import signal
 
-        if argv is None:
+        # What runs in the background of a script ignores Ctrl-C, and goes on doing so.
+        if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, interrupt)
         from autoregress.cli.program import run
 
