@@ -54,7 +54,7 @@ def people(rows: int = 200) -> Any:
         TableDensity(**brief()),
         TableImputer(**brief()),
         TableOutliers(**brief()),
-        TableRegressor(**brief(8)),
+        TableRegressor(**brief(20)),
     ]
 )
 def test_scikit_learns_checks(estimator, check):
