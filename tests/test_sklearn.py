@@ -25,7 +25,7 @@ from autoregress.sklearn import (
 
 def brief(epochs: int = 3) -> dict[str, Any]:
     """Options under which little is learnt, quickly."""
-    training = {"max_epochs": epochs, "batch_size": 32, "lr": 2e-2}
+    training = {"max_epochs": epochs, "batch_size": 32, "lr": 3e-2}
     return {"network": {"hidden": (16,)}, "training": training, "random_state": 0}
 
 
@@ -54,7 +54,7 @@ def people(rows: int = 200) -> Any:
         TableDensity(**brief()),
         TableImputer(**brief()),
         TableOutliers(**brief()),
-        TableRegressor(**brief(20)),
+        TableRegressor(**brief(10)),
     ]
 )
 def test_scikit_learns_checks(estimator, check):
