@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import video_baselines
 
 TRAIN, LARGE, HELD_OUT = 5_000, 12_000, 200  # clips, LARGE in the gallery
-SECONDS = 0.01  # for each clip that is trained on
+SECONDS = 0.02  # for each clip that is trained on
 KNOWN, LONG = 4, 16  # frames of a continued clip
 CONTINUED = 6
 PAPER, INK, DRAWN, LINE = 255, (28, 33, 40), (13, 92, 199), 219

@@ -87,7 +87,7 @@ def parts(runs: Path, *, large: bool, epochs: int | None, seed: int) -> list[Par
     for subject in (bits, grey):
         if epochs is not None:
             subject = replace(subject, training=replace(subject.training, max_epochs=epochs))
-        seconds = 8 + 0.12 * subject.training.max_epochs
+        seconds = 15 + 0.12 * subject.training.max_epochs
         run = runs / subject.name
         made.append(Part(subject.title, seconds, partial(learn, subject, run, seed)))
     for name, (recipe, seconds) in OTHERS.items():
