@@ -454,10 +454,15 @@ def test_what_is_too_large_for_memory_gets_one_sentence(run_folder, monkeypatch,
     assert "a smaller --batch-size" in capsys.readouterr().err
 
 
+def heed_ctrl_c() -> None:
+    """What the tests run in may itself be in the background, where Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_a_run_that_goes_on(folder, capsys):
     command = [sys.executable, "-m", "autoregress", "train", "made", "--data", "data.npz"]
     command += ["--run", "run", "--max-epochs", "100000", "--patience", "0", "--hidden", "8"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c)
     deadline = time.monotonic() + 60
     while not Path("run/model.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -480,7 +485,12 @@ def test_ctrl_c_ends_with_one_line_from_the_first_import_on(folder, delay):
     command = [sys.executable, "-c", program, "train", "made", "--data", "data.npz", "--run", "run"]
     command += ["--max-epochs", "1000000", "--patience", "0"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        preexec_fn=heed_ctrl_c,
     )
     assert process.stdout is not None
     process.stdout.readline()

@@ -1,5 +1,7 @@
 """The command line: verbs over the library, each of which reports an error in one sentence."""
 
+from __future__ import annotations
+
 import sys
 
 
@@ -8,13 +10,28 @@ def main(argv: list[str] | None = None) -> None:
 
     Imports happen inside, so that Ctrl-C is handled from the start.
     """
+    interrupted = False
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
     try:
+        import signal
+
+        # What runs in the background of a script ignores Ctrl-C, and goes on doing so.
+        if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupt)
         from autoregress.cli.program import run
 
         run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
-        print("autoregress: interrupted", file=sys.stderr)
-        sys.exit(130)
+        _end()
+    except Exception:
+        if not interrupted:
+            raise
+        _end()  # a module whose import is interrupted may fail in a way of its own
     finally:
         # Python would end by the signal, without a status, if Ctrl-C came while it executed a text,
         # as dataclasses do; executing another makes it forget.
@@ -23,3 +40,8 @@ def main(argv: list[str] | None = None) -> None:
             import signal
 
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done
+
+
+def _end() -> None:
+    print("autoregress: interrupted", file=sys.stderr)
+    sys.exit(130)
