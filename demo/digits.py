@@ -108,7 +108,7 @@ def learn(subject: Subject, run: Path, seed: int, tell: Tell) -> Findings:
     # A single ordering to validate with after each epoch: the default of eight takes about as
     # long as the updates themselves.
     model = ar.MADE(train.event_shape, train.levels, **vars(subject.config)).ensemble(1)
-    fit = follow(model, train, valid, run, subject.training, seed, tell)
+    fit = follow(model, train, valid, run, subject.training, seed, tell, share=0.6)
     return examine(subject, model, fit, seed=seed)
 
 
@@ -119,7 +119,7 @@ def other(
     train, valid, test = subject.splits
     torch.manual_seed(seed)
     model = RECIPES[run.name].build(train.event_shape, train.levels)
-    fit = follow(model, train, valid, run, training, seed, tell)
+    fit = follow(model, train, valid, run, training, seed, tell, share=0.9)
     generator = torch.Generator().manual_seed(seed)
     known = known_parts()["bottom half"]
     with torch.no_grad():
@@ -142,9 +142,12 @@ def follow(
     training: Training,
     seed: int,
     tell: Tell,
+    *,
+    share: float,
 ) -> ar.Fit:
+    """Trains the model, which is a share of its part, and tells how much of it is done."""
     count = math.ceil(len(train) / training.batch_size) * training.max_epochs
-    hook = updates(tell, count)
+    hook = updates(tell, count, share)
     return ar.fit(
         model, train, valid=valid, run=run, training=training, seed=seed, quiet=True, on_update=hook
     )

@@ -159,8 +159,9 @@ class Wines:
         found: number of them in which the changed cell is the one blamed.
         true: an example of a row, as recorded.
         odd: the same row with a changed cell.
+        names: the columns.
         changed: the column changed in it.
-        surprise: nats of each cell of ``odd`` given the others.
+        p_values: probability of a cell at least as unlikely, given the others, of each in ``odd``.
         expected: the likeliest cells given the others.
     """
 
@@ -176,5 +177,5 @@ class Wines:
     odd: list[str]
     names: list[str]
     changed: str
-    surprise: list[float]
+    p_values: list[float]
     expected: list[str]

@@ -82,15 +82,15 @@ def side_by_side(parts: Sequence[Part], afterwards: float) -> dict[str, Made]:
     return {part.name: pickle.loads(futures[part.name].result()) for part in parts}
 
 
-def updates(tell: Tell, count: int) -> Callable[[dict[str, Any]], None]:
-    """A hook for the updates of a training of that number of updates."""
+def updates(tell: Tell, count: int, share: float) -> Callable[[dict[str, Any]], None]:
+    """A hook for a training of that number of updates, which is a share of the part."""
     shown = time.monotonic()
 
     def hook(record: dict[str, Any]) -> None:
         nonlocal shown
         if time.monotonic() - shown >= REFRESH:
             shown = time.monotonic()
-            tell(record["step"] / count)
+            tell(share * record["step"] / count)
 
     return hook
 
@@ -198,6 +198,5 @@ class Left:
         if done < 0.05 * total:
             return None
         passed = time.monotonic() - self._started
-        # Of the pictures a process draws each second what it made of a part.
         left = (total - done + LANES * self._afterwards) * passed / done
         return timedelta(seconds=round(left))

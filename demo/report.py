@@ -112,11 +112,11 @@ def question_rows(wines: Wines) -> Rows:
 
 
 def odd_rows(wines: Wines) -> Rows:
-    header = ("column", "as recorded", "changed", "nats given the rest", "likeliest")
+    header = ("column", "as recorded", "changed", "p-value", "likeliest")
     rows: list[Sequence[str]] = [header]
     for i, name in enumerate(wines.names):
         marked = wines.odd[i] if name == wines.changed else ""
-        rows.append((name, wines.true[i], marked, f"{wines.surprise[i]:.2f}", wines.expected[i]))
+        rows.append((name, wines.true[i], marked, f"{wines.p_values[i]:.2g}", wines.expected[i]))
     return rows
 
 
@@ -338,9 +338,10 @@ def wines(wines: Wines) -> str:
         + table(question_rows(wines))
         + paragraph(
             f"One cell in each of {wines.planted} wines that the model never saw was exchanged "
-            "for that of another wine; the exchanged number is often just as fitting. The cell "
-            f"that <code>explain</code> blames is that one of {wines.columns} in {wines.found} "
-            "of them. The clearest:"
+            "for that of another wine, which is often just as fitting. <code>explain</code> gives "
+            "each cell the probability of one at least as unlikely, given the rest of the row, and "
+            f"blames the least of these p-values. It is that of the changed cell in {wines.found} "
+            f"wines; a guess would be right in {wines.planted / wines.columns:.1f}. The clearest:"
         )
         + table(odd_rows(wines))
     )

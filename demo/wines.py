@@ -78,7 +78,7 @@ def examine(run: Path, training: dict[str, Any], tell: Tell) -> Wines:
         true=[str(true[name][row]) for name in names],
         odd=[str(changed[name][row]) for name in names],
         changed=where[row],
-        surprise=explanation.surprise[row].tolist(),
+        p_values=explanation.p_value[row].tolist(),
         expected=[str(text) for text in explanation.expected[row]],
     )
 
