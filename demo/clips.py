@@ -39,7 +39,7 @@ def examine(run: Path, gif: Path, clips: int, seed: int, tell: Tell) -> Clips:
     model = recipe.build(train.event_shape, train.levels)
     assert isinstance(model, ar.VideoTransformer)
     training = recipe.training
-    hook = updates(tell, math.ceil(clips / training.batch_size) * training.max_epochs, 0.95)
+    hook = updates(tell, math.ceil(clips / training.batch_size) * training.max_epochs, 0.8)
     fit = ar.fit(
         model, train, valid=valid, run=run, training=training, seed=seed, quiet=True, on_update=hook
     )

@@ -67,7 +67,7 @@ def main(
     moving = partial(clips.examine, runs / "moving", out / "continued.gif", count, seed)
     parts = [
         *digits.parts(runs, large=gallery, epochs=epochs, seed=seed),
-        Part(CLIPS, 8 + clips.SECONDS * count, moving),
+        Part(CLIPS, 30 + clips.SECONDS * count, moving),
         Part(TABLE, TABLE_SECONDS, partial(wines.examine, runs / "wines", table)),
     ]
     made = side_by_side(parts, afterwards=PICTURES)
