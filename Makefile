@@ -1,4 +1,5 @@
-# make demo   train, measure, draw and complete on the bundled digits; writes demo/out/report.html
+# make demo   each family trained and used on scikit-learn's data; writes demo/out/report.html
+# make gallery  the same with larger models, trained for longer; writes demo/out/gallery/report.html
 # make test   everything that CI checks
 # make check  its fast part: lint, types, quick tests
 # make fuzz   damaged files at every door, without end; prints the seeds of what fails
@@ -9,7 +10,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv demo test check lint fuzz lowest docs release clean
+.PHONY: venv demo gallery test check lint fuzz lowest docs release clean
 
 venv: .venv/installed
 
@@ -21,6 +22,9 @@ venv: .venv/installed
 
 demo: venv
 	$(BIN)/python demo/demo.py
+
+gallery: venv
+	$(BIN)/python demo/demo.py --gallery --out demo/out/gallery
 
 lint: venv
 	$(BIN)/ruff check .

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from findings import Clips
+from lanes import Tell, updates
 from torch import Tensor
 
 import autoregress as ar
@@ -18,14 +20,15 @@ from autoregress.recipes import RECIPES
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import video_baselines
 
-TRAIN, HELD_OUT = 12_000, 200
+TRAIN, LARGE, HELD_OUT = 5_000, 12_000, 200  # clips, LARGE in the gallery
+SECONDS = 0.02  # for each clip that is trained on
 KNOWN, LONG = 4, 16  # frames of a continued clip
 CONTINUED = 6
 PAPER, INK, DRAWN, LINE = 255, (28, 33, 40), (13, 92, 199), 219
 GAP = 2
 
 
-def examine(run: Path, gif: Path, *, seed: int, clips: int = TRAIN) -> Clips:
+def examine(run: Path, gif: Path, clips: int, seed: int, tell: Tell) -> Clips:
     """Trains the recipe's model, measures it, and writes an animation of continued clips."""
     recipe = RECIPES["video-bouncing"]
     train, valid, test = (
@@ -35,7 +38,11 @@ def examine(run: Path, gif: Path, *, seed: int, clips: int = TRAIN) -> Clips:
     torch.manual_seed(seed)
     model = recipe.build(train.event_shape, train.levels)
     assert isinstance(model, ar.VideoTransformer)
-    fit = ar.fit(model, train, valid=valid, run=run, training=recipe.training, seed=seed)
+    training = recipe.training
+    hook = updates(tell, math.ceil(clips / training.batch_size) * training.max_epochs, 0.8)
+    fit = ar.fit(
+        model, train, valid=valid, run=run, training=training, seed=seed, quiet=True, on_update=hook
+    )
 
     held_out = test.data().x
     x = held_out.numpy()

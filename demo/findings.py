@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -90,7 +91,7 @@ class Findings:
         samples: (samples, 1, 8, 8).
         hidden: completions, for each hidden part.
         cases: cases of some typical digits, for each digit.
-        others: models of other families.
+        others: models of other families, of the same digits.
     """
 
     title: str
@@ -102,7 +103,7 @@ class Findings:
     samples: Tensor
     hidden: list[Hidden]
     cases: list[list[Case]]
-    others: list[Other]
+    others: Sequence[Other] = ()
 
 
 @dataclass(frozen=True)
@@ -124,3 +125,57 @@ class Clips:
     x: Tensor
     nats: Tensor
     animation: bytes
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Removed numbers or labels of a column, filled in.
+
+    Attributes:
+        column: name of the column.
+        count: number of cells removed.
+        model: root-mean-square error of the expected number given the rest of the row, or share
+            of wrong labels.
+        alone: the same of the column's mean, or of its most frequent label.
+    """
+
+    column: str
+    count: int
+    model: float
+    alone: float
+
+
+@dataclass(frozen=True)
+class Wines:
+    """The results for a table.
+
+    Attributes:
+        rows, columns: size of the table.
+        removed: number of cells removed before learning.
+        summary: how well it was learnt.
+        gaps: what became of the removed cells, for each column.
+        questions: questions, and their probabilities.
+        planted: number of rows in which one cell was changed.
+        found: number of them in which the changed cell is the one blamed.
+        true: an example of a row, as recorded.
+        odd: the same row with a changed cell.
+        names: the columns.
+        changed: the column changed in it.
+        p_values: probability of a cell at least as unlikely, given the others, of each in ``odd``.
+        expected: the likeliest cells given the others.
+    """
+
+    rows: int
+    columns: int
+    removed: int
+    summary: str
+    gaps: list[Gap]
+    questions: dict[str, str]
+    planted: int
+    found: int
+    true: list[str]
+    odd: list[str]
+    names: list[str]
+    changed: str
+    p_values: list[float]
+    expected: list[str]

@@ -15,9 +15,15 @@ import pytest
 from PIL import Image
 
 import autoregress as ar
+from autoregress.cli.program import _parse
 from autoregress.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "demo"))
+
+import digits  # noqa: E402  # beside the demo
+import wines  # noqa: E402
+
 TITLES = {"Black and white": {"threshold": 8}, "17 levels of grey": {"levels": 17}}
 
 pytestmark = pytest.mark.slow
@@ -27,6 +33,7 @@ pytestmark = pytest.mark.slow
 class Run:
     folder: Path
     printed: str
+    progress: str
     page: str
 
 
@@ -40,10 +47,10 @@ def run(tmp_path_factory) -> Run:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    return Run(folder, done.stdout, (out / "report.html").read_text(encoding="utf-8"))
+    return Run(folder, done.stdout, done.stderr, (out / "report.html").read_text(encoding="utf-8"))
 
 
 def figures(printed: str) -> dict[tuple[str, str], tuple[float, float]]:
@@ -64,11 +71,10 @@ def figures(printed: str) -> dict[tuple[str, str], tuple[float, float]]:
 def test_the_table_has_every_figure_and_they_agree(run):
     found = figures(run.printed)
     names = ["independent pixels", "xz", "MADE, one ordering", "MADE, 32 orderings"]
-    others = ["PixelCNN", "Gated PixelCNN", "Row LSTM", "Diagonal BiLSTM"]
     bits, grey = TITLES
     assert list(found) == [
         *((bits, name) for name in names),
-        *((grey, name) for name in [*names, *others]),
+        *((grey, name) for name in [*names, *digits.OTHERS]),
     ]
     for nats, bits in found.values():
         assert math.isfinite(nats)
@@ -103,7 +109,15 @@ def test_xz_is_given_its_best_packing(run, title):
 
 
 def test_the_report_is_whole_and_needs_nothing_beside_it(run):
-    for heading in ("Likelihood", "Training", "Samples", "Completions", "raster order", "Surprise"):
+    for heading in (
+        "Likelihood",
+        "Training",
+        "Samples",
+        "Completions",
+        "raster order",
+        "Surprise",
+        "gaps",
+    ):
         assert f"{heading}</h2>" in run.page
     assert "seed 0" in run.page
     assert not re.search(r"https?:|file:|<script|<link|@import", run.page)
@@ -128,10 +142,37 @@ def test_clips_are_compared_with_files_of_the_same_clips(run):
     assert all(0 < float(bits) < 1.5 for _, bits in rows)
 
 
-def test_the_path_and_the_time_come_last(run):
-    *_, path, seconds = run.printed.strip().splitlines()
-    assert Path(path) == (run.folder / "demo/report.html").resolve()
-    assert re.fullmatch(r"\d+ seconds", seconds)
+def test_it_ends_with_commands_that_are_understood_and_the_path(run):
+    *_, first, second, third, _, path = run.printed.strip().splitlines()
+    for command in (first, second, third):
+        program, *arguments = command.split()
+        assert Path(program).name == "autoregress"
+        assert _parse(arguments)
+    assert Path(path.removeprefix("The report: ")) == (run.folder / "demo/report.html").resolve()
+
+
+def test_progress_says_what_is_made_and_how_long_the_rest_takes(run):
+    lines = run.progress.splitlines()
+    assert any(
+        re.search(r"of 8 parts made; making .*; \d+:\d\d:\d\d left$", line) for line in lines
+    )
+    assert lines[-1].startswith("8 of 8 parts made; drawing pictures")
+
+
+def test_removed_cells_are_all_filled_in(run):
+    table = run.printed.partition("Removed cells")[2].partition("Questions")[0]
+    counts = [int(count) for count in re.findall(r"│ +[a-z]\w+ +│ +(\d+) │", table)]
+    removed = re.search(r"cells (\d+) were removed", run.page)
+    assert removed is not None
+    assert len(counts) == len(wines.wines())
+    assert sum(counts) == int(removed[1])
+
+
+def test_a_changed_cell_differs_in_its_column_alone():
+    rows = wines.wines()
+    changed, where = wines.swap(rows, np.random.default_rng(0))
+    for i, name in enumerate(where):
+        assert [column for column in rows if rows[column][i] != changed[column][i]] == [name]
 
 
 def test_the_picture_for_the_readme_is_small(run):
@@ -139,7 +180,7 @@ def test_the_picture_for_the_readme_is_small(run):
     assert (run.folder / "demo.png").stat().st_size <= 200_000
 
 
-def test_the_recipe_is_the_demo_s(run):
-    model = ar.load(run.folder / "demo/runs/bits")
-    same = RECIPES["made-digits"].build(model.event_shape, 2)
-    assert model.options == same.options
+def test_the_gallery_s_model_is_the_recipe_s():
+    subject, _ = digits.subjects(large=True)
+    assert subject.config == RECIPES["made-digits"].config
+    assert subject.training == RECIPES["made-digits"].training
