@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 from autoregress.cli import main
 from autoregress.cli.program import VERBS
 from autoregress.recipes import GENERAL, RECIPES
+from autoregress.sklearn import __all__ as estimators
 
 # The sections of the reference, and the public names of each.
 MODELS = ("MADE", "PixelCNN", "GatedPixelCNN", "RowLSTM", "DiagonalBiLSTM", "VideoTransformer")
@@ -21,6 +22,7 @@ SECTIONS = {
     "What every model does": ("AutoregressiveModel",),
     "Options of models": ("MADEConfig", "PixelConfig", "VideoTransformerConfig"),
     "Tables": ("Table", "Schema"),
+    "scikit-learn": tuple(f"sklearn.{name}" for name in estimators),
     "Training": ("fit", "Training", "Fit", "plan", "Plan", "join", "Processes"),
     "Measuring and checking": (
         *("evaluate", "Score", "check_causality", "Causality", "check_normalisation"),
@@ -44,6 +46,7 @@ ABSTRACT = {"forward", "unroll", "members", "objective", "start_from"}
 THEMES = {
     "data": "Reading and writing data",
     "tables": "Tables",
+    "sklearn": "scikit-learn",
     "cli": "The command line",
     "training": "Training",
     "networks": "Making a model",
@@ -57,8 +60,8 @@ THEMES = {
 
 
 def public_names() -> list[str]:
-    """All names in the two stubs, those of ``data`` with its name before them."""
-    names = []
+    """All names in the two stubs, and the estimators; with the name of their module before them."""
+    names = [f"sklearn.{name}" for name in estimators]
     for stub, prefix in ((ROOT / "__init__.pyi", ""), (ROOT / "data" / "__init__.pyi", "data.")):
         for node in ast.parse(stub.read_text()).body:
             assert isinstance(node, ast.ImportFrom)

@@ -359,6 +359,21 @@ class Numbers(Column):
         first, last = (np.clip(each, self.low, self.high) for each in ends)
         return np.clip(drawn, first[symbols], last[symbols])
 
+    def mean(self, probabilities: Floats) -> Floats:
+        """The means (n,) under distributions (n, K) of the symbol, every bin at its middle.
+
+        They are in units of the resolution, as those of :meth:`quantile` are.
+        """
+        return probabilities @ np.asarray(self.middles)
+
+    def quantile(self, probabilities: Floats, share: float) -> Floats:
+        """The least whole numbers (n,) up to which a share of distributions (n, K) lies."""
+        below = probabilities.cumsum(1)
+        symbols = np.minimum((below < share).sum(1), below.shape[1] - 1)
+        own = np.take_along_axis(probabilities, symbols[:, None], 1)[:, 0]
+        before = np.take_along_axis(below, symbols[:, None], 1)[:, 0] - own
+        return self.within(symbols, (share - before) / np.maximum(own, 1e-300))
+
     def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str]:
         return [self.text(n) for n in self.within(symbols, rng.random(len(symbols)))]
 

@@ -1,4 +1,4 @@
-"""Tables in and out: files, and DataFrames of pandas, polars and pyarrow."""
+"""Tables in and out: files, arrays, and DataFrames of pandas, polars and pyarrow."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoregress.tables.cells import Cells
 
@@ -26,7 +27,8 @@ def as_cells(table: Any) -> dict[str, Cells]:
 
     Args:
         table: the path of a file; a DataFrame of pandas, polars or pyarrow (anything that
-            narwhals takes); or a mapping from names to sequences of values.
+            narwhals takes); a mapping from names to sequences of values; or an array (rows,
+            columns), whose columns are named x0, x1, ….
 
     Raises:
         ValueError: the file cannot be read, or the table is of another kind.
@@ -34,6 +36,8 @@ def as_cells(table: Any) -> dict[str, Cells]:
     """
     if isinstance(table, str | Path):
         table = read_file(table)
+    if isinstance(table, np.ndarray):
+        table = _by_name(table)
     if isinstance(table, Mapping):
         columns = {str(name): _column(str(name), values) for name, values in table.items()}
     else:
@@ -185,7 +189,15 @@ def _from_frame(frame: Any) -> dict[str, Cells]:
             f"a table is a path, a DataFrame or a mapping from names to values, not a "
             f"{type(frame).__name__}"
         ) from error
-    return {str(name): _column(str(name), frame[name].to_list()) for name in frame.columns}
+    columns = zip(frame.columns, frame.iter_columns(), strict=True)
+    return {str(name): _column(str(name), column.to_list()) for name, column in columns}
+
+
+def _by_name(array: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """The columns of an array (rows, columns)."""
+    if array.ndim != 2:
+        raise ValueError(f"an array is a table if it is (rows, columns), not {array.shape}")
+    return {f"x{place}": column for place, column in enumerate(array.T)}
 
 
 def _column(name: str, values: Any) -> Cells:
@@ -238,25 +250,49 @@ def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> 
             name: list(texts[name][0]) if name in texts else own.values()
             for name, own in cells.items()
         }
+    fills: dict[str, tuple[list[int], list[Any]]] = {}
+    for name, (values, schema) in texts.items():
+        pairs = zip(cells[name].values(), values, strict=True)
+        rows = [row for row, (old, new) in enumerate(pairs) if old != new]
+        own = schema.column(name).source
+        fills[name] = rows, typed_as(own, [values[row] for row in rows])
+    if isinstance(table, np.ndarray):
+        # Texts of an array have a fixed width.
+        full = table.astype(object) if table.dtype.kind == "U" else table.copy()
+        for name, (rows, new) in fills.items():
+            full[rows, list(cells).index(name)] = new
+        return full
     import narwhals.stable.v2 as nw
 
     frame = nw.from_native(table, eager_only=True)
-    new = []
-    for name, (values, schema) in texts.items():
-        old, typed = frame[name].to_list(), typed_as(schema.column(name).source, values)
-        mixed = [t if _missing(o) else o for o, t in zip(old, typed, strict=True)]
-        new.append(nw.new_series(name, mixed, backend=frame.implementation))
-    return nw.to_native(frame.with_columns(*new))
+    columns = dict(zip(map(str, frame.columns), frame.iter_columns(), strict=True))
+    series = []
+    for name, (rows, new) in fills.items():
+        mixed = columns[name].to_list()
+        for row, value in zip(rows, new, strict=True):
+            mixed[row] = value
+        series.append(nw.new_series(columns[name].name, mixed, backend=frame.implementation))
+    return nw.to_native(frame.with_columns(*series))
 
 
 def in_kind_of(like: Any, texts: Mapping[str, Sequence[str]], schema: Any) -> Any:
-    """Columns of texts as a DataFrame of the same library as another; as they are without one."""
+    """Columns of texts as a table of the same kind as another; as they are without one.
+
+    An array has NaN in the columns that the model does not learn.
+    """
     if like is None:
         return dict(texts)
+    columns = {name: typed_as(schema.column(name).source, each) for name, each in texts.items()}
+    if isinstance(like, np.ndarray):
+        rows = len(next(iter(texts.values())))
+        numeric = like.dtype.kind in "biuf"
+        array = np.full((rows, len(schema.order)), np.nan, np.float64 if numeric else object)
+        for name, values in columns.items():
+            array[:, schema.order.index(name)] = values
+        return array
     import narwhals.stable.v2 as nw
 
     frame = nw.from_native(like, eager_only=True)
-    columns = {name: typed_as(schema.column(name).source, each) for name, each in texts.items()}
     return nw.to_native(nw.from_dict(columns, backend=frame.implementation))
 
 

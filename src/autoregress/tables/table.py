@@ -88,15 +88,12 @@ class Distribution:
     def mean(self) -> float:
         """The expected value of a number."""
         numbers = self._numbers
-        return numbers.number(float(self.probabilities @ np.asarray(numbers.middles)))
+        return numbers.number(float(numbers.mean(self.probabilities[None])[0]))
 
     def quantile(self, share: float) -> str:
         """The text of the least number up to which this share of the probability lies."""
-        numbers, below = self._numbers, self.probabilities.cumsum()
-        symbol = int(min(np.searchsorted(below, share), len(below) - 1))
-        before = float(below[symbol] - self.probabilities[symbol])
-        inside = (share - before) / max(float(self.probabilities[symbol]), 1e-300)
-        return numbers.text(float(numbers.within(np.array([symbol]), np.array([inside]))[0]))
+        numbers = self._numbers
+        return numbers.text(float(numbers.quantile(self.probabilities[None], share)[0]))
 
     def mode(self) -> str:
         """The text of the likeliest label, or of the middle of the likeliest bin."""
@@ -190,8 +187,8 @@ class Table:
         """Learns a table.
 
         Args:
-            table: a DataFrame of pandas, polars or pyarrow, the path of a file, or a mapping from
-                names to values.
+            table: a DataFrame of pandas, polars or pyarrow, the path of a file, a mapping from
+                names to values, or an array (rows, columns), whose columns are named x0, x1, ….
             schema: the schema; by default it is inferred from all rows.
             kinds: kinds of some columns, by name, instead of the inferred ones: category, boolean,
                 number, date, identifier, constant or text; the last three are left out.
@@ -316,6 +313,18 @@ class Table:
             raise ValueError(f"{column!r} is given and asked for")
         return Distribution(self.schema.columns[dim], self._conditional(x, dim)[0])
 
+    def conditionals(self, column: str, table: Any) -> Floats:
+        """The exact distributions of a column's symbol given the other known cells of each row.
+
+        Returns:
+            (rows, K), in the order of the symbols of ``schema.column(column)``.
+
+        Raises:
+            ValueError: the table cannot be read, or a cell cannot be one of its column.
+        """
+        symbols, _ = self._encode(as_cells(table))
+        return self._conditional(symbols, self._dim(column))
+
     def probability(
         self, question: str, given: Mapping[str, Any] | None = None, *, seed: int = 0
     ) -> Answer:
@@ -374,7 +383,7 @@ class Table:
                 if isinstance(column, Labels) and column.levels > len(column.labels) > 0:
                     p[:, len(column.labels) :] = 0  # nobody can write "(other)" down
                 if how == "mean" and isinstance(column, Numbers):
-                    new = [column.text(n) for n in p @ np.asarray(column.middles)]
+                    new = [column.text(n) for n in column.mean(p)]
                 else:
                     new = column.typical(p.argmax(1))
             values = cells[column.name].values()  # as they were written
@@ -390,8 +399,8 @@ class Table:
 
         Args:
             given: values of some columns, by name, the same for all rows.
-            like: a DataFrame of the library in which the rows are wanted; by default a mapping
-                from names to texts.
+            like: a DataFrame of the library in which the rows are wanted, or an array; by default
+                a mapping from names to texts.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
