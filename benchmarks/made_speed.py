@@ -163,7 +163,7 @@ last rows of the table are of the default recipe's model of 37 columns of 2 to 4
 with a random known set of its own, on one thread and by its CPU seconds.
 
 ```console
-python benchmarks/made_speed.py --write .
+python benchmarks/made_speed.py --rounds 2 --write .
 ```
 """
 

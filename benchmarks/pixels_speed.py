@@ -157,7 +157,7 @@ Ordered levels need one group of features for all channels of a pixel, and a few
 channel instead of 256: the network runs once a pixel.
 
 ```console
-python benchmarks/pixels_speed.py --write .
+python benchmarks/pixels_speed.py --rounds 1 --write .
 ```
 """
 

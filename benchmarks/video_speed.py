@@ -229,7 +229,7 @@ models have nominal levels. The update whose memory and rate are measured is tha
 checkpointing; its rate counts its matrix products only.
 
 ```console
-python benchmarks/video_speed.py --write .
+python benchmarks/video_speed.py --rounds 1 --write .
 ```
 """
 
