@@ -10,6 +10,7 @@ and predicting a fold. Folds are shuffled with seed 0; nothing is chosen by what
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from typing import Any
@@ -82,6 +83,7 @@ def table(
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     shuffled: dict[str, Any] = {"n_splits": FOLDS, "shuffle": True, "random_state": 0}
     folds = StratifiedKFold(**shuffled)

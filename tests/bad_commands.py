@@ -612,7 +612,6 @@ score people people.csv --out new.csv --given sex=m
 score people people.csv --out new.csv --condition sex
 score people people.csv --out people.csv
 score people people.csv --out new.npz
-evaluate people --data people.csv
 complete people gaps.csv --out new.csv
 compress people people.csv --out new.areg
 mix people people --out new

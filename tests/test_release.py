@@ -88,7 +88,8 @@ def test_no_file_read_can_run_code(file):
             assert (node.module or "").split(".")[0] not in UNPICKLING
         elif isinstance(node, ast.Call):
             name = ast.unparse(node.func)
-            assert name not in FORBIDDEN
+            fixed = all(isinstance(each, ast.Constant) for each in node.args)
+            assert name not in FORBIDDEN or (name == "exec" and fixed)
             if name == "np.load":
                 keywords = {word.arg: ast.unparse(word.value) for word in node.keywords}
                 assert keywords["allow_pickle"] == "False"

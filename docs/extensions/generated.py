@@ -85,6 +85,8 @@ def _directive(name: str) -> str:
     if name.rpartition(".")[2][0].islower():
         return f".. autofunction:: autoregress.{name}"
     skipped = ABSTRACT | {"Config"} if name in MODELS else {"Config"}
+    if name.startswith("sklearn."):  # scikit-learn adds these, with references of its own
+        skipped |= {f"set_{method}_request" for method in ("fit", "predict", "score", "transform")}
     return (
         f".. autoclass:: autoregress.{name}\n"
         f"   :members:\n   :exclude-members: {', '.join(sorted(skipped))}"

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
             signal.signal(signal.SIGINT, interrupt)
         from autoregress.cli.program import run
 
-        run(sys.argv[1:] if argv is None else argv)
+        run(sys.argv[1:] if argv is None else argv, lambda: interrupted)
     except KeyboardInterrupt:
         _end()
     except Exception:
