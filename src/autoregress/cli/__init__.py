@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+AGAIN = 3.0  # seconds
+
 
 def main(argv: list[str] | None = None) -> None:
     """Runs a verb. The exit status is 2 for a user's mistake, 1 for a failed run, 130 for Ctrl-C.
@@ -15,6 +17,8 @@ def main(argv: list[str] | None = None) -> None:
     def interrupt(number: int, frame: object) -> None:
         nonlocal interrupted
         interrupted = True
+        # A library that is being imported may swallow it: then once more.
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
         raise KeyboardInterrupt
 
     try:
@@ -23,6 +27,7 @@ def main(argv: list[str] | None = None) -> None:
         # What runs in the background of a script ignores Ctrl-C, and goes on doing so.
         if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, interrupt)
+            signal.signal(signal.SIGALRM, interrupt)
         from autoregress.cli.program import run
 
         run(sys.argv[1:] if argv is None else argv, lambda: interrupted)
@@ -39,6 +44,7 @@ def main(argv: list[str] | None = None) -> None:
         if argv is None:
             import signal
 
+            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done
 
 
