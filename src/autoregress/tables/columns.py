@@ -24,13 +24,13 @@ from autoregress.tables.density import Density, Floats
 Symbols = NDArray[np.int64]
 Kind = Literal["category", "boolean", "number", "date", "identifier", "constant", "text"]
 
-# Numbers of at most this range are levels one by one; others fall into this number of bins.
+# Largest range of numbers that are levels one by one, and number of bins of the others.
 DENSE, BINS = 256, 128
-# A column of at most this number of levels is learnt as categories, whatever their order.
+# Largest number of ordered levels that are learnt as categories.
 NOMINAL = 6
-# Number of decimals that are all written, though they be zeros.
+# Largest number of decimals that are written with their trailing zeros.
 FIXED = 4
-# Name of the label for all that are rare or were never seen, and of the one for missing cells.
+# Names of the symbol for labels that are rare or were never seen, and of that for missing cells.
 OTHER, ABSENT = "(other)", "(missing)"
 
 TRUE = frozenset({"true", "True", "TRUE", "t", "T", "yes", "Yes", "YES", "y", "Y", "1", "1.0"})
@@ -123,7 +123,7 @@ class Column(ABC):
 
     @abstractmethod
     def value(self, text: str) -> Any:
-        """What a text means, in a form in which values of this column are compared.
+        """The meaning of a text, in the form in which values of this column are compared.
 
         Raises:
             ValueError: it means nothing here.
@@ -131,7 +131,7 @@ class Column(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """What it holds, in some words."""
+        """A short description of its content."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -243,7 +243,7 @@ class Labels(Column):
 
 @dataclass(frozen=True)
 class Booleans(Labels):
-    """Two labels, in whatever spelling."""
+    """True and false, in any of the usual spellings."""
 
     kind: ClassVar[Kind] = "boolean"
 
@@ -482,7 +482,7 @@ def column_from_json(content: Mapping[str, Any]) -> Column:
 
 
 def vars_of(column: Column) -> dict[str, Any]:
-    """The fields of a column; not what it has kept of computations."""
+    """The fields of a column, without its cached properties."""
     return {name: getattr(column, name) for name in column.__dataclass_fields__}
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from autoregress.tables.cells import Cells
 
 SEPARATORS = ",;\t|"
-# Number of bytes and of lines from which encoding and separator are told.
+# Numbers of bytes and lines from which the separator is inferred.
 SAMPLE, LINES = 2**18, 50
 READS = ".csv, .tsv, .txt (also .gz), .parquet, .feather, .arrow"
 
@@ -53,8 +53,8 @@ def as_cells(table: Any) -> dict[str, Cells]:
 def read_file(path: str | Path) -> dict[str, Cells] | Any:
     """The columns of a file of texts, or the table of a file of typed columns.
 
-    Separator, encoding and header of a text file are told from its content. Its first row is the
-    header unless all of its cells are numbers or empty; columns are then called "0", "1", ….
+    Separator, encoding and header of a text file are inferred from its content. Its first row is
+    the header unless all of its cells are numbers or empty; columns are then called "0", "1", ….
 
     Raises:
         ValueError: the file is missing, empty or damaged, or its format is not known.
@@ -115,7 +115,8 @@ def _texts(path: Path, content: bytes) -> dict[str, Cells]:
             del row[width:]
         if len(row) != width:
             raise ValueError(
-                f"{path}: row {number} has {len(row)} cells, but the first has {width}"
+                f"{path}: row {number} has {len(row)} cells, but the first has {width}; remove "
+                "lines that are not part of the table"
             )
     names = _distinct([name.strip() for name in names])
     columns = {

@@ -1,4 +1,4 @@
-"""What the columns of a table are: inferred from all rows, printed, overridable, saved as JSON."""
+"""The kinds of a table's columns: inferred from all rows, printed, overridable, saved as JSON."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ IDENTIFIER = re.compile(
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A column that the model does not learn, and is carried through outputs.
+    """A column that the model does not learn; outputs carry it through.
 
     Attributes:
         kind: "identifier", "constant" or "text".
-        why: the reason, in some words.
+        why: the reason, for people.
     """
 
     name: str
@@ -133,7 +133,10 @@ class Schema:
             chosen = _column(rest, kinds.get(cells.name), notes, absent=cells.name in absent)
             if cells.name in absent and not isinstance(chosen, Labels):
                 raise ValueError(f"column {cells.name!r} has no labels, and so no absent one")
-            (columns if isinstance(chosen, Column) else left_out).append(chosen)  # type: ignore
+            if isinstance(chosen, Column):
+                columns.append(chosen)
+            else:
+                left_out.append(chosen)
         if not columns:
             raise ValueError("there is no column to learn: " + "; ".join(c.why for c in left_out))
         marks = MISSING if missing is None else frozenset(missing)

@@ -27,22 +27,22 @@ from autoregress.tables.schema import Schema
 from autoregress.training import Fit, Training, fit
 
 SCHEMA = "schema.json"
-# The options of the network, and of its training, unless others are given.
+# Default options of the network and of its training.
 NETWORK = MADEConfig(
     hidden=(256, 256), orderings="any", evidence=True, gaps=True, direct=True, residual=True,
     norm=True, dropout=0.1,
 )  # fmt: skip
 TRAINING = Training(lr=2e-3, patience=10, ema=0.98)
-# Unless they are given, the batch size is a power of two between these, about a fiftieth of the
-# rows, and the number of epochs makes this number of updates, and is not less than the fewest.
+# By default the batch size is a power of two between these, about a fiftieth of the rows, and the
+# number of epochs gives this number of updates, but is not below the fewest.
 SMALLEST_BATCH, LARGEST_BATCH, UPDATES, FEWEST_EPOCHS = 16, 128, 2000, 20
-# Share of the rows held out to stop by, unless there are fewer than a number of rows.
+# Share of the rows held out to stop by, and the fewest rows of which some are held out.
 HELD_OUT, FEWEST = 0.1, 20
 # Number of orderings over which a conditional is averaged.
 ORDERINGS = 8
-# Largest number of combinations of symbols that are enumerated, and number of draws beyond.
+# Largest number of combinations that are enumerated, and number of draws if there are more.
 ENUMERATED, DRAWS = 4096, 4000
-# Number of rows asked about at once.
+# Number of rows in a pass of the network.
 ROWS = 2048
 
 How = Literal["mode", "mean", "draw"]

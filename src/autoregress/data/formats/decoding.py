@@ -82,7 +82,11 @@ def _in_cache(cache: Path, path: Path, suffix: str, *settings: object) -> Path:
 
 @contextmanager
 def _atomic_file(target: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name once it is complete, so that a kill leaves no partial file."""
+    """A file that gets its name once it is complete, so that a kill leaves no partial file.
+
+    Unlike those of ``disk.replacing``, its errors are OSErrors: a full disk must not be taken for
+    a damaged video, which is left out.
+    """
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as file:
         try:
             yield file
