@@ -126,7 +126,7 @@ def test_so_is_a_whole_process(line, folder):
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert fault(process.returncode, said) is None
-    # A child starts with the memory of these tests.
+    # The peak of a child includes that of its parent, whose memory it shares until it runs.
     ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert usage.ru_maxrss * 1024 < max(BYTES, ours * 1024)
+    assert usage.ru_maxrss * 1024 <= max(BYTES, ours * 1024)
     assert usage.ru_utime + usage.ru_stime < SECONDS
