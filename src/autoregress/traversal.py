@@ -58,7 +58,7 @@ def traverse(steps: Unrolling, ordering: Ordering, choose: Choose, device: torch
     for position in positions[1:]:
         conditional = steps.send(chosen[-1])
         chosen.append(choose(position, conditional).long())
-    if conditional.log_prob(chosen[-1]).isnan().any():
+    if conditional.log_prob(chosen[-1].clamp(min=0)).isnan().any():  # −1 is unknown
         raise ValueError(NO_PROBABILITIES)
     x = torch.stack(chosen, dim=1)
     return x.gather(1, ordering.rank.to(device).expand_as(x))
