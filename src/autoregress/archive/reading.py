@@ -28,7 +28,6 @@ from autoregress.container import (
     WEIGHTS,
     Chunk,
     Header,
-    Index,
     Place,
     find_index,
     opened,
@@ -82,7 +81,8 @@ class Archive:
         header: what the file says about its examples.
         model: the model.
         manifest: what else the file keeps, None if nothing.
-        lost: numbers of the examples that damage has destroyed, as ranges.
+        lost: numbers of the examples that damage has destroyed, as ranges, as far as was read.
+        cut: whether the end is missing, so that it is not known how many examples there were.
 
     Raises:
         ValueError: the bytes were not encoded by autoregress, are damaged, or belong to another
@@ -112,6 +112,7 @@ class Archive:
             weakref.finalize(self, self._file.close)
         self._skips = on_damage == "skip"
         self.lost: list[range] = []
+        self.cut = False
         self.manifest: dict[str, Any] | None = None
         self._weights: bytes | None = None
         self._places: list[Place] | None = None
@@ -126,11 +127,23 @@ class Archive:
             self._ahead = self._read_before_chunks()
         self.model = self._model_of(model)
         check_header(self.header, self.model)
-        if context is not None and self.model.labels is not None:
+        self._context: Tensor | None = None
+        if context is not None:
+            self.condition(context)
+
+    def condition(self, context: Any) -> None:
+        """Gives the context of the examples, as when opening the file.
+
+        Raises:
+            ValueError: it has the wrong shape, or the labels are in the file.
+        """
+        if self.model.labels is not None:
             raise ValueError("the labels are in the encoded examples; leave the context out")
-        if self.model.labels is None:
-            context = self._checked_context(context)
-        self._context: Tensor | None = context
+        given = as_tensor(context, CONTEXT)
+        if given.shape[:1] == (1,) or self._places is None:
+            self._context = self.model.checked_context(given, len(given))
+        else:
+            self._context = self.model.checked_context(given, len(self))
 
     def __len__(self) -> int:
         """The number of examples, those lost included."""
@@ -271,8 +284,7 @@ class Archive:
                 end = chunk.first + chunk.count
                 complete = kind == LAST
         if places:
-            self._places = found
-            self.complete = complete
+            self._places, self.cut = found, not complete
 
     def _lose(self, start: int, stop: int) -> None:
         lost = range(start, stop)
@@ -346,6 +358,8 @@ class Archive:
 
     def _decoded(self, chunk: Chunk, coded: Any) -> Part:
         context = self._context
+        if context is None and self.model.labels is None:
+            self.model.checked_context(None, chunk.count)  # raises if the model takes one
         if context is not None and len(context) > 1:
             context = context[chunk.first : chunk.first + chunk.count]
         with measuring(self.model):
@@ -359,15 +373,6 @@ class Archive:
                 coded,
             )
         return Part(chunk.first, x, labels, chunk.beside)
-
-    def _checked_context(self, context: Any) -> Tensor | None:
-        """The context of all examples, or a single row of it."""
-        if context is None:
-            return self.model.checked_context(None, 1)
-        given = as_tensor(context, CONTEXT)
-        if given.shape[:1] == (1,) or self._places is None:
-            return self.model.checked_context(given, len(given))
-        return self.model.checked_context(given, len(self))
 
 
 @overload
@@ -438,18 +443,23 @@ def decode(
     parts = [part.x for part in archive.parts(on_progress)]
     if archive.lost:
         warnings.warn(f"{described(archive.lost)} lost: the bytes are damaged", stacklevel=2)
+    if archive.cut:
+        warnings.warn(f"the bytes are cut short after {len(archive)} examples", stacklevel=2)
     return torch.cat(parts) if parts else torch.empty(0, *archive.model.event_shape).long()
 
 
-def digest_in(data: Bytes) -> str | None:
+def digest_in(data: Bytes | IO[bytes]) -> str | None:
     """The :func:`~autoregress.archive.fingerprint` of the model that encoded these bytes.
 
     None if they are not encoded examples, or damaged at their beginning.
     """
+    file = cast(IO[bytes], data) if hasattr(data, "read") else opened(data)
     try:
-        return read_header(opened(data)).model.hex()
+        return read_header(file).model.hex()
     except ValueError:
         return None
+    finally:
+        file.seek(0)
 
 
 def described(lost: list[range]) -> str:

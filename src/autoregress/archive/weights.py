@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autoregress.archive.manifest import inflated, pack_manifest
-from autoregress.container import CONTRADICTION, Reader, number
+from autoregress.container import CONTRADICTION, WEIGHTS, Reader, frame, number
 from autoregress.disk import raw_bytes
 from autoregress.model import AutoregressiveModel
 from autoregress.storage import build_model, model_config, set_weights
@@ -64,6 +64,11 @@ def pack_model(model: AutoregressiveModel) -> bytes:
     together = b"".join(bytes(raw_bytes(tensor)) for tensor in plain)
     parts.append(lzma.compress(together, lzma.FORMAT_RAW, filters=FILTERS))
     return b"".join(parts)
+
+
+def model_size(model: AutoregressiveModel) -> int:
+    """The number of bytes that a model adds to a file."""
+    return len(frame(WEIGHTS, pack_model(model)))
 
 
 def unpack_model(content: bytes) -> AutoregressiveModel:
@@ -153,7 +158,9 @@ def _packed(tensor: Tensor) -> bytes | None:
     steps = np.diff(known, prepend=0).tolist()
     table = b"".join(number(n) for pair in zip(steps, counts.tolist(), strict=True) for n in pair)
     packed = head + number(len(known)) + table + number(len(coded)) + coded
-    plain = len(lzma.compress(bytes(raw_bytes(tensor)), lzma.FORMAT_RAW, filters=FILTERS))
+    plain = tensor.numel() * tensor.dtype.itemsize
+    if len(tensor.unique()) * 8 < tensor.numel():  # repetitions, which the coder does not see
+        plain = len(lzma.compress(bytes(raw_bytes(tensor)), lzma.FORMAT_RAW, filters=FILTERS))
     return packed if len(packed) < plain else None
 
 
@@ -191,7 +198,9 @@ def _unpacked(read: Reader, way: int, dtype: torch.dtype, shape: torch.Size) -> 
         whole = (words >> np.uint64(1)).astype(np.int64) ^ -(words & np.uint64(1)).astype(np.int64)
         values = torch.from_numpy(whole).double() * 2.0**-fine
         return values.to(dtype).view(shape)
-    unsigned, signed = (np.uint32, np.float32) if dtype == torch.float32 else (np.uint64, np.float64)
+    unsigned, signed = (
+        (np.uint32, np.float32) if dtype == torch.float32 else (np.uint64, np.float64)
+    )
     return torch.from_numpy(words.astype(unsigned).view(signed)).view(shape)
 
 

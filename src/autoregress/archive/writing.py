@@ -14,7 +14,7 @@ from torch import Tensor
 from autoregress.archive.header import header_of
 from autoregress.archive.manifest import pack_manifest
 from autoregress.archive.weights import pack_model
-from autoregress.coding import Packing, batches, require_one_hot
+from autoregress.coding import Packing, require_one_hot, sizes
 from autoregress.container import MANIFEST, WEIGHTS, Chunk, Index, frame
 from autoregress.data.inputs import as_source, context_of
 from autoregress.disk import replacing
@@ -25,7 +25,6 @@ from autoregress.traversal import OnProgress, counter
 # A chunk ends with the batch that reaches this number of bytes or of symbols. Each costs some 25
 # bytes, below 0.1 % of it.
 CHUNK_BYTES, CHUNK_SYMBOLS = 2**16, 2**23
-ENDLESS = 2**62  # as long as the number of examples is not known
 
 Beside = Callable[[int, int], bytes]
 
@@ -102,7 +101,7 @@ class Writer:
 
     def _begin(self) -> None:
         self._packing = Packing(self._model)
-        self._sizes = batches(self._model, ENDLESS, self._header.rows)
+        self._sizes = sizes(self._model, self.rows)
         self._size = next(self._sizes)
 
     def _push(self, size: int) -> None:
@@ -117,12 +116,12 @@ class Writer:
             self._release()
         with measuring(self._model):
             self._packing.push(x, context, self._coded)
-            if self._verify or not (self._first or self._packing.count > size):
-                if not torch.equal(self._packing.top(size, context), x):
-                    raise ValueError(
-                        "the examples do not decode to themselves: the model gives other "
-                        "probabilities at every call"
-                    )
+            sample = self._verify or not (self._first or self._packing.count > size)
+            if sample and not torch.equal(self._packing.top(size, context), x):
+                raise ValueError(
+                    "the examples do not decode to themselves: the model gives other "
+                    "probabilities at every call"
+                )
         self._size = next(self._sizes)
         full = self._packing.count * self._model.dims >= CHUNK_SYMBOLS
         if full or self._packing.size >= CHUNK_BYTES:
@@ -211,7 +210,7 @@ def encode_to(
     on_progress: OnProgress | None = None,
     **more: Any,
 ) -> int:
-    """Encodes examples to a file, as :func:`encode` does, in memory that does not depend on their number.
+    """Encodes any number of examples to a file, as :func:`encode` does, in bounded memory.
 
     Args:
         file: a path, or a binary file, also a pipe.

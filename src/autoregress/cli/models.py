@@ -60,17 +60,21 @@ class Conditions:
         return examples.context
 
 
-def load_model(run: Path, device: str, *, kept: str | None = None) -> AutoregressiveModel:
+def load_model(
+    run: Path, device: str, *, kept: str | None = None, of_table: bool = False
+) -> AutoregressiveModel:
     """The model of a run folder, or of one that ``ar.save`` wrote, on a device.
 
     Args:
         kept: the name of weights to be preferred, if the folder keeps them.
+        of_table: whether it may be that of a table.
     """
     from autoregress.storage import load, load_kept
 
-    if holds_table(run):
+    if holds_table(run) and not of_table:
         raise ValueError(
-            f"{run} is the run of a table, for evaluate, score, impute, query, sample and info"
+            f"{run} is the run of a table, for evaluate, score, impute, query, sample, compress, "
+            "decompress and info"
         )
     place = chosen_device(device)
     model = load_kept(run, kept, map_location=place) if kept else None
