@@ -6,6 +6,7 @@ import warnings
 import weakref
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast, overload
@@ -108,6 +109,7 @@ class Archive:
         else:
             file = data if hasattr(data, "read") else opened(data)
         self._file = cast(IO[bytes], file)
+        self._name = data if isinstance(data, str | Path) else None
         if file is not data:
             weakref.finalize(self, self._file.close)
         self._skips = on_damage == "skip"
@@ -118,15 +120,16 @@ class Archive:
         self._places: list[Place] | None = None
         self._ahead: tuple[bytes, bytes] | None = None
         self._cached: tuple[Place, Part] | None = None
-        if self._file.seekable():
-            self._size = self._file.seek(0, 2)
-            self._file.seek(0)
-            self._survey()
-        else:
-            self.header = read_header(self._file)
-            self._ahead = self._read_before_chunks()
-        self.model = self._model_of(model)
-        check_header(self.header, self.model)
+        with self._named():
+            if self._file.seekable():
+                self._size = self._file.seek(0, 2)
+                self._file.seek(0)
+                self._survey()
+            else:
+                self.header = read_header(self._file)
+                self._ahead = self._read_before_chunks()
+            self.model = self._model_of(model)
+            check_header(self.header, self.model)
         self._context: Tensor | None = None
         if context is not None:
             self.condition(context)
@@ -196,6 +199,16 @@ class Archive:
             if chunk is not None:
                 yield self._decoded(chunk, coded)
 
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """A context in which errors name the file, if it has a name."""
+        try:
+            yield
+        except ValueError as error:
+            if self._name is None:
+                raise
+            raise ValueError(f"{self._name}: {error}") from None
+
     # What is in the file
 
     def _survey(self) -> None:
@@ -245,11 +258,13 @@ class Archive:
         places, last = list[Place](), False
         while True:
             offset = self._file.tell()
+            if last and self._file.read(1):
+                raise ValueError(DAMAGED)
             found = read_frame(self._file)
             if found is None:
                 break
             kind, body = found
-            if kind in (CHUNK, LAST) and not last:
+            if kind in (CHUNK, LAST):
                 chunk = Chunk.parse(body)
                 if chunk.first != (places[-1].first + places[-1].count if places else 0):
                     raise ValueError(CONTRADICTION)
@@ -326,20 +341,24 @@ class Archive:
     def _chunk(self, place: Place) -> Chunk | None:
         """The chunk at a place; None if it is damaged, and such may be skipped."""
         try:
-            self._file.seek(place.offset)
-            found = read_frame(self._file)
-            if found is None or self._file.tell() != place.offset + place.length:
-                raise ValueError(DAMAGED)
-            if found[0] not in (CHUNK, LAST):
-                raise ValueError(DAMAGED)
-            chunk = Chunk.parse(found[1])
-            if (chunk.first, chunk.count) != (place.first, place.count):
-                raise ValueError(CONTRADICTION)
+            with self._named():
+                return self._read_chunk(place)
         except ValueError:
             if not self._skips:
                 raise
             self._lose(place.first, place.first + place.count)
             return None
+
+    def _read_chunk(self, place: Place) -> Chunk:
+        self._file.seek(place.offset)
+        found = read_frame(self._file)
+        if found is None or self._file.tell() != place.offset + place.length:
+            raise ValueError(DAMAGED)
+        if found[0] not in (CHUNK, LAST):
+            raise ValueError(DAMAGED)
+        chunk = Chunk.parse(found[1])
+        if (chunk.first, chunk.count) != (place.first, place.count):
+            raise ValueError(CONTRADICTION)
         return chunk
 
     def _following(self) -> Iterator[Chunk]:
@@ -362,7 +381,7 @@ class Archive:
             self.model.checked_context(None, chunk.count)  # raises if the model takes one
         if context is not None and len(context) > 1:
             context = context[chunk.first : chunk.first + chunk.count]
-        with measuring(self.model):
+        with self._named(), measuring(self.model):
             x, labels = unpack(
                 self.model,
                 chunk.words,
@@ -448,18 +467,16 @@ def decode(
     return torch.cat(parts) if parts else torch.empty(0, *archive.model.event_shape).long()
 
 
-def digest_in(data: Bytes | IO[bytes]) -> str | None:
-    """The :func:`~autoregress.archive.fingerprint` of the model that encoded these bytes.
+def digest_in(path: Path) -> str | None:
+    """The :func:`~autoregress.archive.fingerprint` of the model that encoded a file.
 
-    None if they are not encoded examples, or damaged at their beginning.
+    None if it does not hold encoded examples, or is damaged at its beginning.
     """
-    file = cast(IO[bytes], data) if hasattr(data, "read") else opened(data)
-    try:
-        return read_header(file).model.hex()
-    except ValueError:
-        return None
-    finally:
-        file.seek(0)
+    with open_file(path) as file:
+        try:
+            return read_header(file).model.hex()
+        except ValueError:
+            return None
 
 
 def described(lost: list[range]) -> str:

@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
@@ -16,7 +16,7 @@ from autoregress.cli.options import Positive
 from autoregress.cli.output import Progress, announce, frame_rate, named
 from autoregress.cli.tables import holds_table, load_table
 from autoregress.data.reading import Reading
-from autoregress.disk import check_output, open_file, unreadable
+from autoregress.disk import check_output, unreadable
 
 if TYPE_CHECKING:
     from autoregress.archive import Archive
@@ -147,16 +147,12 @@ class Decompress:
         datasets.check_distinct(self.out, compressed)
         frame_rate(self.rate, self.out)
         try:
-            with open_file(compressed) as file:
-                archive = self._archive(run, file)
-                with Progress(
-                    "decompressing", archive.model.dims, _bits(archive.model) / 8
-                ) as progress:
-                    done = restore(archive, self.out, rate=self.rate, on_progress=progress)
+            archive = self._archive(run, compressed)
+            size = _bits(archive.model) / 8
+            with Progress("decompressing", archive.model.dims, size) as progress:
+                done = restore(archive, self.out, rate=self.rate, on_progress=progress)
         except OSError as error:
             raise unreadable(compressed, error) from error
-        except ValueError as error:
-            raise ValueError(f"{compressed}: {error}") from None
         announce(f"{done.examples:,} examples in {named(done.files)}", self.out)
         lost = f"{described(archive.lost)} lost" if archive.lost else ""
         if archive.cut:
@@ -166,14 +162,14 @@ class Decompress:
         if lost:
             announce(lost, self.out)
 
-    def _archive(self, run: list[Path], file: IO[bytes]) -> Archive:
+    def _archive(self, run: list[Path], compressed: Path) -> Archive:
         from autoregress.archive import Archive, digest_in
 
         model = None
         if run:
-            digest = digest_in(file)
+            digest = digest_in(compressed)
             model = load_model(run[0], self.device, kept=digest, of_table=True)
-        archive = Archive(file, model, on_damage="skip" if self.salvage else "raise")
+        archive = Archive(compressed, model, on_damage="skip" if self.salvage else "raise")
         archive.model.to(chosen_device(self.device))
         if self.given or (archive.model.context and archive.model.labels is None):
             archive.condition(given_context(archive.model, self.given, 1))
