@@ -434,7 +434,8 @@ def test_a_slow_verb_says_how_far_it_is(arguments, doing, capsys, monkeypatch):
     monkeypatch.setattr(output, "REFRESH", 0)
     assert run(*arguments) == 0
     lines = capsys.readouterr().err.splitlines()
-    line = rf"{doing} ([\d,]+) of (9|3,000) examples(  [\d,.]+ examples/s(  [\d.e+-]+ MB/s)?  \d+:\d\d:\d\d left)?"
+    speed = r"examples/s(  [\d.e+-]+ MB/s)?"
+    line = rf"{doing} ([\d,]+) of (9|3,000) examples(  [\d,.]+ {speed}  \d+:\d\d:\d\d left)?"
     shown = [re.fullmatch(line, each) for each in lines]
     assert all(shown)
     assert any(match and match[3] for match in shown)

@@ -8,7 +8,6 @@ occur in their tensor; the others are nearly uniform, and are written as they ar
 from __future__ import annotations
 
 import json
-import lzma
 from typing import Any
 
 import constriction
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autoregress.archive.manifest import inflated, pack_manifest
+from autoregress.archive.manifest import inflated, pack_manifest, squeezed, unsqueezed
 from autoregress.container import CONTRADICTION, WEIGHTS, Reader, frame, number
 from autoregress.disk import raw_bytes
 from autoregress.model import AutoregressiveModel
@@ -62,7 +61,7 @@ def pack_model(model: AutoregressiveModel) -> bytes:
         head = number(DTYPES.index(tensor.dtype))
         parts.append(head + (number(PLAIN) if coded is None else coded))
     together = b"".join(bytes(raw_bytes(tensor)) for tensor in plain)
-    parts.append(lzma.compress(together, lzma.FORMAT_RAW, filters=FILTERS))
+    parts.append(squeezed(together))
     return b"".join(parts)
 
 
@@ -100,28 +99,13 @@ def unpack_model(content: bytes) -> AutoregressiveModel:
         else:
             state[name] = _unpacked(read, way, DTYPES[place], tensor.shape)
     sizes = [own[name].numel() * dtype.itemsize for name, dtype in plain]
-    rest = Reader(_decompressed(read.rest(), sum(sizes)))
+    rest = Reader(unsqueezed(read.rest(), sum(sizes)))
     for (name, dtype), size in zip(plain, sizes, strict=True):
         values = torch.frombuffer(bytearray(rest.take(size)), dtype=torch.uint8) if size else None
         flat = torch.empty(0, dtype=dtype) if values is None else values.view(dtype)
         state[name] = flat.view(own[name].shape)
     set_weights(model, state, NAME)
     return model.eval()
-
-
-FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
-
-
-def _decompressed(content: bytes, size: int) -> bytes:
-    """``size`` bytes out of LZMA2."""
-    try:
-        decompress = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=FILTERS)
-        found = decompress.decompress(content, size + 1)
-    except (lzma.LZMAError, EOFError) as error:
-        raise ValueError(CONTRADICTION) from error
-    if len(found) != size:
-        raise ValueError(CONTRADICTION)
-    return found
 
 
 # A tensor
@@ -160,7 +144,7 @@ def _packed(tensor: Tensor) -> bytes | None:
     packed = head + number(len(known)) + table + number(len(coded)) + coded
     plain = tensor.numel() * tensor.dtype.itemsize
     if len(tensor.unique()) * 8 < tensor.numel():  # repetitions, which the coder does not see
-        plain = len(lzma.compress(bytes(raw_bytes(tensor)), lzma.FORMAT_RAW, filters=FILTERS))
+        plain = len(squeezed(bytes(raw_bytes(tensor))))
     return packed if len(packed) < plain else None
 
 

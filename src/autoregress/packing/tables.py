@@ -8,7 +8,6 @@ that is not written as the others are.
 from __future__ import annotations
 
 import gzip
-import lzma
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from autoregress.archive.manifest import squeezed, unsqueezed
 from autoregress.container import Reader, number
 from autoregress.data.source import Data, Source
 from autoregress.disk import replacing
@@ -32,7 +32,6 @@ from autoregress.tables.frames import as_cells, dialect_of
 KIND = "table"
 TEXTS = (".csv", ".tsv", ".txt")
 DAMAGED = "the compressed file is damaged: what it keeps beside its rows is not what was written"
-FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 # The most that the cells of a chunk may become, and between them.
 MOST, BETWEEN = 2**28, "\0"
 # How the cells of a column are kept: those that differ from what is predicted, or all.
@@ -179,8 +178,8 @@ class Text:
                 BETWEEN.join(each) for each in ([raws[r] for r in wrong], raws)
             )
             # As far as can be said of one column alone.
-            cost = len(coded) + 2 * len(wrong) + len(_squeezed(different.encode()))
-            if (wrong or coded) and len(_squeezed(everything.encode())) < cost:
+            cost = len(coded) + 2 * len(wrong) + len(squeezed(different.encode()))
+            if (wrong or coded) and len(squeezed(everything.encode())) < cost:
                 places += number(ALL)
                 texts.append(everything)
                 columns.append(raws)
@@ -195,8 +194,8 @@ class Text:
         wrong = [row for row in range(rows) if lines[row] != records[row]]
         places += number(len(wrong)) + _gaps(wrong)
         texts.append(BETWEEN.join(records[row] for row in wrong))
-        squeezed = _squeezed(bytes(places) + BETWEEN.join(texts).encode())
-        return number(len(places)) + number(len(squeezed)) + squeezed + b"".join(streams)
+        kept = squeezed(bytes(places) + BETWEEN.join(texts).encode())
+        return number(len(places)) + number(len(kept)) + kept + b"".join(streams)
 
     def unpack(self, x: NDArray[np.int64], labels: NDArray[np.int64] | None, content: bytes) -> str:
         """The text of rows (rows, D), from what was kept beside them.
@@ -206,7 +205,7 @@ class Text:
         """
         rows, read = len(x), Reader(content)
         length, size = read.number(), read.number()
-        kept = _unsqueezed(read.take(size))
+        kept = unsqueezed(read.take(size), MOST)
         places = Reader(kept[:length])
         try:
             texts = iter(kept[length:].decode().split(BETWEEN))
@@ -451,18 +450,3 @@ def _from_gaps(read: Reader, most: int) -> list[int]:
     if row >= most:
         raise ValueError(DAMAGED)
     return rows
-
-
-def _squeezed(content: bytes) -> bytes:
-    return lzma.compress(content, lzma.FORMAT_RAW, filters=FILTERS)
-
-
-def _unsqueezed(content: bytes) -> bytes:
-    try:
-        inflate = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=FILTERS)
-        found = inflate.decompress(content, MOST)
-    except (lzma.LZMAError, EOFError) as error:
-        raise ValueError(DAMAGED) from error
-    if len(found) >= MOST:
-        raise ValueError(DAMAGED)
-    return found
