@@ -69,19 +69,15 @@ class DigitEmbedding(PixelEmbedding):
 class NumberEmbedding(PixelEmbedding):
     """Numbers, and their distances from predictions; no parameters."""
 
-    precision: Tensor
-
     def __init__(self, joint: OrderedPixel) -> None:
         super().__init__()
         self.joint = joint
-        # Has the precision of the model, wherever that is changed.
-        self.register_buffer("precision", torch.empty(0), persistent=False)
         self.width = joint.encoded + 1
         self.given = joint.given if joint.nearby else 0
 
     def forward(self, digits: Tensor, past: Past) -> Tensor:
         # The constant distinguishes pixels from the zeros around them.
-        return F.pad(self.joint.encode(digits, past, self.precision.dtype), (0, 1), value=1)
+        return F.pad(self.joint.encode(digits, past, torch.get_default_dtype()), (0, 1), value=1)
 
     def before(self, past: Past) -> Tensor:
-        return self.joint.encode_past(past, self.precision.dtype)
+        return self.joint.encode_past(past, torch.get_default_dtype())
