@@ -1,8 +1,8 @@
 """Lossless compression of successive examples: their symbols in about −log₂ p(x) bits each.
 
 Encoding and decoding both use the incremental face, as the decoder knows only the symbols before
-the current one. The probabilities must be the same to the last bit, so the same rows are processed
-side by side.
+the current one. Their probabilities are the same to the last bit on every machine
+(:mod:`autoregress.portable`).
 
 The coder is a stack (asymmetric numeral systems, arXiv 1311.2540): what was encoded last is decoded
 first. So the choice among several members costs no bits. When encoding, an example's member is
@@ -24,9 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import NO_PROBABILITIES, Conditional, Ordered
+from autoregress.conditionals import Conditional, Ordered
 from autoregress.container import CONTRADICTION
 from autoregress.model import AutoregressiveModel, groups
+from autoregress.portable import TOTAL, arithmetic, frequencies, prepared
 from autoregress.traversal import Choose
 
 stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compiled, without types
@@ -44,11 +45,10 @@ BOTTOM, BOTTOM_BITS, CHEAPEST = (0, 1), 32, 2.0**-24
 
 ASTRAY = (
     "the decoded examples differ from the encoded ones: the context or a setting of the model is "
-    "different, or the probabilities are not the same to the last bit on this machine; decode "
-    "where they were encoded, with the same version of torch"
+    "different, or this version of autoregress computes other probabilities"
 )
 
-# Digits (batch,), and the probabilities of each (batch, base).
+# Symbols (batch,), and the frequencies of a few intervals of each, of which one is the symbol's.
 Coded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
@@ -62,7 +62,7 @@ class Packing:
 
     def __init__(self, model: AutoregressiveModel) -> None:
         self.count, self.checksum = 0, 0
-        self._model, self._stack = model, _stack(BOTTOM)
+        self._model, self._stack = prepared(model), _stack(BOTTOM)
 
     def push(self, x: Tensor, context: Tensor | None, coded: Callable[[int], None]) -> None:
         """Encodes the next batch, whose size is the next of :func:`sizes` unless it is the last.
@@ -73,8 +73,9 @@ class Packing:
             coded: called with the number of symbols at each dimension.
         """
         model, stack = self._model, self._stack
-        for rows, own in _alike(model, x):
-            _push(stack, own, x[rows], None if context is None else context[rows], coded)
+        with arithmetic():
+            for rows, own in _alike(model, x):
+                _push(stack, own, x[rows], None if context is None else context[rows], coded)
         if model.symbols.gaps:
             _push_unknown(stack, x < 0)
             coded(int((x < 0).sum()))
@@ -88,7 +89,9 @@ class Packing:
         stack, model = self._stack.clone(), self._model
         if context is not None and model.labels is not None:
             context = _decoded_labels(stack, model, size)
-        return _pop_batch(stack, model, size, context, lambda _: None)
+        with arithmetic():
+            x = _pop_batch(stack, model, size, context, lambda _: None)
+        return x.clone()
 
     @property
     def size(self) -> int:
@@ -132,7 +135,7 @@ def unpack(
         and (context is None or len(context) in (1, count))
     ):
         raise ValueError(CONTRADICTION)
-    stack, stop = _stack(np.frombuffer(words, "<u4")), count
+    model, stack, stop = prepared(model), _stack(np.frombuffer(words, "<u4")), count
     parts, labels = list[Tensor](), list[Tensor]()
     for size in _sizes_back(model, count, rows):
         part = context
@@ -142,7 +145,8 @@ def unpack(
         if model.labels is not None:
             part = _decoded_labels(stack, model, size)
             labels.append(part.argmax(1))
-        parts.append(_pop_batch(stack, model, size, part, coded))
+        with arithmetic():
+            parts.append(_pop_batch(stack, model, size, part, coded))
         stop -= size
         if stack.num_valid_bits() < BOTTOM_BITS:
             raise ValueError(ASTRAY)
@@ -339,12 +343,12 @@ def _posterior(
 ) -> np.ndarray[Any, Any]:
     """The posterior over the members of each example, (batch, members)."""
     joint = model.member_log_probs(x, context) + model.log_weights[:, None]
-    return _finite(joint.softmax(0).T).contiguous().cpu().numpy()
+    return _table(joint.softmax(0).T)
 
 
 def _weights(model: AutoregressiveModel) -> Any:
     """The prior over the members, the code for the member of an example."""
-    return stream.model.Categorical(model.log_weights.exp().cpu().numpy(), perfect=False)
+    return stream.model.Categorical(_table(model.log_weights.exp()), perfect=False)
 
 
 def _probabilities(levels: int, ordered: bool) -> int:
@@ -355,13 +359,33 @@ def _probabilities(levels: int, ordered: bool) -> int:
 def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded]:
     """Symbols as one or two digits, each with its probabilities; the first is decoded first."""
     if not isinstance(conditional, Ordered):
-        return [(_numbers(symbols), _table(conditional.table()[:, :levels]))]
+        return [_interval(conditional.table()[:, :levels], symbols)]
     digits = conditional.digits()
     coarse = symbols // digits.base
     return [
-        (_numbers(coarse), _table(digits.coarse)),
-        (_numbers(symbols % digits.base), _table(digits.fine(coarse))),
+        _interval(digits.coarse, coarse),
+        _interval(digits.fine(coarse), symbols % digits.base),
     ]
+
+
+def _interval(probabilities: Tensor, symbols: Tensor) -> Coded:
+    """Symbols (batch,), and their frequencies less 1, between those below and those above them.
+
+    These three intervals are a code for the symbol as good as all its levels, in less memory.
+    """
+    table, symbols = _table(probabilities), _numbers(symbols)
+    if table.shape[1] <= 3:
+        return symbols, table
+    rows, last = np.arange(len(table)), table.shape[1] - 1
+    own = table[rows, symbols]
+    below = table.cumsum(1)[rows, symbols] - own + symbols
+    above = TOTAL - 1 - own - below
+    # Without a level on one side there are several on the other, one of which is split off.
+    lowest, highest = symbols == 0, symbols == last
+    first = np.where(lowest, own, np.where(highest, 0, below - 1))
+    final = np.where(highest, own, np.where(lowest, 0, above - 1))
+    three = np.stack([first, TOTAL - 3 - first - final, final], 1)
+    return (1 - lowest + highest).astype(np.int32), three
 
 
 def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
@@ -384,13 +408,11 @@ def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
 
 
 def _table(probabilities: Tensor) -> np.ndarray[Any, Any]:
-    return _finite(probabilities).contiguous().cpu().numpy()
+    """Probabilities (…, K) as the coder takes them: :func:`~autoregress.portable.frequencies`.
 
-
-def _finite(probabilities: Tensor) -> Tensor:
-    if not probabilities.isfinite().all():
-        raise ValueError(NO_PROBABILITIES)
-    return probabilities
+    It divides each by their sum, 2²⁴ − K, multiplies it by that, and adds 1, without rounding.
+    """
+    return frequencies(probabilities).cpu().numpy()
 
 
 def require_one_hot(context: Tensor) -> None:
