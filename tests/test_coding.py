@@ -105,9 +105,10 @@ def test_another_model_is_refused():
     x = rows(model, 7)[0]
     content = encode(model, x)
     assert torch.equal(decode(other, content), x)
+    assert torch.equal(decode(other.double(), content), x)  # of the same weights
     with torch.no_grad():
         other.output.bias[0] += 1e-6
-    for different in (other, MADE(event_shape=9, symbols=2, hidden=(20,)), model.double()):
+    for different in (other, MADE(event_shape=9, symbols=2, hidden=(20,))):
         with pytest.raises(ValueError, match="another model"):
             decode(different, content)
 
@@ -134,7 +135,7 @@ def test_another_context_or_other_probabilities_are_noticed(monkeypatch):
         decode(model, content, context=-context)
     table = Bernoulli.table
     monkeypatch.setattr(Bernoulli, "table", lambda self: table(self) * 0.99 + 0.005)
-    with pytest.raises(ValueError, match="the same version of torch"):
+    with pytest.raises(ValueError, match="computes other probabilities"):
         decode(model, content, context=context)
 
 
@@ -191,6 +192,8 @@ def test_numbers_that_the_payload_does_not_pay_for(name, changes):
     if name == "sure":  # nearly, so that a symbol costs next to nothing
         with torch.no_grad():
             model.output.bias.fill_(-40)
+    if name == "many" and changes.get("count", 0) not in (0, 8, LARGE[0]):
+        return  # 64 members are slow
     x, context = rows(model, 7)
     content = encode(model, x, context=context)
     if changes == {"rows": 1}:  # is seen by the ordering of the batches only

@@ -32,6 +32,7 @@ LAYERS = [
     "baselines",
     "checks",
     "storage",
+    "portable",
     "coding",
     "archive",
     "training",

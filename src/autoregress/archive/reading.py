@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Literal, cast, overload
 
@@ -19,8 +20,8 @@ from autoregress.archive.weights import unpack_model
 from autoregress.coding import unpack
 from autoregress.container import Chunk, opened, read_header
 from autoregress.disk import open_file
-from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel
+from autoregress.portable import prepared
 from autoregress.symbols import CONTEXT, as_tensor
 from autoregress.traversal import OnProgress, counter
 
@@ -195,6 +196,11 @@ class Archive:
             raise ValueError("the model in the file is not the one that encoded its examples")
         return model
 
+    @cached_property
+    def _prepared(self) -> AutoregressiveModel:
+        """The model as coding uses it."""
+        return prepared(self.model)
+
     def _example(self, row: int) -> Tensor:
         cached = self._cached
         if cached is None or not cached.first <= row < cached.first + len(cached.x):
@@ -212,9 +218,9 @@ class Archive:
             self.model.checked_context(None, 1)  # raises if the model takes one
         if context is not None and len(context) > 1:
             context = context[chunk.first : chunk.first + chunk.count]
-        with self._named(), measuring(self.model):
+        with self._named():
             x, labels = unpack(
-                self.model,
+                self._prepared,
                 chunk.words,
                 chunk.count,
                 chunk.symbols,

@@ -18,8 +18,8 @@ from autoregress.coding import Packing, require_one_hot, sizes
 from autoregress.container import MANIFEST, WEIGHTS, Chunk, Index, frame
 from autoregress.data.inputs import as_source, context_of
 from autoregress.disk import replacing
-from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel
+from autoregress.portable import prepared
 from autoregress.traversal import OnProgress, counter
 
 # A chunk ends with the batch that reaches this number of bytes or of symbols. Each costs some 25
@@ -57,9 +57,9 @@ class Writer:
         verify: bool = False,
         coded: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._file, self._model, self._beside = file, model, beside
+        self._file, self._model, self._beside = file, prepared(model), beside
         self._verify, self._coded = verify, coded
-        self._header = header_of(model)
+        self._header = header_of(self._model)
         self._pending: list[tuple[Tensor, Tensor | None]] = []
         self._held: Chunk | None = None
         self._chunks: list[tuple[int, int]] = []
@@ -114,14 +114,13 @@ class Writer:
         context = None if context is None else context[:size]
         if self._held is not None:
             self._release()
-        with measuring(self._model):
-            self._packing.push(x, context, self._coded)
-            sample = self._verify or not (self._first or self._packing.count > size)
-            if sample and not torch.equal(self._packing.top(size, context), x):
-                raise ValueError(
-                    "the examples do not decode to themselves: the model gives other "
-                    "probabilities at every call"
-                )
+        self._packing.push(x, context, self._coded)
+        sample = self._verify or not (self._first or self._packing.count > size)
+        if sample and not torch.equal(self._packing.top(size, context), x):
+            raise ValueError(
+                "the examples do not decode to themselves: the model gives other probabilities at "
+                "every call"
+            )
         self._size = next(self._sizes)
         full = self._packing.count * self._model.dims >= CHUNK_SYMBOLS
         if full or self._packing.size >= CHUNK_BYTES:

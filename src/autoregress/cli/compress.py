@@ -66,12 +66,13 @@ class Compress:
         from autoregress.data import check_distinct
         from autoregress.packing import pack
         from autoregress.storage import is_run, keep
+        from autoregress.tables import Table
 
         check_output(self.out)
         check_distinct(self.out, self.data, self.run)
         of_table = holds_table(self.run)
         taker = load_table(self.run) if of_table else load_model(self.run, self.device)
-        model = taker.model if of_table else taker  # pyright: ignore[reportAttributeAccessIssue]
+        model = taker.coder if isinstance(taker, Table) else taker
         reading = Reading(stride=self.stride, condition=self.conditions.source(model))
         packed = pack(taker, self.data, reading)
         say_losses(self.data, packed.account, lossless=not self.fit)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoregress.cli.tables import holds_table
+from autoregress.cli.tables import holds_table, load_table
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +78,10 @@ def load_model(
         )
     place = chosen_device(device)
     model = load_kept(run, kept, map_location=place) if kept else None
+    if model is None and of_table and holds_table(run):
+        return load_table(run).coder
+    if model is None and of_table and holds_table(run):
+        return load_table(run).coder
     return load(run, map_location=place) if model is None else model
 
 

@@ -23,19 +23,28 @@ BROKEN = "the compressed file is damaged: it describes an array that its example
 
 def pack_array(source: Source, layout: Layout, path: Path) -> Packed:
     """An array in a file whose rows are examples."""
-    return Packed(source, {"kind": KIND, **asdict(layout)}, None, [path])
+    return Packed(source, {"kind": KIND, **asdict(layout)}, None, [_file(path)])
 
 
-def loses_signs(path: Path, layout: Layout) -> bool:
-    """Whether an array holds the number −0, which comes back as 0."""
-    if np.dtype(layout.dtype).kind != "f":
-        return False
+def loss(path: Path, layout: Layout) -> str:
+    """What does not come back of an array, empty if all does."""
+    if np.dtype(layout.dtype).kind != "f" and layout.packed is None:
+        return ""
     if layout.name is None:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     else:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(_file(path), allow_pickle=False) as file:
             stored = file[layout.name]
-    return bool((np.signbit(stored) & (stored == 0)).any())
+    if layout.packed is not None:
+        beyond = np.unpackbits(stored, axis=1)[:, layout.packed :]
+        return "cleared beyond the bits of its rows" if beyond.any() else ""
+    return "changed where it holds −0" if (np.signbit(stored) & (stored == 0)).any() else ""
+
+
+def _file(path: Path) -> Path:
+    """The file of ``file.npz:name``."""
+    stem, colon, _ = str(path).rpartition(".npz:")
+    return Path(f"{stem}.npz") if colon else path
 
 
 def as_stored(x: Tensor, layout: Layout) -> np.ndarray:

@@ -51,8 +51,9 @@ def pack(taker: AutoregressiveModel | Table, path: Path, reading: Reading) -> Pa
         packed = packed_tables.pack_symbols(source, path, reading.condition)
     elif format is arrays.FORMAT and source.layout is not None:
         packed = packed_arrays.pack_array(source, source.layout, path)
-        if packed_arrays.loses_signs(path, source.layout):
-            source.account.changed.append(Change(path, "changed where it holds −0"))
+        if how := packed_arrays.loss(path, source.layout):
+            source.account.files = 1
+            source.account.changed.append(Change(path, how))
     else:
         packed = Packed(source)
     packed.account = source.account

@@ -173,10 +173,10 @@ FORMAT = Arrays()
 
 def write_npy(file: IO[bytes], array: np.ndarray) -> None:
     """Writes an .npy; unlike ``np.save`` also to a pipe, and with the system's own errors."""
-    array = np.ascontiguousarray(array)
+    array = array if array.flags.f_contiguous else np.ascontiguousarray(array)
     header = np.lib.format.header_data_from_array_1_0(array)
     np.lib.format.write_array_header_1_0(file, header)
-    file.write(array.data)
+    file.write((array if array.flags.c_contiguous else array.T).data)
 
 
 def whole_numbers(array: np.ndarray, *, first: int = 0) -> np.ndarray:
