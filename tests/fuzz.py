@@ -46,6 +46,7 @@ from torch import Tensor
 
 import autoregress as ar
 from autoregress.archive import writing
+from autoregress.archive.manifest import USUAL, inflated
 from autoregress.container import (
     LAST,
     MANIFEST,
@@ -684,8 +685,9 @@ def restored(random: Random, folder: Path) -> Case:
     for name, body in frames:
         if name == chosen and random.random() < 0.95:
             if name == MANIFEST and random.random() < 0.9:
-                text = damaged_json(zlib.decompress(body).decode(), random)
-                body = zlib.compress(text.encode("utf-8", "replace"))
+                text = damaged_json(inflated(body).decode(), random)
+                deflate = zlib.compressobj(zdict=USUAL)
+                body = deflate.compress(text.encode("utf-8", "replace")) + deflate.flush()
             elif name == LAST:
                 chunk = Chunk.parse(body)
                 wrong = damaged(chunk.beside, random)

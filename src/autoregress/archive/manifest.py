@@ -12,12 +12,24 @@ from autoregress.disk import parse_json
 
 # The largest manifest, and the largest dictionary of LZMA.
 MOST, DICTIONARY = 2**28, 2**26
+# What zlib finds in any manifest; a part of the format.
+USUAL = (
+    b'"start":"training","orderings":"natural","hidden":[,"event_shape":[,"symbols":256,"context":0,'
+    b'"layers":,"features":,"ordered":true,"mixture":5,"predictor":"median","scales":[],{"kind":"MADE",'
+    b'{"kind":"table","head":"","encoding":"utf-8","lines":[",","\n"],"columns":[[0,{"texts":["'
+    b'"]},{}],[null,null,{"missing":"","before":"","after":"","counts":true"decimals":0,"style":"fixed",'
+    b'{"kind":"array","name":"x","dtype":"<f4"dtype":"<i8"dtype":"|b1","order":"F","packed":'
+    b'{"kind":"array","name":null,"dtype":"|u1","shape":[,"order":"C","packed":null}'
+    b'{"kind":"pictures","pictures":[{"name":".mkv","frames":,"rate":[25,1]},{"name":".png","frames":0,'
+    b'"height":,"width":,"grey":false,"rate":[10,1]},{"name":"'
+)
 
 
 def pack_manifest(content: dict[str, Any]) -> bytes:
     """JSON in few bytes."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return zlib.compress(text.encode("utf-8", "surrogatepass"), 9)
+    deflate = zlib.compressobj(9, zdict=USUAL)
+    return deflate.compress(text.encode("utf-8", "surrogatepass")) + deflate.flush()
 
 
 def unpack_manifest(content: bytes) -> dict[str, Any]:
@@ -35,7 +47,7 @@ def inflated(content: bytes) -> bytes:
     Raises:
         ValueError: they are damaged, or become too many.
     """
-    inflate = zlib.decompressobj()
+    inflate = zlib.decompressobj(zdict=USUAL)
     try:
         text = inflate.decompress(content, MOST)
     except zlib.error as error:

@@ -196,7 +196,7 @@ def beside_others(
     if beaten:
         line += f"; {' and '.join(beaten)} {'is' if len(beaten) == 1 else 'are'} smaller"
     elif both:
-        line += f"; with the model, {' and '.join(both)} would be smaller"
+        line += f", and then {' and '.join(both)} {'is' if len(both) == 1 else 'are'} smaller"
     return line
 
 
