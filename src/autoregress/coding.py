@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import constriction
@@ -64,7 +65,7 @@ class Packing:
         self._model, self._stack = prepared(model), _stack(BOTTOM)
 
     def push(self, x: Tensor, context: Tensor | None, coded: Callable[[int], None]) -> None:
-        """Encodes the next batch, whose size is the next of :func:`batches` unless it is the last.
+        """Encodes the next batch, whose size is the next of :func:`sizes` unless it is the last.
 
         Args:
             x: int64 symbols (batch, *event_shape), −1 where unknown.
@@ -136,7 +137,7 @@ def unpack(
         raise ValueError(CONTRADICTION)
     model, stack, stop = prepared(model), _stack(np.frombuffer(words, "<u4")), count
     parts, labels = list[Tensor](), list[Tensor]()
-    for size in reversed(list(batches(model, count, rows))):
+    for size in _sizes_back(model, count, rows):
         part = context
         if context is not None:
             alike = len(context) == 1
@@ -163,12 +164,23 @@ def rows_side_by_side(model: AutoregressiveModel) -> int:
     return max(1, min(SIDE_BY_SIDE, model.chunk_rows, PROBABILITIES // numbers))
 
 
-def batches(model: AutoregressiveModel, count: int, rows: int) -> Iterator[int]:
-    """The sizes of the batches of ``count`` examples, in the order of encoding."""
+def sizes(model: AutoregressiveModel, rows: int) -> Iterator[int]:
+    """The sizes of batches, in the order of encoding; the last of a chunk may be smaller."""
     size = rows if len(model.members) == 1 else min(FIRST, rows)
-    while count > 0:
-        yield min(size, count)
-        count, size = count - size, min(2 * size, rows)
+    while True:
+        yield size
+        size = min(2 * size, rows)
+
+
+def _sizes_back(model: AutoregressiveModel, count: int, rows: int) -> Iterator[int]:
+    """The sizes of the batches of ``count`` examples, in the order of decoding."""
+    first = list[int]()
+    for size in sizes(model, rows):
+        if size == rows or sum(first) + size > count:
+            break
+        first.append(size)
+    full, rest = divmod(count - sum(first), size)
+    yield from chain([rest] if rest else [], repeat(size, full), reversed(first))
 
 
 def _pop_batch(

@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from autoregress.brief import brief
-
 MAGIC, VERSION = b"\xa4reg", 4
 # Every frame begins with this byte and one that names its kind.
 MARK = b"\xa4"
@@ -405,5 +403,5 @@ def opened(data: object) -> IO[bytes]:
         ValueError: they are something else.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise ValueError(f"encoded examples are bytes, not {brief(type(data).__name__)}")
+        raise ValueError(f"encoded examples are bytes, not a {type(data).__name__}")
     return io.BytesIO(data)

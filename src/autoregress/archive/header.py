@@ -8,6 +8,7 @@ from itertools import groupby
 from autoregress.coding import SIDE_BY_SIDE, rows_side_by_side
 from autoregress.container import CONTEXT, CONTRADICTION, DIGEST, GAPS, LABELS, Header
 from autoregress.model import AutoregressiveModel
+from autoregress.portable import prepared
 from autoregress.storage import digest
 
 
@@ -43,10 +44,12 @@ def check_header(header: Header, model: AutoregressiveModel) -> None:
 
 
 def fingerprint(model: AutoregressiveModel) -> str:
-    """The digest of a model's family and weights, in hexadecimal.
+    """The digest of a model's family and weights, as coding uses these, in hexadecimal.
 
     It leaves out the settings, of which later versions may have more; a difference in those is
     caught by the checksum of the symbols.
     """
-    text = f"{type(model).__name__} {digest(model.state_dict())}"
+    state = prepared(model).state_dict()
+    whole = {name: t.double() if t.is_floating_point() else t for name, t in state.items()}
+    text = f"{type(model).__name__} {digest(whole)}"
     return hashlib.sha256(text.encode()).digest()[:DIGEST].hex()

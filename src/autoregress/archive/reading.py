@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Literal, cast, overload
 
 import torch
 from torch import Tensor
 
+from autoregress.archive.contents import Contents
 from autoregress.archive.header import check_header, fingerprint
-from autoregress.archive.manifest import unpack_manifest
 from autoregress.archive.weights import unpack_model
 from autoregress.coding import unpack
-from autoregress.container import (
-    CHUNK,
-    CONTRADICTION,
-    CUT,
-    DAMAGED,
-    INDEX,
-    LAST,
-    MANIFEST,
-    WEIGHTS,
-    Chunk,
-    Header,
-    Index,
-    Place,
-    find_index,
-    opened,
-    read_frame,
-    read_header,
-    scan,
-)
+from autoregress.container import Chunk, opened, read_header
 from autoregress.disk import open_file
-from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel
+from autoregress.portable import prepared
 from autoregress.symbols import CONTEXT, as_tensor
 from autoregress.traversal import OnProgress, counter
 
@@ -79,10 +62,7 @@ class Archive:
             and list them in ``lost``. Nothing else of the file suffers.
 
     Attributes:
-        header: what the file says about its examples.
         model: the model.
-        manifest: what else the file keeps, None if nothing.
-        lost: numbers of the examples that damage has destroyed, as ranges.
 
     Raises:
         ValueError: the bytes were not encoded by autoregress, are damaged, or belong to another
@@ -106,37 +86,51 @@ class Archive:
         if isinstance(data, str | Path):
             file = open_file(Path(data))
         else:
-            file = data if hasattr(data, "read") else opened(data)
-        self._file = cast(IO[bytes], file)
+            file = cast(IO[bytes], data) if hasattr(data, "read") else opened(data)
+        self._name = data if isinstance(data, str | Path) else None
         if file is not data:
-            weakref.finalize(self, self._file.close)
-        self._skips = on_damage == "skip"
-        self.lost: list[range] = []
-        self.manifest: dict[str, Any] | None = None
-        self._weights: bytes | None = None
-        self._places: list[Place] | None = None
-        self._ahead: tuple[bytes, bytes] | None = None
-        self._cached: tuple[Place, Part] | None = None
-        if self._file.seekable():
-            self._size = self._file.seek(0, 2)
-            self._file.seek(0)
-            self._survey()
-        else:
-            self.header = read_header(self._file)
-            self._ahead = self._read_before_chunks()
-        self.model = self._model_of(model)
-        check_header(self.header, self.model)
-        if context is not None and self.model.labels is not None:
+            weakref.finalize(self, file.close)
+        self._cached: Part | None = None
+        with self._named():
+            self._contents = Contents(file, skips=on_damage == "skip")
+            self.model = self._own_model() if model is None else model
+            check_header(self._contents.header, self.model)
+        self._context: Tensor | None = None
+        if context is not None:
+            self.condition(context)
+
+    @property
+    def manifest(self) -> dict[str, Any] | None:
+        """What else the file keeps, None if nothing."""
+        return self._contents.manifest
+
+    @property
+    def lost(self) -> list[range]:
+        """Numbers of the examples that damage has destroyed, as ranges, as far as was read."""
+        return self._contents.lost
+
+    @property
+    def cut(self) -> bool:
+        """Whether the end is missing, so that it is not known how many examples there were."""
+        return self._contents.cut
+
+    def condition(self, context: Any) -> None:
+        """Gives the context of the examples, as when opening the file.
+
+        Raises:
+            ValueError: it has the wrong shape, or the labels are in the file.
+        """
+        if self.model.labels is not None:
             raise ValueError("the labels are in the encoded examples; leave the context out")
-        if self.model.labels is None:
-            context = self._checked_context(context)
-        self._context: Tensor | None = context
+        given = as_tensor(context, CONTEXT)
+        alike = given.shape[:1] == (1,) or self._contents.places is None
+        self._context = self.model.checked_context(given, len(given) if alike else len(self))
 
     def __len__(self) -> int:
         """The number of examples, those lost included."""
-        places = self._searchable()
-        ends = [places[-1].first + places[-1].count] if places else []
-        return max([*ends, *(part.stop for part in self.lost)], default=0)
+        if self._contents.places is None:
+            raise TypeError("these examples come through a pipe; go through them once, in order")
+        return self._contents.count
 
     @overload
     def __getitem__(self, index: int) -> Tensor: ...
@@ -153,8 +147,7 @@ class Archive:
         """
         count = len(self)
         if isinstance(index, slice):
-            rows = range(*index.indices(count))
-            some = [self._example(row) for row in rows]
+            some = [self._example(row) for row in range(*index.indices(count))]
             return torch.stack(some) if some else torch.empty(0, *self.model.event_shape).long()
         if not -count <= index < count:
             raise IndexError(f"an index is out of range for {count} examples")
@@ -172,202 +165,70 @@ class Archive:
             on_progress: called at every dimension of a batch with the number of symbols decoded so
                 far and that of all, 0 if that is not known.
         """
-        total = 0 if self._places is None else sum(place.count for place in self._places)
+        total = sum(place.count for place in self._contents.places or ())
         coded = counter(total * self.model.dims, on_progress)
-        if self._places is None:
-            for chunk in self._following():
-                yield self._decoded(chunk, coded)
-            return
-        for place in list(self._places):
-            chunk = self._chunk(place)
-            if chunk is not None:
-                yield self._decoded(chunk, coded)
-
-    # What is in the file
-
-    def _survey(self) -> None:
-        """Finds the chunks of a file, from its index or by scanning it, and what is before them."""
-        index = find_index(self._file, self._size)
-        self._file.seek(0)
-        try:
-            self.header = read_header(self._file)
-        except ValueError:
-            if index is None or not self._skips:
-                raise
-            self.header = Header.parse(index[0].header)  # which is there once more
-        if index is not None:
-            self._places = index[0].places(index[1])
-            try:
-                while self._file.tell() < (self._places[0].offset if self._places else 0):
-                    self._note(*(read_frame(self._file) or (CHUNK, b"")))
-            except ValueError:
-                if not self._skips:
-                    raise
-                self._scan(places=False)
-        elif self._skips:
-            self._scan(places=True)
-        else:
-            self._places = self._walked()
-
-    def _read_before_chunks(self) -> tuple[bytes, bytes] | None:
-        """Reads the frames from the position in the file to the first chunk, which it returns."""
-        while (found := read_frame(self._file)) is not None:
-            kind, body = found
-            if kind in (CHUNK, LAST, INDEX):
-                return found
-            self._note(kind, body)
-        return None
-
-    def _note(self, kind: bytes, body: bytes) -> None:
-        """Keeps what a frame before the chunks holds."""
-        if kind == WEIGHTS:
-            self._weights = body
-        elif kind == MANIFEST:
-            self.manifest = unpack_manifest(body)
-        else:
-            raise ValueError(CONTRADICTION)
-
-    def _walked(self) -> list[Place]:
-        """The chunks of a file without an index, each of which must be whole."""
-        places, last = list[Place](), False
+        chunks = self._contents.chunks()
         while True:
-            offset = self._file.tell()
-            found = read_frame(self._file)
-            if found is None:
-                break
-            kind, body = found
-            if kind in (CHUNK, LAST) and not last:
-                chunk = Chunk.parse(body)
-                if chunk.first != (places[-1].first + places[-1].count if places else 0):
-                    raise ValueError(CONTRADICTION)
-                length = self._file.tell() - offset
-                places.append(Place(chunk.first, chunk.count, offset, length))
-                last = kind == LAST
-            elif kind in (WEIGHTS, MANIFEST) and not places:
-                self._note(kind, body)
-            else:
-                raise ValueError(CONTRADICTION)
-        if not last:
-            raise ValueError(CUT)
-        if len(places) > 1:
-            raise ValueError(CUT)  # an index follows several chunks
-        return places
+            with self._named():
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield self._decoded(chunk, coded)
 
-    def _scan(self, *, places: bool) -> None:
-        """Finds all undamaged frames, wherever they are."""
-        found, end, complete = list[Place](), 0, False
-        for offset, kind, body in scan(self._file, self._size):
-            if kind in (WEIGHTS, MANIFEST):
-                self._note(kind, body)
-            elif places and kind in (CHUNK, LAST):
-                try:
-                    chunk = Chunk.parse(body)
-                except ValueError:
-                    continue
-                if chunk.first < end:  # a copy of an earlier chunk
-                    continue
-                found.append(Place(chunk.first, chunk.count, offset, self._file.tell() - offset))
-                self._lose(end, chunk.first)
-                end = chunk.first + chunk.count
-                complete = kind == LAST
-        if places:
-            self._places = found
-            self.complete = complete
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """A context in which errors name the file, if it has a name."""
+        try:
+            yield
+        except ValueError as error:
+            if self._name is None:
+                raise
+            raise ValueError(f"{self._name}: {error}") from None
 
-    def _lose(self, start: int, stop: int) -> None:
-        lost = range(start, stop)
-        if start < stop and lost not in self.lost:
-            self.lost = sorted([*self.lost, lost], key=lambda part: part.start)
-
-    # Decoding
-
-    def _model_of(self, given: AutoregressiveModel | None) -> AutoregressiveModel:
-        if given is not None:
-            return given
-        if self._weights is None:
+    def _own_model(self) -> AutoregressiveModel:
+        """The model in the file."""
+        if self._contents.weights is None:
             raise ValueError(
                 "the model is not in the encoded examples; give the one that encoded them"
             )
-        model = unpack_model(self._weights)
-        if bytes.fromhex(fingerprint(model)) != self.header.model:
+        model = unpack_model(self._contents.weights)
+        if bytes.fromhex(fingerprint(model)) != self._contents.header.model:
             raise ValueError("the model in the file is not the one that encoded its examples")
         return model
 
-    def _searchable(self) -> list[Place]:
-        if self._places is None:
-            raise ValueError("these examples come through a pipe; go through them once, in order")
-        return self._places
+    @cached_property
+    def _prepared(self) -> AutoregressiveModel:
+        """The model as coding uses it."""
+        return prepared(self.model)
 
     def _example(self, row: int) -> Tensor:
-        places = self._searchable()
-        which = bisect_right(places, row, key=lambda place: place.first) - 1
-        place = places[which] if which >= 0 else None
-        if place is not None and row < place.first + place.count:
-            if self._cached is None or self._cached[0] != place:
-                chunk = self._chunk(place)
-                if chunk is not None:
-                    self._cached = place, self._decoded(chunk, lambda _: None)
-            if self._cached is not None and self._cached[0] == place:
-                return self._cached[1].x[row - place.first]
-        raise ValueError(f"example {row} is lost: its part of the file is damaged")
+        cached = self._cached
+        if cached is None or not cached.first <= row < cached.first + len(cached.x):
+            place = self._contents.place_of(row)
+            with self._named():
+                chunk = None if place is None else self._contents.chunk(place)
+                if chunk is None:
+                    raise ValueError(f"example {row} is lost: its part of the file is damaged")
+            cached = self._cached = self._decoded(chunk, lambda _: None)
+        return cached.x[row - cached.first]
 
-    def _chunk(self, place: Place) -> Chunk | None:
-        """The chunk at a place; None if it is damaged, and such may be skipped."""
-        try:
-            self._file.seek(place.offset)
-            found = read_frame(self._file)
-            if found is None or self._file.tell() != place.offset + place.length:
-                raise ValueError(DAMAGED)
-            if found[0] not in (CHUNK, LAST):
-                raise ValueError(DAMAGED)
-            chunk = Chunk.parse(found[1])
-            if (chunk.first, chunk.count) != (place.first, place.count):
-                raise ValueError(CONTRADICTION)
-        except ValueError:
-            if not self._skips:
-                raise
-            self._lose(place.first, place.first + place.count)
-            return None
-        return chunk
-
-    def _following(self) -> Iterator[Chunk]:
-        """The chunks that come through a pipe."""
-        found, end = self._ahead, 0
-        while found is not None and found[0] in (CHUNK, LAST):
-            chunk = Chunk.parse(found[1])
-            if chunk.first != end:
-                raise ValueError(CONTRADICTION)
-            end += chunk.count
-            yield chunk
-            if found[0] == LAST:
-                return
-            found = read_frame(self._file)
-        raise ValueError(CUT)
-
-    def _decoded(self, chunk: Chunk, coded: Any) -> Part:
+    def _decoded(self, chunk: Chunk, coded: Callable[[int], None]) -> Part:
         context = self._context
+        if context is None and self.model.labels is None:
+            self.model.checked_context(None, 1)  # raises if the model takes one
         if context is not None and len(context) > 1:
             context = context[chunk.first : chunk.first + chunk.count]
-        with measuring(self.model):
+        with self._named():
             x, labels = unpack(
-                self.model,
+                self._prepared,
                 chunk.words,
                 chunk.count,
                 chunk.symbols,
-                self.header.rows,
+                self._contents.header.rows,
                 context,
                 coded,
             )
         return Part(chunk.first, x, labels, chunk.beside)
-
-    def _checked_context(self, context: Any) -> Tensor | None:
-        """The context of all examples, or a single row of it."""
-        if context is None:
-            return self.model.checked_context(None, 1)
-        given = as_tensor(context, CONTEXT)
-        if given.shape[:1] == (1,) or self._places is None:
-            return self.model.checked_context(given, len(given))
-        return self.model.checked_context(given, len(self))
 
 
 @overload
@@ -438,18 +299,21 @@ def decode(
     parts = [part.x for part in archive.parts(on_progress)]
     if archive.lost:
         warnings.warn(f"{described(archive.lost)} lost: the bytes are damaged", stacklevel=2)
+    if archive.cut:
+        warnings.warn(f"the bytes are cut short after {len(archive)} examples", stacklevel=2)
     return torch.cat(parts) if parts else torch.empty(0, *archive.model.event_shape).long()
 
 
-def digest_in(data: Bytes) -> str | None:
-    """The :func:`~autoregress.archive.fingerprint` of the model that encoded these bytes.
+def digest_in(path: Path) -> str | None:
+    """The :func:`~autoregress.archive.fingerprint` of the model that encoded a file.
 
-    None if they are not encoded examples, or damaged at their beginning.
+    None if it does not hold encoded examples, or is damaged at its beginning.
     """
-    try:
-        return read_header(opened(data)).model.hex()
-    except ValueError:
-        return None
+    with open_file(path) as file:
+        try:
+            return read_header(file).model.hex()
+        except ValueError:
+            return None
 
 
 def described(lost: list[range]) -> str:

@@ -8,7 +8,7 @@ occur in their tensor; the others are nearly uniform, and are written as they ar
 from __future__ import annotations
 
 import json
-import lzma
+from collections.abc import Mapping
 from typing import Any
 
 import constriction
@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autoregress.archive.manifest import inflated, pack_manifest
-from autoregress.container import CONTRADICTION, Reader, number
+from autoregress.archive.manifest import inflated, pack_manifest, squeezed, unsqueezed
+from autoregress.container import CONTRADICTION, WEIGHTS, Reader, frame, number
 from autoregress.disk import raw_bytes
 from autoregress.model import AutoregressiveModel
+from autoregress.portable import prepared
 from autoregress.storage import build_model, model_config, set_weights
 
 Words = NDArray[np.uint64]
@@ -44,14 +45,13 @@ NAME = "the model in the file"
 
 
 def pack_model(model: AutoregressiveModel) -> bytes:
-    """A model as bytes.
+    """A model as bytes, its weights as coding uses them.
 
     Raises:
         ValueError: its family is not known, or a weight is NaN or infinite.
     """
-    model.require_finite()
     config = pack_manifest(model_config(model))
-    state = sorted(model.state_dict().items())
+    state = sorted(_short(prepared(model).state_dict()).items())
     parts = [number(len(config)), config, number(sum(t.numel() for _, t in state))]
     plain = list[Tensor]()
     for _, tensor in state:
@@ -59,11 +59,16 @@ def pack_model(model: AutoregressiveModel) -> bytes:
         coded = _packed(tensor)
         if coded is None:
             plain.append(tensor)
-        head = number(DTYPES.index(tensor.dtype))
+        head = b"".join(map(number, (DTYPES.index(tensor.dtype), tensor.dim(), *tensor.shape)))
         parts.append(head + (number(PLAIN) if coded is None else coded))
     together = b"".join(bytes(raw_bytes(tensor)) for tensor in plain)
-    parts.append(lzma.compress(together, lzma.FORMAT_RAW, filters=FILTERS))
+    parts.append(squeezed(together))
     return b"".join(parts)
+
+
+def model_size(model: AutoregressiveModel) -> int:
+    """The number of bytes that a model adds to a file."""
+    return len(frame(WEIGHTS, pack_model(model)))
 
 
 def unpack_model(content: bytes) -> AutoregressiveModel:
@@ -82,41 +87,32 @@ def unpack_model(content: bytes) -> AutoregressiveModel:
     except ValueError as error:
         raise ValueError(f"{NAME} is damaged") from error
     model = build_model(described, count, NAME)
-    own = model.state_dict()
-    if sum(tensor.numel() for tensor in own.values()) != count:
-        raise ValueError(CONTRADICTION)
-    state, plain = dict[str, Tensor](), list[tuple[str, torch.dtype]]()
-    for name, tensor in sorted(own.items()):
-        place, way = read.number(), read.number()
-        if place >= len(DTYPES) or way > FLOATS:
+    state, plain = dict[str, Tensor](), list[tuple[str, torch.dtype, torch.Size]]()
+    for name in sorted(model.state_dict()):
+        place, shape, way = read.number(), torch.Size(read.several()), read.number()
+        count -= shape.numel()
+        if place >= len(DTYPES) or way > FLOATS or count < 0:
             raise ValueError(CONTRADICTION)
         if way == PLAIN:
-            plain.append((name, DTYPES[place]))
+            plain.append((name, DTYPES[place], shape))
         else:
-            state[name] = _unpacked(read, way, DTYPES[place], tensor.shape)
-    sizes = [own[name].numel() * dtype.itemsize for name, dtype in plain]
-    rest = Reader(_decompressed(read.rest(), sum(sizes)))
-    for (name, dtype), size in zip(plain, sizes, strict=True):
+            state[name] = _unpacked(read, way, DTYPES[place], shape)
+    sizes = [shape.numel() * dtype.itemsize for _, dtype, shape in plain]
+    rest = Reader(unsqueezed(read.rest(), sum(sizes)))
+    for (name, dtype, shape), size in zip(plain, sizes, strict=True):
         values = torch.frombuffer(bytearray(rest.take(size)), dtype=torch.uint8) if size else None
         flat = torch.empty(0, dtype=dtype) if values is None else values.view(dtype)
-        state[name] = flat.view(own[name].shape)
+        state[name] = flat.view(shape)
     set_weights(model, state, NAME)
     return model.eval()
 
 
-FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
-
-
-def _decompressed(content: bytes, size: int) -> bytes:
-    """``size`` bytes out of LZMA2."""
-    try:
-        decompress = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=FILTERS)
-        found = decompress.decompress(content, size + 1)
-    except (lzma.LZMAError, EOFError) as error:
-        raise ValueError(CONTRADICTION) from error
-    if len(found) != size:
-        raise ValueError(CONTRADICTION)
-    return found
+def _short(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in float32 if that changes none of them, as matrices are rounded to fewer bits."""
+    wide = {name: t for name, t in state.items() if t.is_floating_point()}
+    short = {name: t.float() for name, t in wide.items()}
+    exact = all(torch.equal(t.double(), wide[name].double()) for name, t in short.items())
+    return {**state, **(short if exact else wide)}
 
 
 # A tensor
@@ -153,7 +149,9 @@ def _packed(tensor: Tensor) -> bytes | None:
     steps = np.diff(known, prepend=0).tolist()
     table = b"".join(number(n) for pair in zip(steps, counts.tolist(), strict=True) for n in pair)
     packed = head + number(len(known)) + table + number(len(coded)) + coded
-    plain = len(lzma.compress(bytes(raw_bytes(tensor)), lzma.FORMAT_RAW, filters=FILTERS))
+    plain = tensor.numel() * tensor.dtype.itemsize
+    if len(tensor.unique()) * 8 < tensor.numel():  # repetitions, which the coder does not see
+        plain = len(squeezed(bytes(raw_bytes(tensor))))
     return packed if len(packed) < plain else None
 
 
@@ -191,7 +189,9 @@ def _unpacked(read: Reader, way: int, dtype: torch.dtype, shape: torch.Size) -> 
         whole = (words >> np.uint64(1)).astype(np.int64) ^ -(words & np.uint64(1)).astype(np.int64)
         values = torch.from_numpy(whole).double() * 2.0**-fine
         return values.to(dtype).view(shape)
-    unsigned, signed = (np.uint32, np.float32) if dtype == torch.float32 else (np.uint64, np.float64)
+    unsigned, signed = (
+        (np.uint32, np.float32) if dtype == torch.float32 else (np.uint64, np.float64)
+    )
     return torch.from_numpy(words.astype(unsigned).view(signed)).view(shape)
 
 

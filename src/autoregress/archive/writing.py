@@ -14,18 +14,17 @@ from torch import Tensor
 from autoregress.archive.header import header_of
 from autoregress.archive.manifest import pack_manifest
 from autoregress.archive.weights import pack_model
-from autoregress.coding import Packing, batches, require_one_hot
+from autoregress.coding import Packing, require_one_hot, sizes
 from autoregress.container import MANIFEST, WEIGHTS, Chunk, Index, frame
 from autoregress.data.inputs import as_source, context_of
 from autoregress.disk import replacing
-from autoregress.evaluation import measuring
 from autoregress.model import AutoregressiveModel
+from autoregress.portable import prepared
 from autoregress.traversal import OnProgress, counter
 
 # A chunk ends with the batch that reaches this number of bytes or of symbols. Each costs some 25
 # bytes, below 0.1 % of it.
 CHUNK_BYTES, CHUNK_SYMBOLS = 2**16, 2**23
-ENDLESS = 2**62  # as long as the number of examples is not known
 
 Beside = Callable[[int, int], bytes]
 
@@ -58,9 +57,9 @@ class Writer:
         verify: bool = False,
         coded: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._file, self._model, self._beside = file, model, beside
+        self._file, self._model, self._beside = file, prepared(model), beside
         self._verify, self._coded = verify, coded
-        self._header = header_of(model)
+        self._header = header_of(self._model)
         self._pending: list[tuple[Tensor, Tensor | None]] = []
         self._held: Chunk | None = None
         self._chunks: list[tuple[int, int]] = []
@@ -102,7 +101,7 @@ class Writer:
 
     def _begin(self) -> None:
         self._packing = Packing(self._model)
-        self._sizes = batches(self._model, ENDLESS, self._header.rows)
+        self._sizes = sizes(self._model, self.rows)
         self._size = next(self._sizes)
 
     def _push(self, size: int) -> None:
@@ -115,14 +114,13 @@ class Writer:
         context = None if context is None else context[:size]
         if self._held is not None:
             self._release()
-        with measuring(self._model):
-            self._packing.push(x, context, self._coded)
-            if self._verify or not (self._first or self._packing.count > size):
-                if not torch.equal(self._packing.top(size, context), x):
-                    raise ValueError(
-                        "the examples do not decode to themselves: the model gives other "
-                        "probabilities at every call"
-                    )
+        self._packing.push(x, context, self._coded)
+        sample = self._verify or not (self._first or self._packing.count > size)
+        if sample and not torch.equal(self._packing.top(size, context), x):
+            raise ValueError(
+                "the examples do not decode to themselves: the model gives other probabilities at "
+                "every call"
+            )
         self._size = next(self._sizes)
         full = self._packing.count * self._model.dims >= CHUNK_SYMBOLS
         if full or self._packing.size >= CHUNK_BYTES:
@@ -211,7 +209,7 @@ def encode_to(
     on_progress: OnProgress | None = None,
     **more: Any,
 ) -> int:
-    """Encodes examples to a file, as :func:`encode` does, in memory that does not depend on their number.
+    """Encodes any number of examples to a file, as :func:`encode` does, in bounded memory.
 
     Args:
         file: a path, or a binary file, also a pipe.

@@ -92,8 +92,7 @@ def _texts(path: Path, content: bytes) -> dict[str, Cells]:
     text = _decoded(path, content)
     if not text.strip():
         raise ValueError(f"{path} is empty")
-    separator = _separator(text[:SAMPLE])
-    quote = "'" if text.count("'") > 4 * (1 + text.count('"')) and text[:1] == "'" else '"'
+    separator, quote = dialect_of(text)
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, quotechar=quote,
         skipinitialspace=True, strict=False,
@@ -139,6 +138,12 @@ def _decoded(path: Path, content: bytes) -> str:
             raise ValueError(f"{path} is not a text file")
         return text
     raise AssertionError  # latin-1 decodes everything
+
+
+def dialect_of(text: str) -> tuple[str, str]:
+    """The separator and the quote of a text."""
+    quote = "'" if text.count("'") > 4 * (1 + text.count('"')) and text[:1] == "'" else '"'
+    return _separator(text[:SAMPLE]), quote
 
 
 def _separator(sample: str) -> str:

@@ -241,6 +241,11 @@ class Table:
             learnt.save(run)
         return learnt
 
+    @property
+    def coder(self) -> MADE:
+        """The model of rows in the order of the columns, by which they are compressed."""
+        return self.model.ensemble([list(range(self.model.dims))])
+
     # Keeping
 
     def save(self, folder: str | Path) -> None:
