@@ -50,8 +50,8 @@ POWER = (
     *(0.6931471805416519, 0.24022651075850363, 0.05550410962582675, 0.009618036911040342),
     *(0.0013333430777164841, 0.00015467110330655515, 1.5314949215190667e-05),
 )
-# log((1 + s) / (1 − s)) for |s| ≤ 0.172, to 2e-10: coefficients of s, s³, …
-LOGARITHM = (1.999999993743756, 0.666669484527566, 0.3996579475883064, 0.3010033184236566)
+# log((1 + s) / (1 − s)) for |s| ≤ 0.172, to 5e-10: coefficients of s, s³, …
+LOGARITHM = (2.0, 0.6666673193505133, 0.39982392791124227, 0.29753758148099857)
 LN2, LOG2E = 0.6931471805599453, 1.4426950408889634
 # erf(x) = 1 − (a₁ t + a₂ t² + …) exp(−x²) with t = 1 / (1 + p x), to 1.5e-7 (Abramowitz and
 # Stegun, 7.1.26).
@@ -109,7 +109,7 @@ def frequencies(probabilities: Tensor) -> NDArray[np.float64]:
         ValueError: these are no distributions.
     """
     with torch._C._DisableTorchDispatch():  # these few steps are exact as they are
-        given = probabilities.double().cpu().numpy()
+        given = probabilities.double().contiguous().cpu().numpy()
     # A little less than all there is, as the probabilities may add up to a little more than 1; the
     # first level is given the rest.
     room = float(TOTAL - given.shape[-1])
@@ -630,7 +630,8 @@ EXACT = MOVES | _names(
     logical_or logical_xor lt masked_fill masked_scatter masked_select max maximum median meshgrid
     min minimum mul multiply ne neg negative new_empty new_empty_strided new_full new_ones new_zeros
     nonzero nonzero_numpy not_equal numel one_hot ones ones_like pad relu relu6 repeat
-    repeat_interleave resolve_conj resolve_neg replication_pad1d replication_pad2d reflection_pad1d reflection_pad2d
+    repeat_interleave replication_pad1d replication_pad2d reflection_pad1d reflection_pad2d
+    resolve_conj resolve_neg
     resize_ roll rot90 round scalar_tensor scatter searchsorted sgn sign signbit slice_scatter
     select_scatter sort sqrt stack take take_along_dim threshold tile to topk tril triu trunc fix
     unique_consecutive unique_dim unique_dim_consecutive vstack where zero zeros zeros_like
