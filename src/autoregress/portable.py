@@ -142,7 +142,7 @@ def _grid(x: Tensor) -> _Grid | None:
 
 
 def _mark(x: Tensor, grid: _Grid | None) -> None:
-    x.__dict__["_grid"] = grid
+    vars(x)["_grid"] = grid
 
 
 def _forget(written: Tensor) -> None:
@@ -170,7 +170,17 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
         return a @ b
     if count == 1:
         return a * b
-    return _exact(_operand(a, -1), _operand(b, -2))
+    b = _operand(b, -2)
+    if b.dim() > 2 or a.numel() <= 2 * CACHED or _grid(a) is not None or a.device.type != "cpu":
+        return _exact(_operand(a, -1), b)
+    rows = a.reshape(-1, count)
+    out = a.new_empty(len(rows), b.shape[1])
+    few = max(1, CACHED // count)
+    for own, place in zip(rows.split(few), out.split(few), strict=True):
+        torch.mm(_rounded(own, -1, BITS), b, out=place) if count <= PIECE else place.copy_(
+            _exact(_rounded(own, -1, BITS), b)
+        )
+    return out.view(*a.shape[:-1], -1)
 
 
 def _exact(a: Tensor, b: Tensor) -> Tensor:
@@ -451,19 +461,23 @@ def _convolution(
     if x.dim() == len(kernel) + 1:
         return _convolution(x[None], weight, bias, stride, padding, dilation)[0]
     every, apart, border = (_numbers(n, len(kernel)) for n in (stride, dilation, padding))
-    x = _operand(x, tuple(range(1, x.dim()))).movedim(1, -1)
+    x, axes = x.movedim(1, -1), tuple(range(1, x.dim()))
     if any(border):
         x = F.pad(x, [0, 0, *(n for n in reversed(border) for _ in range(2))])
-    for axis, (size, step, gap) in enumerate(zip(kernel, every, apart, strict=True), 1):
-        x = x.unfold(axis, (size - 1) * gap + 1, step)[..., ::gap]
-    # (N, *places, inputs, *kernel), of which the inputs go last, as they are in memory.
-    windows = x.movedim(1 + len(kernel), -1)
-    columns = _operand(weight, tuple(range(1, weight.dim()))).movedim(1, -1).flatten(1).T
-    places, numbers = windows.shape[1 : 1 + len(kernel)], columns.shape[0]
+    columns = _operand(weight, axes).movedim(1, -1).flatten(1).T
+    sizes = [(n - 1) * gap + 1 for n, gap in zip(kernel, apart, strict=True)]
+    places = [
+        (n - size) // step + 1 for n, size, step in zip(x.shape[1:-1], sizes, every, strict=True)
+    ]
     out = x.new_empty(len(x), *places, len(weight))
-    few = max(1, 8 * CACHED // max(1, math.prod(places) * numbers))
-    for some, result in zip(windows.split(few), out.split(few), strict=True):
-        result.copy_(_exact(some.reshape(*some.shape[: 1 + len(kernel)], numbers), columns))
+    few = max(1, 8 * CACHED // max(1, math.prod(places) * len(columns)))
+    for some, result in zip(x.split(few), out.split(few), strict=True):
+        some = _rounded(some, axes, BITS)
+        for axis, (size, step, gap) in enumerate(zip(sizes, every, apart, strict=True), 1):
+            some = some.unfold(axis, size, step)[..., ::gap]
+        # (few, *places, inputs, *kernel), of which the inputs go last, as they are in memory.
+        windows = some.movedim(1 + len(kernel), -1).reshape(*some.shape[: len(axes)], len(columns))
+        result.copy_(_exact(windows, columns))
     return _with_bias(out.movedim(-1, 1), bias, len(kernel))
 
 
