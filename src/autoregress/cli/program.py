@@ -30,6 +30,7 @@ from autoregress.cli.measure import Evaluate, Score
 from autoregress.cli.mix import Mix
 from autoregress.cli.options import REGISTRY, TooLargeError, spelt_out
 from autoregress.cli.output import flush_stdout, give_up_stdout, never_fail_to_print
+from autoregress.cli.page import Page
 from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
 from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
@@ -52,6 +53,7 @@ VERBS: dict[str, type[Any]] = {
     "impute": Impute,
     "query": Query,
     "mix": Mix,
+    "page": Page,
     "prepare": Prepare,
     "recipes": Recipes,
     "plan": Plan,
