@@ -40,6 +40,7 @@ LAYERS = [
     "tables",
     "sklearn",
     "page",
+    "plot",
     "recipes",
     "cli",
     "__main__",
