@@ -41,6 +41,7 @@ LAYERS = [
     "sklearn",
     "page",
     "plot",
+    "report",
     "recipes",
     "cli",
     "__main__",

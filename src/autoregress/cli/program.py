@@ -34,6 +34,7 @@ from autoregress.cli.page import Page
 from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
 from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
+from autoregress.cli.report import Report
 from autoregress.cli.runs import Runs
 from autoregress.cli.tables import Impute, Query, TrainTable
 from autoregress.cli.train import Train
@@ -59,6 +60,7 @@ VERBS: dict[str, type[Any]] = {
     "plan": Plan,
     "info": Info,
     "runs": Runs,
+    "report": Report,
 }
 HELP = f"""usage: autoregress VERB …
 
