@@ -15,7 +15,7 @@ DOWNLOAD = re.compile(r'^<a href="[\w-]+\.ipynb" download>.*?</a>', re.MULTILINE
 
 
 def notebook(text: str) -> dict[str, Any]:
-    """A page as a notebook (nbformat 4.5): its blocks of code with what they print, and the rest."""
+    """A page as a notebook (nbformat 4.5): its code with what that prints, and the rest."""
     cells: list[dict[str, Any]] = []
     text, place = DOWNLOAD.sub("", text), 0
     for block in BLOCK.finditer(text):
