@@ -1,4 +1,5 @@
 from . import data as data
+from . import plot as plot
 from .archive import Archive as Archive
 from .archive import decode as decode
 from .archive import encode as encode

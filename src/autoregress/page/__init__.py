@@ -1,0 +1,1 @@
+"""Models as pages in a browser."""
