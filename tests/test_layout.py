@@ -37,6 +37,7 @@ LAYERS = [
     "tables",
     "sklearn",
     "recipes",
+    "page",
     "cli",
     "__main__",
 ]

@@ -1,0 +1,78 @@
+"""The page in the browser."""
+
+from __future__ import annotations
+
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from autoregress.cli.options import Port
+
+FIRST, LAST = 8000, 8019  # ports that are tried
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Open a page in the browser: fix what is known, watch the rest, see what surprises.
+
+    autoregress serve runs/digits
+
+    autoregress serve runs/one runs/other
+
+    The page shows any run, also one that is still training, and two of them side by side. It runs
+    on this machine until Ctrl-C, and sends nothing anywhere.
+
+    Args:
+        runs: A run folder, or one that ar.save wrote; two of them to compare; or a folder with
+            such folders in it.
+        data: Examples to choose from, of the kind that the runs were trained on.
+        demo: Show the small models that come with the package.
+        host: Address to listen at. If it is not this machine alone, the address of the page
+            contains a random word, without which nothing is answered.
+        port: Port to listen at; by default the first free one from 8000.
+        open: Open the page in the browser.
+    """
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN")] = ()
+    data: Path | None = None
+    demo: bool = False
+    host: str = "127.0.0.1"
+    port: Port | None = None
+    open: bool = True
+
+    def __call__(self) -> None:
+        try:
+            from autoregress.page.server import LOCAL, Site, new_token, serve
+        except ImportError as error:
+            raise ImportError("the page needs: pip install 'autoregress[serve]'") from error
+        from autoregress.page.subjects import found_in
+
+        if not self.runs and not self.demo:
+            raise ValueError("name a run folder, as in: autoregress serve runs/mine; or use --demo")
+        subjects = found_in(list(self.runs), self.data)
+        local = self.host in ("127.0.0.1", "localhost", "::1")
+        names = [subject.name for subject in subjects]
+        site = Site(
+            {subject.name: subject for subject in subjects},
+            shown=names if len(self.runs) == len(names) == 2 else names[:1],
+            hosts=LOCAL if local else (),
+            token="" if local else new_token(),
+        )
+
+        def ready(address: str) -> None:
+            print(f"{address}  (Ctrl-C ends)", flush=True)
+            if self.open:
+                webbrowser.open(address)
+
+        ports = range(FIRST, LAST + 1) if self.port is None else [self.port]
+        for port in ports:
+            try:
+                serve(site, self.host, port, ready)
+            except ValueError:
+                if port == ports[-1]:
+                    raise
+            else:
+                return
