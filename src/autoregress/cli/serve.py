@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
 from typing import Annotated
 
 from tyro.conf import Positional, arg
@@ -45,7 +47,7 @@ class Serve:
 
     def __call__(self) -> None:
         try:
-            from autoregress.page.server import LOCAL, Site, new_token, serve
+            from autoregress.page.server import LOCAL, Site, new_token, server_of
         except ImportError as error:
             raise ImportError("the page needs: pip install 'autoregress[serve]'") from error
         from autoregress.page.subjects import found_in
@@ -62,17 +64,24 @@ class Serve:
             token="" if local else new_token(),
         )
 
-        def ready(address: str) -> None:
-            print(f"{address}  (Ctrl-C ends)", flush=True)
-            if self.open:
-                webbrowser.open(address)
+        listener = self._listener()
+        where = f"[{self.host}]" if ":" in self.host else self.host
+        folder = f"{site.token}/" if site.token else ""
+        address = f"http://{where}:{listener.getsockname()[1]}/{folder}"
+        print(f"{address}  (Ctrl-C ends)", flush=True)
+        if self.open:
+            webbrowser.open(address)
+        # Ctrl-C is how it ends.
+        with listener, suppress(KeyboardInterrupt):
+            server_of(site).run(sockets=[listener])
 
-        ports = range(FIRST, LAST + 1) if self.port is None else [self.port]
-        for port in ports:
-            try:
-                serve(site, self.host, port, ready)
-            except ValueError:
-                if port == ports[-1]:
-                    raise
-            else:
-                return
+    def _listener(self) -> socket:
+        """A socket at the chosen port, or at the first free one."""
+        from autoregress.page.server import listening
+
+        if self.port is not None:
+            return listening(self.host, self.port)
+        for port in range(FIRST, LAST):
+            with suppress(ValueError):
+                return listening(self.host, port)
+        return listening(self.host, LAST)

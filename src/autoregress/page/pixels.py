@@ -86,7 +86,7 @@ def measure(model: AutoregressiveModel, given: Evidence) -> Steps:
         expected = torch.where(flat, given.x.flatten().double(), table @ levels)
     yield {"expected": rounded(expected, 4)}
     rest = torch.zeros(model.dims, dtype=torch.float64)
-    for dims in flat.nonzero().flatten().split(ROWS):
+    for dims in flat.nonzero().flatten().split(ROWS) if flat.any() else ():
         others = flat.expand(len(dims), -1).clone()
         others[torch.arange(len(dims)), dims] = False
         x, context = given.repeated(len(dims))

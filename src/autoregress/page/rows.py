@@ -12,6 +12,7 @@ from autoregress.page.columns import View, cells
 from autoregress.page.workers import Steps
 from autoregress.tables import Distribution, Table
 from autoregress.tables.cells import Cells
+from autoregress.tables.columns import Numbers
 
 Values = dict[str, str | float]
 
@@ -85,7 +86,9 @@ def explain(table: Table, columns: Mapping[str, Cells]) -> Steps:
 
 
 def repair(table: Table, views: Mapping[str, View], row: dict[str, str | None], name: str) -> Steps:
-    """What a cell was expected to be given the others of its row, and the bits with the likeliest.
+    """What a cell was expected to be given the others of its row, and the bits with that.
+
+    It is the median of numbers, and the likeliest label.
 
     Args:
         row: the texts of the cells, None where one is missing.
@@ -98,14 +101,16 @@ def repair(table: Table, views: Mapping[str, View], row: dict[str, str | None], 
     yield None
     view = views[name]
     probabilities = table.conditionals(name, others or {name: [None]})[0]
-    shown = view.show(Distribution(view.column, probabilities))
+    distribution = Distribution(view.column, probabilities)
+    numbers = isinstance(view.column, Numbers)
+    best = distribution.quantile(0.5) if numbers else distribution.mode()
     yield None
-    fixed = {**{key: [text] for key, text in own.items()}, name: [shown["mode"]]}
+    fixed = {**{key: [text] for key, text in own.items()}, name: [best]}
     before, after = (
         -float(table.log_prob(rows)[0]) * BITS
         for rows in ({key: [text] for key, text in own.items()}, fixed)
     )
-    yield shown | {"before": before, "after": after}
+    yield view.show(distribution) | {"repair": best, "before": before, "after": after}
 
 
 def _picked(values: np.ndarray, places: Sequence[int | None]) -> list[list[float | None]]:

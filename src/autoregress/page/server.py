@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import sys
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from importlib.resources import files
 from typing import Any, TypedDict
 
 import torch
+import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -377,38 +378,32 @@ def _error(status: int, message: str) -> Response:
     return JSONResponse({"error": message}, status)
 
 
-def serve(
-    site: Site, host: str, port: int, ready: Callable[[str], object] = lambda _: None
-) -> None:
-    """Serves a site until Ctrl-C.
-
-    Args:
-        ready: called with the address once the server listens.
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address of this machine; port 0 is any free one.
 
     Raises:
         ValueError: the address is taken, or is not one of this machine.
     """
-    import socket
-
-    import uvicorn
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
         listener.listen(128)
     except OSError as error:
-        raise ValueError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
-    where = f"[{host}]" if ":" in host else host
-    folder = f"{site.token}/" if site.token else ""
+        listener.close()
+        raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+    return listener
+
+
+def server_of(site: Site) -> uvicorn.Server:
+    """The server of a site; ``run(sockets=[…])`` serves until Ctrl-C."""
     config = uvicorn.Config(
-        site.app(), log_level="error", access_log=False, timeout_graceful_shutdown=1,
-        server_header=False, h11_max_incomplete_event_size=2**16, limit_concurrency=1000,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    ready(f"http://{where}:{listener.getsockname()[1]}/{folder}")
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
+        site.app(),
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=2**16,
+        limit_concurrency=1000,
+    )
+    return uvicorn.Server(config)
