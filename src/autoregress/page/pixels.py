@@ -151,8 +151,8 @@ def _in_order(
     model: AutoregressiveModel, given: Evidence, dims: list[int], draws: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """The conditionals (n, K) of dimensions given those before them, and their standard errors."""
-    members = model.members_given(given.known)
     known = given.known.flatten()
+    members = model.members_given(known)
     first = [int(m.ordering.visit[min(int(known.sum()), model.dims - 1)]) for m in members]
     exact = all(known[dim] or {dim} == set(first) for dim in dims)
     x = given.x if exact else draws

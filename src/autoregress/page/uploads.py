@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import torch
 
+from autoregress.data.open import format_at
 from autoregress.data.open import open as open_data
 from autoregress.data.reading import Reading
 from autoregress.model import AutoregressiveModel
@@ -32,9 +34,11 @@ def picture(content: bytes, name: str, model: AutoregressiveModel) -> Event:
     shape = shown_shape(model.event_shape)
     like = Symbols(shape if shape[0] > 1 else shape[1:], model.symbols.compact)
     with _written(content, name) as path:
-        # One clip, from the start of the film.
-        of_clip = Reading(step=2**31, cache=path.parent / "cache")
-        examples = open_data(path, of_clip if shape[0] > 1 else Reading(), like=like)
+        # One clip, from the start of a film.
+        options: dict[str, Any] = {"step": 2**31, "cache": path.parent / "cache"}
+        takes = format_at(path, clips=shape[0] > 1).takes
+        reading = Reading(**{name: value for name, value in options.items() if name in takes})
+        examples = open_data(path, reading, like=like)
         x = examples.subset(torch.tensor([0])).data().x
     return {"x": to_text(x, model.symbols)}
 

@@ -39,11 +39,11 @@ export function percent(p) {
 
 export const count = (n) => n.toLocaleString("en");
 
-/** Reads a text out to people who hear the page. */
-let saying;
-export function say(text) {
-  clearTimeout(saying);
-  saying = setTimeout(() => { byId("said").textContent = text; }, 250);
+/** Reads a text out to people who hear the page; topics do not interrupt each other. */
+const saying = {};
+export function say(text, topic = "news") {
+  clearTimeout(saying[topic]);
+  saying[topic] = setTimeout(() => { byId(`said-${topic}`).textContent = text; }, 250);
 }
 
 /** Shows a text for a moment. */

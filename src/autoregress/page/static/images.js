@@ -289,10 +289,13 @@ export function images(host, subjects) {
 
   const given = () => shape.given(symbols, label);
 
+  let asked = 0;
   function measure() {
+    asked += 1;
+    const now = asked;
     subjects.forEach((own, n) => trying(async () => {
       for await (const event of ask(own.name, "measure", given())) {
-        Object.assign(answers[n], event);
+        Object.assign(answers[n], event, { asked: now });
         show();
       }
     }));
@@ -413,7 +416,7 @@ export function images(host, subjects) {
   }
 
   function totals() {
-    if (answers.some((answer) => answer.bits === undefined)) return;
+    if (answers.some((answer) => answer.asked !== asked)) return;
     const [{ bits: one, known, of }] = answers;
     const values = shape.channels === 3 ? "values" : "pixels";
     const what_ = !known ? "Nothing is known yet." : known === of ? `The whole picture: ${short(one / of)} bits for each of ${of} ${values}` : `${known} of ${of} ${values} are known`;
@@ -451,7 +454,7 @@ export function images(host, subjects) {
         ? `white with probability ${short(each[0].bars[1])}`
         : `likeliest level ${likeliest}, with probability ${short(each[0].bars[likeliest])}`;
       bars(svg, each.map(({ bars: values, error: errors }, n) => ({ values, errors, kind: n ? "b" : "" })), { is: value, marks: value !== null && shape.levels > 32 ? [value + 0.5] : [], label: `${name} ${text}` });
-      if (channel === 0) say(`Row ${row + 1}, column ${column + 1}, ${known ? `level ${value}` : "unknown"}: ${text}`);
+      if (channel === 0) say(`Row ${row + 1}, column ${column + 1}, ${known ? `level ${value}` : "unknown"}: ${text}`, "pixel");
       return h("div", { class: "channel plot" }, name && h("h3", { class: "small quiet" }, name), svg, ramp(channel),
         h("div", { class: "ticks" }, h("span", {}, shape.levels === 2 ? "black" : "0"), h("span", {}, shape.levels === 2 ? "white" : String(shape.levels - 1))));
     });
