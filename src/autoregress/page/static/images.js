@@ -92,11 +92,11 @@ export function images(host, subjects) {
     h("section", { class: "panel evidence", "aria-label": "Evidence" },
       h("div", { class: "head" }, modes, h("div", { class: "side" }, labels)),
       easel,
-      rows && h("div", { class: "tools" }, h("label", { for: "rows", class: "small quiet" }, "Known rows"), boundaryText, boundary),
+      rows && h("div", { class: "tools" }, h("label", { for: "rows", class: "small quiet" }, "Known rows"), boundaryText, boundary, note),
       h("div", { class: "tools" }, swatches, brush),
       h("div", { class: "tools" }, h("button", { type: "button", class: "plain", onclick: clear }, "Clear"),
         example, file, h("label", { class: "plain", for: "picture" }, "Import…")),
-      scale, total, note),
+      scale, total),
     h("section", { class: "panel completions", "aria-label": "Completions" },
       h("div", { class: "head" }, h("h2", {}, "Completions"), h("div", { class: "side" }, picture, again)),
       subjects.map((own, n) => [
@@ -111,11 +111,13 @@ export function images(host, subjects) {
   // What is fixed
 
   function palette() {
-    const black = Array(shape.channels).fill(0);
-    const white = Array(shape.channels).fill(shape.levels - 1);
-    const greys = shape.levels > 2 ? [0.25, 0.5, 0.75].map((share) => Array(shape.channels).fill(Math.round(share * (shape.levels - 1)))) : [];
-    const names = shape.levels > 2 ? ["Black", "Dark grey", "Grey", "Light grey", "White"] : ["Black", "White"];
-    const all = [black, ...greys, white].map((levels, i) => swatch(levels, names[i]));
+    const steps = Math.min(shape.levels, 5);
+    const names = steps === 2 ? ["Black", "White"] : null;
+    const all = Array.from({ length: steps }, (_, i) => {
+      const level = Math.round((i * (shape.levels - 1)) / (steps - 1));
+      const name = names ? names[i] : i === 0 ? "Black" : i === steps - 1 ? "White" : `Grey, level ${level}`;
+      return swatch(Array(shape.channels).fill(level), name);
+    });
     if (shape.channels === 3) {
       const input = h("input", { type: "color", "aria-label": "Another colour", oninput: () => {
         const value = parseInt(input.value.slice(1), 16);

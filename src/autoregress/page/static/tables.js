@@ -126,7 +126,7 @@ export function explore(host, subjects) {
       const ghost = Object.keys(given).length ? before[0][column.name]?.bars : undefined;
       bars(svg, own.map((each, n) => ({ values: each.bars, kind: n ? "b" : "" })), { ghost, label: `${column.name}: mean ${own[0].mean}, median ${own[0].quantiles[2]}, 5 to 95 percent ${own[0].quantiles[0]} to ${own[0].quantiles[4]}`, gap: 0.06 });
       stat.replaceChildren(...own.flatMap((each, n) => [
-        h("span", { class: subjects.length > 1 ? (n ? "b" : "a") : "" }, "mean ", h("b", {}, each.mean)),
+        !column.step && h("span", { class: subjects.length > 1 ? (n ? "b" : "a") : "" }, "mean ", h("b", {}, each.mean)),
         subjects.length === 1 && h("span", {}, "5–95 % ", h("b", {}, `${each.quantiles[0]} – ${each.quantiles[4]}`)),
       ]).filter(Boolean));
     };
