@@ -99,6 +99,12 @@ class Visit:
         rows: (n,), the rows.
         position: the dimension that they visit, or (n,) one for each row.
         symbols: (n,), the symbols there.
+
+    Example:
+        >>> model, nothing = ar.MADE(3, hidden=(8,)), torch.zeros(3, dtype=torch.bool)
+        >>> first = next(model.completing(torch.zeros(4, 3).long(), nothing))
+        >>> first.rows.tolist(), first.position, first.symbols.shape
+        ([0, 1, 2, 3], 0, torch.Size([4]))
     """
 
     rows: Tensor

@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,7 +106,7 @@ class Worker:
             self._stopped = True
             self._changed.notify()
 
-    async def answer(self, viewer: str, topic: str, steps: Steps) -> AsyncIterator[Event]:
+    async def answer(self, viewer: str, topic: str, steps: Steps) -> AsyncGenerator[Event, None]:
         """The events of an answer, as they are computed.
 
         Raises:
