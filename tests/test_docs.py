@@ -117,7 +117,14 @@ def test_names_on_the_page_about_papers_lead_to_their_source(site):
     assert len(tests) == len(re.findall(r"`test_\w+`", page)) > 20
 
 
-PUBLIC = sorted({*dir(ar), *(f"data.{name}" for name in dir(ar.data))} - {"__version__", "data"})
+PUBLIC = sorted(
+    {
+        *dir(ar),
+        *(f"data.{name}" for name in dir(ar.data)),
+        *(f"plot.{name}" for name in ar.plot.__all__),
+    }
+    - {"__version__", "data", "plot"}
+)
 
 
 @pytest.mark.parametrize("name", PUBLIC)

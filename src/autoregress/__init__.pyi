@@ -1,4 +1,5 @@
 from . import data as data
+from . import plot as plot
 from .checks import Causality as Causality
 from .checks import check_causality as check_causality
 from .checks import check_faces as check_faces

@@ -27,8 +27,9 @@ class Compress:
     metadata and sound are not kept.
 
     Args:
-        run: A run folder, or one that ar.save wrote; decompression requires the same one. The
-            weights stay in a run folder, in RUN/weights, even if training resumes.
+        run: A run folder, one that ar.save wrote, or the name of a bundled model; decompression
+            requires the same one. The weights stay in a run folder, in RUN/weights, even if
+            training resumes.
         data: The examples.
         out: The file to write.
         fit: Accept losses, which are refused otherwise: images and videos cropped, scaled, turned

@@ -24,12 +24,14 @@ class Serve:
 
     autoregress serve runs/one runs/other
 
+    autoregress serve --demo
+
     The page shows any run, also one that is still training, and two of them side by side. It runs
     on this machine until Ctrl-C, and sends nothing anywhere.
 
     Args:
-        runs: A run folder, or one that ar.save wrote; two of them to compare; or a folder with
-            such folders in it.
+        runs: A run folder, or one that ar.save wrote; two of them to compare; a folder with such
+            folders in it; or the name of a model that comes with the package.
         data: Examples to choose from, of the kind that the runs were trained on.
         demo: Show the small models that come with the package.
         host: Address to listen at. If it is not this machine alone, the address of the page
@@ -50,11 +52,13 @@ class Serve:
             from autoregress.page.server import LOCAL, Site, new_token, server_of
         except ImportError as error:
             raise ImportError("the page needs: pip install 'autoregress[serve]'") from error
+        from autoregress.bundled import NAMES, folder_of
         from autoregress.page.subjects import found_in
 
         if not self.runs and not self.demo:
             raise ValueError("name a run folder, as in: autoregress serve runs/mine; or use --demo")
-        subjects = found_in(list(self.runs), self.data)
+        bundled = sorted(NAMES, key=lambda name: name != "digits") if self.demo else []
+        subjects = found_in([folder_of(run) for run in (*self.runs, *bundled)], self.data)
         local = self.host in ("127.0.0.1", "localhost", "::1")
         names = [subject.name for subject in subjects]
         site = Site(

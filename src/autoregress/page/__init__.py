@@ -1,1 +1,1 @@
-"""A page in the browser: a server on this machine, and one static page that asks it."""
+"""Models as pages in a browser: served by this machine, or whole in one file."""

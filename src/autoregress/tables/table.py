@@ -13,11 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoregress.bundled import folder_of
+from autoregress.card import Card
 from autoregress.configs import MADEConfig
 from autoregress.data.source import Data
 from autoregress.disk import write_json
 from autoregress.networks.made import MADE
-from autoregress.storage import load, save
+from autoregress.storage import load, model_config, parameters, read_config, save, share
 from autoregress.tables.cells import Cells
 from autoregress.tables.columns import Column, Kind, Labels, Numbers
 from autoregress.tables.density import Floats
@@ -239,23 +241,54 @@ class Table:
             learnt.summary = _summary(result, _independent(model, train, held), len(held))
         if run is not None:
             learnt.save(run)
+            config = read_config(Path(run) / "training")
+            known = {name: config.get(name) for name in ("training", "data")}
+            learnt.card(Path(run).name, str(run), **known).write(Path(run))
         return learnt
 
     # Keeping
 
-    def save(self, folder: str | Path) -> None:
-        """Saves schema and model in a folder, from which :meth:`load` restores them."""
+    def save(self, folder: str | Path, *, hub: str | None = None) -> None:
+        """Saves schema and model in a folder, from which :meth:`load` restores them.
+
+        Args:
+            hub: owner/name on the Hugging Face Hub, to which they are then uploaded; see
+                :func:`autoregress.save`.
+        """
+        folder = Path(folder)
         save(self.model, folder)
-        write_json(Path(folder) / SCHEMA, self.schema.to_json())
+        write_json(folder / SCHEMA, self.schema.to_json())
+        if hub is not None:
+            share(folder, hub, self.card(hub, f"hub:{hub}"))
+
+    def card(self, title: str, name: str, **known: Any) -> Card:
+        """The card of this table.
+
+        Args:
+            name: what :meth:`load` finds it by.
+            **known: further attributes of the :class:`~autoregress.card.Card`.
+        """
+        return Card(
+            title,
+            model_config(self.model),
+            parameters(self.model),
+            f'table = ar.Table.load("{name}")',
+            **{"about": self.summary, "schema": str(self.schema), **known},
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Restores a saved table.
 
+        Args:
+            folder: the folder; or "penguins", a bundled model of the Palmer penguins, unless there
+                is a folder of that name; or "hub:owner/name" on the Hugging Face Hub.
+
         Raises:
             ValueError: the folder holds no table, or it is damaged.
         """
-        path = Path(folder) / SCHEMA
+        folder = folder_of(folder)
+        path = folder / SCHEMA
         schema, model = Schema.read(path), load(folder)
         levels = tuple(column.levels for column in schema.columns)
         if not isinstance(model, MADE) or model.symbols.levels != levels:
@@ -453,14 +486,14 @@ class Table:
         tables = []
         for rows in x.split(ROWS):
             total: Tensor | None = None
-            for model in self._last(dim):
+            for model in self.column_last(dim):
                 own = model.conditional_of(dim, rows.to(model.device)).table()
                 total = own if total is None else total + own
             assert total is not None
             tables.append(total / ORDERINGS)
         return torch.cat(tables).cpu().numpy()
 
-    def _last(self, dim: int) -> Iterator[MADE]:
+    def column_last(self, dim: int) -> Iterator[MADE]:
         """The model in orderings, always the same ones, in which a column comes last."""
         generator = torch.Generator().manual_seed(dim)
         others = torch.tensor([d for d in range(self.model.dims) if d != dim], dtype=torch.long)

@@ -1,9 +1,9 @@
 """The folder of a run: its configuration, its best weights and its state.
 
-``config.json`` and ``model.safetensors`` (the best weights) are those of a saved model;
-``last.json`` and a folder beside it are the last checkpoint, ``log.jsonl`` the record of each
-epoch. Of several processes, each but the first logs its start and any error in
-``logs/rank-1.log`` and so on. ``.lock`` is locked while a process trains.
+``config.json`` and ``model.safetensors`` (the best weights) are those of a saved model, which
+``README.md`` describes for people; ``last.json`` and a folder beside it are the last checkpoint,
+``log.jsonl`` the record of each epoch. Of several processes, each but the first logs its start and
+any error in ``logs/rank-1.log`` and so on. ``.lock`` is locked while a process trains.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import IO, Any, TypedDict
 
 from torch import Tensor
 
+from autoregress.card import Card
 from autoregress.disk import make_folder, naming, write_json
 from autoregress.kinds import as_kind
 from autoregress.model import AutoregressiveModel
@@ -29,11 +30,12 @@ from autoregress.storage import (
     CONFIG,
     WEIGHTS,
     model_config,
+    parameters,
     read_config,
     read_weights,
     write_weights,
 )
-from autoregress.training.checkpoints import LAST, Snapshot, State
+from autoregress.training.checkpoints import LAST, Position, Snapshot, State
 from autoregress.training.log import Log, Record
 from autoregress.training.options import Training
 from autoregress.version import __version__
@@ -79,14 +81,16 @@ class RunFolder:
     def __init__(
         self,
         path: Path,
-        model: dict[str, Any],
+        config: Mapping[str, Any],
+        parameters: int,
         processes: Processes,
         aside: ThreadPoolExecutor | None,
     ) -> None:
         self.path = path
         self.step = 0
         self._processes = processes
-        self._model = model
+        self._config, self._parameters = config, parameters
+        self._model = config["model"]
         self._aside = aside
         self._writing: Future[None] | None = None
         self._writers = processes if aside is None else processes.aside()
@@ -122,7 +126,7 @@ class RunFolder:
         with ExitStack() as stack:
             processes.from_first(lambda: _set_up(path, config, stack))
             aside = stack.enter_context(ThreadPoolExecutor(1)) if options.async_save else None
-            folder = cls(path, config["model"], processes, aside)
+            folder = cls(path, config, parameters(model), processes, aside)
             stack.callback(folder._wait)
             try:
                 yield folder
@@ -145,6 +149,7 @@ class RunFolder:
         else:
             self.checkpoint(state)
         self._log = first(lambda: Log(self.path / LOG, state.position.history))
+        self.describe(state.position)
         self._note(f"from step {self.step}")
         return best
 
@@ -187,6 +192,25 @@ class RunFolder:
             make_folder(path.parent)
             with path.open("a", encoding="utf-8") as file:
                 file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
+
+    def describe(self, position: Position) -> None:
+        """Writes the card of the model, with the score of its best weights so far."""
+        if not self._processes.first:
+            return
+        name, scores = self.path.absolute().name, {}
+        if position.best is not None:
+            measured = f"validation examples, after epoch {position.best_epoch}"
+            scores = {measured: position.best}
+        card = Card(
+            name,
+            self._model,
+            self._parameters,
+            f'model = ar.load("{self.path}")',
+            scores=scores,
+            data=self._config["data"],
+            training=self._config["training"],
+        )
+        card.write(self.path)
 
     def log(self, record: Record) -> None:
         """Adds a line to the log of the run."""

@@ -47,7 +47,7 @@ export function explore(host, subjects) {
   const fixed = h("div", { class: "fixed", role: "group", "aria-label": "What is fixed" });
   const input = h("input", { type: "text", id: "question", value: question, autocomplete: "off", spellcheck: false, placeholder: sample(), "aria-label": "A question about a row", "aria-describedby": "how" });
   const answer = h("p", { class: "answer", id: "answer", "aria-live": "polite" });
-  const form = h("form", { onsubmit: (event) => { event.preventDefault(); question = input.value.trim(); state.set({ ask: question }); asking(); } }, input, h("button", { type: "submit", class: "plain" }, "Ask"));
+  const form = h("form", { onsubmit: (event) => { event.preventDefault(); input.value ||= input.placeholder; question = input.value.trim(); state.set({ ask: question }); asking(); } }, input, h("button", { type: "submit", class: "plain" }, "Ask"));
   const grid = h("div", { class: "cards moving" });
   const sheet = h("div", { class: "sheet", tabIndex: 0, role: "region", "aria-label": "Rows drawn", hidden: true });
   const again = h("button", { type: "button", class: "plain strong", onclick: () => { if (drawn) seed += 1; state.set({ seed }); rows(); } }, "Draw 10 rows");
