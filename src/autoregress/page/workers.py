@@ -30,7 +30,7 @@ class BusyError(Exception):
     """There are too many open questions."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Question:
     """A question of a viewer, and its answer as far as it is computed.
 
@@ -144,11 +144,12 @@ class Worker:
                     return
                 viewer = self._turns.popleft()
                 own = self._open[viewer]
-                question = own.popleft()
+                question = own[0]  # it stays, so that a newer one finds it
             ended = question.advance()
             with self._changed:
-                if not ended:
-                    own.append(question)
+                own.rotate(-1)
+                if ended:
+                    own.remove(question)
                 if own:
                     self._turns.append(viewer)
                 else:

@@ -331,7 +331,6 @@ export function images(host, subjects) {
         }
       }
     })));
-    if (turn === playing && !subject.anything) soon();
   }
 
   /** Shows what has been drawn, symbol by symbol, no faster than a person can follow. */
@@ -351,7 +350,10 @@ export function images(host, subjects) {
       }));
       const waiting = tiles.flat().some((tile) => tile.queue.length || tile.symbols.some((symbol) => symbol < 0));
       if (waiting) requestAnimationFrame(frame);
-      else say(`${COUNT} completions are drawn`);
+      else {
+        say(`${COUNT} completions are drawn`);
+        if (!subject.anything) pixel(); // by which it is estimated
+      }
     };
     requestAnimationFrame(frame);
   }
