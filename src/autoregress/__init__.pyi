@@ -18,6 +18,7 @@ from .mixture import Mixture as Mixture
 from .model import AutoregressiveModel as AutoregressiveModel
 from .model import Member as Member
 from .model import Update as Update
+from .model import Visit as Visit
 from .networks import MADE as MADE
 from .networks import DiagonalBiLSTM as DiagonalBiLSTM
 from .networks import GatedPixelCNN as GatedPixelCNN
