@@ -1,6 +1,7 @@
 """Tables: what a column is, exact masses, gaps, questions, and answers that hold."""
 
 import itertools
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,78 @@ def test_estimates_agree_with_enumeration(table, monkeypatch):
             assert abs(estimate.value - answer.value) < 5 * estimate.standard_error
 
 
+def test_two_columns_are_compared_by_their_values():
+    """Of independent columns, p is a sum over pairs of values."""
+    rng = np.random.default_rng(0)
+    columns = {
+        "a": rng.integers(0, 6, 300).tolist(),
+        "b": rng.integers(2, 9, 300).tolist(),
+        "l": rng.choice(["x", "y"], 300).tolist(),
+        "m": rng.choice(["y", "z"], 300).tolist(),
+        "c": rng.normal(3, 2, 300).round(3).tolist(),
+    }
+    schema = Schema.infer(list(as_cells(columns).values()))
+    model = ar.MADE(
+        5, [c.levels for c in schema.columns], hidden=(4,), evidence=True, gaps=True,
+        ordered=tuple(c.ordered for c in schema.columns),
+    )  # fmt: skip
+    torch.nn.init.zeros_(model.output.weight)
+    x = torch.from_numpy(np.stack([e.symbols for e in schema.encode(as_cells(columns))], 1))
+    model.start_from(x)
+    table = ar.Table(schema, model)
+    p = {name: table.distribution(name).items() for name in columns}
+
+    def summed(left: str, right: str, test) -> float:
+        pairs = itertools.product(p[left].items(), p[right].items())
+        return sum(q * r for (v, q), (w, r) in pairs if test(v, w))
+
+    greater = table.probability("a > b")
+    assert greater.exact
+    expected = summed("a", "b", lambda v, w: float(v) > float(w))
+    assert greater.value == pytest.approx(expected, abs=2e-4)  # both may lie beyond their ranges
+    assert table.probability("not a <= b").value == pytest.approx(greater.value)
+    assert table.probability("l == m").value == pytest.approx(
+        summed("l", "m", lambda v, w: v == w and v != "(other)"), abs=2e-4
+    )
+    drawn = table.probability("c < b")
+    assert not drawn.exact
+    expected = summed("c", "b", lambda v, w: float(v) < float(w))
+    assert abs(drawn.value - expected) < 5 * drawn.standard_error
+
+
+def test_missing_may_be_a_value_of_a_number(float64):
+    rng = np.random.default_rng(0)
+    sick = rng.random(200) < 0.5
+    columns = {
+        "sick": ["yes" if s else "no" for s in sick],
+        "dose": [
+            v if s else None for s, v in zip(sick, rng.integers(0, 90, 200).tolist(), strict=True)
+        ],
+        "cost": [
+            None if rng.random() < 0.3 else v for v in rng.normal(9, 3, 200).round(2).tolist()
+        ],
+    }
+    table = ar.Table.fit(
+        columns, absent=["dose"], quiet=True, max_epochs=8, network={"hidden": (16,)}
+    )
+    for known in ({"sick": "yes"}, {"sick": "no"}):
+        missing = table.probability("dose is None", known)
+        rest = [table.probability(q, known).value for q in ("dose >= 40", "dose < 40")]
+        assert missing.exact
+        assert missing.value + sum(rest) == pytest.approx(1)
+    assert table.probability("dose is None", {"sick": "no"}).value > 0.5
+    assert 0 <= table.distribution("dose", {"sick": "yes"}).mean() <= 90
+    one, other = table.log_prob({"dose": [None, 50], "cost": [None, None]})
+    assert one < 0  # it is part of what is measured
+    assert one > other
+    full = table.impute(columns)
+    assert full["dose"].count(None) == (~sick).sum()
+    assert None not in full["cost"]
+    assert None in table.sample(50, {"sick": "no"})["dose"]
+    restored = Schema.from_json(json.loads(json.dumps(table.schema.to_json())))
+    assert restored.column("dose").levels == table.schema.column("dose").levels
+
+
 def test_distributions(table):
     found = table.distribution("age", {"smoker": "yes"})
     assert found.probabilities.sum() == pytest.approx(1)
@@ -306,7 +379,9 @@ def test_distributions(table):
         ("import os", "cannot be read"),
         ("__import__('os').system('true')", "not a comparison"),
         ("age", "not a comparison"),
-        ("age > cost", "not a value"),
+        ("age > region", "columns of labels by == and !="),
+        ("region > smoker", "columns of labels by == and !="),
+        ("age is None", "a missing cell is unknown"),
         ("(" * 500 + "age > 3" + ")" * 500, "cannot be read"),
         ("", "cannot be read"),
     ],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from autoregress.tables import Table
 
 # Those that are left as they are here are chosen by Table.fit.
-TRAINING = Training(lr=2e-3, patience=10, ema=0.98)
+TRAINING = Training(lr=5e-3, schedule="cosine", patience=10, ema=0.99)
 SCHEMA = "schema.json"
 
 
@@ -38,8 +38,8 @@ class TrainTable:
         valid: A table of the same columns that tells when to stop; by default a tenth of the rows.
         kind: Kind of a column, as NAME=KIND, instead of the inferred one: category, boolean,
             number, date, identifier, constant or text; may be repeated.
-        absent: Column of labels in which an empty cell is a value of its own, and not unknown; may
-            be repeated.
+        absent: Column in which an empty cell is a value of its own, and not unknown; may be
+            repeated.
         schema: A schema.json of another run, perhaps edited, instead of inferring one.
     """
 
