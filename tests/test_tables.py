@@ -46,7 +46,21 @@ def rows(count: int, seed: int = 0) -> dict[str, list[Any]]:
 @pytest.fixture(scope="module")
 def table() -> ar.Table:
     """Trained for a moment: what holds must hold of any model."""
-    return ar.Table.fit(rows(300), quiet=True, max_epochs=3, network={"hidden": (32,)})
+    return ar.Table.fit(rows(300), quiet=True, max_epochs=4, network={"hidden": (32,)})
+
+
+def independent(columns: dict[str, list[Any]]) -> ar.Table:
+    """A table whose model is of independent columns."""
+    cells = as_cells(columns)
+    schema = Schema.infer(list(cells.values()))
+    own = schema.columns
+    model = ar.MADE(
+        len(own), [column.levels for column in own], hidden=(4,), evidence=True, gaps=True,
+        ordered=tuple(column.ordered for column in own),
+    )  # fmt: skip
+    torch.nn.init.zeros_(model.output.weight)
+    model.start_from(torch.from_numpy(np.stack([e.symbols for e in schema.encode(cells)], 1)))
+    return ar.Table(schema, model)
 
 
 # Columns
@@ -264,13 +278,15 @@ def test_a_question_and_its_opposite(table, question):
     assert 0 <= answer.value <= 1
 
 
-def test_a_question_is_the_share_of_draws(table):
-    drawn = pd.DataFrame(table.sample(4000, {"smoker": "yes"}, seed=1))
+def test_a_question_is_the_share_of_draws():
+    """Of independent columns, whose model needs no training to agree with itself."""
+    table = independent(rows(300))
+    drawn = pd.DataFrame(table.sample(8000, {"smoker": "yes"}, seed=1))
     drawn["age"], drawn["cost"] = drawn["age"].astype(float), drawn["cost"].astype(float)
     for question in ("age >= 50", "cost < 1500 and age > 30", "region == 'east' or age < 40"):
         expected = float(drawn.eval(question).mean())
         answer = table.probability(question, {"smoker": "yes"})
-        assert answer.value == pytest.approx(expected, abs=0.05)
+        assert answer.value == pytest.approx(expected, abs=0.025)
 
 
 def test_estimates_agree_with_enumeration(table, monkeypatch):
@@ -295,15 +311,7 @@ def test_two_columns_are_compared_by_their_values():
         "m": rng.choice(["y", "z"], 300).tolist(),
         "c": rng.normal(3, 2, 300).round(3).tolist(),
     }
-    schema = Schema.infer(list(as_cells(columns).values()))
-    model = ar.MADE(
-        5, [c.levels for c in schema.columns], hidden=(4,), evidence=True, gaps=True,
-        ordered=tuple(c.ordered for c in schema.columns),
-    )  # fmt: skip
-    torch.nn.init.zeros_(model.output.weight)
-    x = torch.from_numpy(np.stack([e.symbols for e in schema.encode(as_cells(columns))], 1))
-    model.start_from(x)
-    table = ar.Table(schema, model)
+    table = independent(columns)
     p = {name: table.distribution(name).items() for name in columns}
 
     def summed(left: str, right: str, test) -> float:
@@ -486,9 +494,9 @@ def test_a_folder_without_a_table(tmp_path, capsys):
 
 def test_the_same_command_resumes(tmp_path):
     torch.manual_seed(0)
-    whole = ar.Table.fit(rows(60), quiet=True, max_epochs=4, network={"hidden": (8,)})
-    parts: Any = {"quiet": True, "network": {"hidden": (8,)}, "run": Path(tmp_path)}
-    ar.Table.fit(rows(60), max_epochs=2, **parts)
-    resumed = ar.Table.fit(rows(60), max_epochs=4, **parts)
+    brief: Any = {"quiet": True, "network": {"hidden": (8,)}, "schedule": "constant"}
+    whole = ar.Table.fit(rows(60), max_epochs=4, **brief)
+    ar.Table.fit(rows(60), max_epochs=2, run=Path(tmp_path), **brief)
+    resumed = ar.Table.fit(rows(60), max_epochs=4, run=Path(tmp_path), **brief)
     some = rows(9, seed=2)
     assert np.array_equal(whole.log_prob(some), resumed.log_prob(some))

@@ -446,15 +446,14 @@ class MADE(AutoregressiveModel):
             lambda columns: columns.to(self.device)
         )
 
-    def conditional_given(self, dim: int, x: Tensor, context: Tensor | None = None) -> Conditional:
-        """The conditionals (batch,) of one dimension given the entries of x that are known.
+    def given_known(self, x: Tensor, context: Tensor | None = None) -> list[Conditional]:
+        """The conditionals (batch,) of every dimension given the entries that are not −1.
 
-        For models with ``gaps`` and ``evidence``: the entry of that dimension, and those that are
-        −1, are no inputs.
+        For models with ``gaps`` and ``evidence``, in one pass; those of known dimensions are of no
+        use, as they depend on their own entries.
         """
-        x = x.clone()
-        x[:, dim] = -1
-        return self.conditional_of(dim, x, context, self._unordered)
+        columns = self._parallel(x, context, self._unordered)
+        return [self.encoding.conditional_one(dim, columns) for dim in range(self.dims)]
 
     def forward_given(
         self, x: Tensor, known: Tensor, context: Tensor | None, member: Member

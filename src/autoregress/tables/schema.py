@@ -278,6 +278,10 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
                     f"{name}: {distinct} whole numbers far apart ({_some(cells)}) are labels"
                 )
                 return labels()
+        if comma and any("," in text for text in cells.texts):
+            notes.append(f"{name}: numbers such as {_with(',', cells)} have a decimal comma")
+        elif any("," in text for text in cells.texts):
+            notes.append(f"{name}: the commas in numbers such as {_with(',', cells)} are thousands")
         return Numbers.fit(cells, decimals, comma=comma, absent=absent)
     if kind == "number":
         raise ValueError(f"column {name!r} holds other things than numbers: {_some(cells)}")
@@ -362,6 +366,11 @@ def _number_style(cells: Cells) -> tuple[bool, int, np.ndarray[Any, Any]] | None
         decimals -= 1
     whole = np.array([round(n.scaleb(decimals)) for n in numbers], np.float64)
     return comma, decimals, whole
+
+
+def _with(mark: str, cells: Cells) -> str:
+    """A text with that mark."""
+    return next(text for text in cells.texts if mark in text)
 
 
 def _even_length(texts: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from autoregress.configs import MADEConfig
@@ -34,9 +35,10 @@ from autoregress.tables.schema import Schema
 from autoregress.training import Fit, Training, fit
 
 SCHEMA = "schema.json"
-# Default options of the network and of its training. Many rows need no dropout.
+# Default options of the network and of its training. A mean over several orderings makes up for few
+# rows; many rows are learnt better in one, and without dropout.
 NETWORK = MADEConfig(
-    hidden=(256, 256), orderings=1, evidence=True, gaps=True, direct=True, residual=True,
+    hidden=(256, 256), orderings=8, evidence=True, gaps=True, direct=True, residual=True,
     norm=True, dropout=0.1,
 )  # fmt: skip
 TRAINING = Training(lr=5e-3, schedule="cosine", patience=10, ema=0.99)
@@ -191,7 +193,7 @@ class Table:
         if schema is None:
             schema = Schema.infer(list(cells.values()), kinds=kinds, absent=absent)
         if not quiet:
-            print(schema)
+            print(f"{cells.said}\n{schema}" if cells.said else schema)
         x = _symbols(schema, cells)
         settings = Training.changed(training_for(len(x)), training)
         if valid is not None:
@@ -208,7 +210,7 @@ class Table:
         levels = [column.levels for column in schema.columns]
         options = {**vars(NETWORK), "ordered": tuple(c.ordered for c in schema.columns)}
         if len(train) >= MANY:
-            options["dropout"] = 0.0
+            options |= {"orderings": 1, "dropout": 0.0}
         torch.manual_seed(settings.seed)
         model = MADE(len(levels), levels, **{**options, **(network or {})})
         result = fit(
@@ -330,20 +332,34 @@ class Table:
             return Answer(min(1.0, self._enumerate(x, dims, asked)))
         return self._draw_answer(x, dims, asked, torch.Generator().manual_seed(seed))
 
-    def impute(self, table: Any, how: How = "mode", *, seed: int = 0) -> Any:
+    def gaps(self, table: Any) -> dict[str, NDArray[np.bool_]]:
+        """For every learnt column of a table, in which rows :meth:`impute` fills it in."""
+        cells = as_cells(table)
+        symbols, _ = self._encode(cells)
+        missing = symbols.numpy() < 0
+        return {n: missing[:, d] for d, n in enumerate(self.schema.names) if n in cells}
+
+    def impute(self, table: Any, how: How = "mode", *, n: int | None = None, seed: int = 0) -> Any:
         """The table with its missing cells filled in, of the same kind as the one given.
 
         Args:
             how: "mode", the likeliest cell given the known ones of its row; "mean", for numbers
                 their mean, for labels the likeliest; or "draw", drawn together from the model.
+            n: for draws, the number of tables to fill in, each with draws of its own, returned as
+                a list (multiple imputation); by default one, which is not in a list.
         """
+        if n is not None:
+            if how != "draw" or n < 1:
+                raise ValueError(f'n is a number of draws, for how="draw", got n={n}, how={how!r}')
+            return [self.impute(table, how, seed=seed + i) for i in range(n)]
         cells = as_cells(table)
         symbols, _ = self._encode(cells)
         rng = np.random.default_rng(seed)
         chosen = symbols.numpy()
         if how == "draw":
             chosen = self._complete(symbols, torch.Generator().manual_seed(seed)).numpy()
-        texts: dict[str, list[str | None]] = {}
+        texts: dict[str, Sequence[str | None]] = {}
+        given = [] if how == "draw" else self._given_known(symbols, range(self.model.dims))
         for dim, column in enumerate(self.schema.columns):
             if column.name not in cells:
                 continue
@@ -353,7 +369,7 @@ class Table:
             if how == "draw":
                 new = column.decode(chosen[rows, dim], rng)
             else:
-                p = self._conditional(symbols[rows], dim)
+                p = given[dim][rows]
                 if isinstance(column, Labels) and column.levels > len(column.labels) > 0:
                     p[:, len(column.labels) :] = 0  # nobody can write "(other)" down
                 if how == "mean" and isinstance(column, Numbers):
@@ -424,11 +440,18 @@ class Table:
 
         Exact and normalised.
         """
-        tables = [
-            self.model.conditional_given(dim, rows.to(self.model.device)).table()
-            for rows in x.split(ROWS)
-        ]
-        return torch.cat(tables).cpu().numpy()
+        x = x.clone()
+        x[:, dim] = -1
+        return self._given_known(x, [dim])[0]
+
+    @torch.no_grad()
+    def _given_known(self, x: Tensor, dims: Sequence[int]) -> list[Floats]:
+        """(rows, K) for each of some columns: its distributions given the known cells of rows."""
+        parts = list[list[Floats]]()
+        for rows in x.split(ROWS):
+            each = self.model.given_known(rows.to(self.model.device))
+            parts.append([each[dim].table().cpu().numpy() for dim in dims])
+        return [np.concatenate(own) for own in zip(*parts, strict=True)]
 
     @torch.no_grad()
     def _enumerate(self, x: Tensor, dims: Sequence[int], asked: Asked) -> float:
