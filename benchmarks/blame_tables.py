@@ -43,7 +43,7 @@ BANDWIDTHS = np.geomspace(0.1, 3, 10)
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "penguins": lambda: package_tables.load("penguins"),
     "gbsg2": lambda: package_tables.load("gbsg2"),
-    "anes96": lambda: package_tables.load("anes96"),
+    "affairs": lambda: package_tables.load("affairs"),
     "autos": lambda: package_tables.load("autos"),
     "breast cancer": lambda: load_breast_cancer(as_frame=True).frame,
 }

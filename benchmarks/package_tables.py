@@ -16,7 +16,7 @@ FILES: dict[str, tuple[str, str]] = {
     "rossi": ("lifelines", "datasets/rossi.csv"),
     "ACTG175": ("lifelines", "datasets/ACTG175.csv"),
     "dd": ("lifelines", "datasets/dd.csv"),
-    "anes96": ("statsmodels", "datasets/anes96/src/anes96.csv"),
+    "affairs": ("statsmodels", "datasets/fair/fair_pt.csv"),
     "autos": ("statsmodels", "gam/tests/results/autos.csv"),
     "modechoice": ("statsmodels", "datasets/modechoice/src/TableF18-2.csv"),
     "weather": ("vega_datasets", "_data/seattle-weather.csv"),

@@ -57,7 +57,6 @@ class TrainTable:
         import torch
 
         from autoregress.tables import Schema, Table
-        from autoregress.tables.frames import as_cells
 
         check_folder(self.run)
         if self.run.is_dir() and any(self.run.iterdir()) and not (self.run / "training").is_dir():
@@ -65,13 +64,12 @@ class TrainTable:
                 f"{self.run} is not empty and not the run of a table; give another folder"
             )
         torch.set_num_threads(1)  # a second one costs these small networks more than it does
-        cells = as_cells(self.data)
         if self.schema is not None and (self.kind or self.absent):
             raise ValueError("--schema says the kinds of all columns; leave --kind and --absent")
         schema = None if self.schema is None else Schema.read(self.schema)
         kinds: Any = dict(_pair(each, "--kind") for each in self.kind)
         table = Table.fit(
-            cells,
+            self.data,
             schema=schema,
             kinds=kinds,
             absent=self.absent,

@@ -366,17 +366,6 @@ class Encoding(nn.Module):
         own = [places for kind, _, places in self._groups if isinstance(kind, Numbers)]
         return torch.cat([torch.zeros(0, dtype=torch.long, device="cpu"), *own])
 
-    @property
-    def categories(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The dimensions that are one-hot inputs and logits, and their input and output columns."""
-        inputs, outputs = self.widths
-        dims = [dim for dim, kind in enumerate(self.kinds) if isinstance(kind, Categories)]
-        sides = [
-            torch.cat([torch.zeros(0, dtype=torch.long), *(_columns(side, [d]) for d in dims)])
-            for side in (inputs, outputs)
-        ]
-        return torch.tensor(dims, dtype=torch.long, device="cpu"), sides[0], sides[1]
-
     def start(self, x: Tensor) -> Tensor:
         """Fits the scales to symbols x (rows, D), and finds the outputs for their marginals.
 

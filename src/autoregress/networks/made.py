@@ -17,7 +17,6 @@ from autoregress.conditionals import Conditional
 from autoregress.configs import Activation, MADEConfig
 from autoregress.families import family
 from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update, groups
-from autoregress.networks.chow_liu import tree_weights
 from autoregress.networks.degrees import ByDegree, ByRow
 from autoregress.networks.encoding import Encoding
 from autoregress.networks.ends import Ends, Layers, RowEnds, SharedEnds
@@ -39,9 +38,6 @@ Orderings = int | str | Sequence[Ordering | Sequence[int] | Tensor] | Tensor
 
 # Number of members that evaluate an order-agnostic model ("any") by default.
 DEFAULT_MEMBERS = 8
-
-# Largest number of levels, in all, of categories that start from their tree.
-WIDEST_TREE = 8192
 
 # With evidence, the share of updates with some dimensions first, without and with gaps; with gaps,
 # that of updates without an ordering, and of examples in which others hide entries.
@@ -230,19 +226,7 @@ class MADE(AutoregressiveModel):
     def start_from(self, x: Tensor) -> None:
         masses = self.encoding.log_masses
         if not self.output.bias.any() and (masses is None or not masses.any()):
-            x = x.flatten(1)
-            self.output.bias.copy_(self.encoding.start(x))
-            if self.direct is not None:
-                self._start_from_tree(x, self.direct.weight)
-
-    def _start_from_tree(self, x: Tensor, direct: Tensor) -> None:
-        """Sets the direct weights between categories to those of their Chow-Liu tree."""
-        dims, sources, targets = self.encoding.categories
-        if len(dims) > 1 and len(sources) <= WIDEST_TREE:
-            levels = [self.symbols.levels[dim] for dim in dims.tolist()]
-            weights = tree_weights(x[:, dims.to(x.device)].cpu(), levels)
-            direct[targets.unsqueeze(1), sources] = weights.to(direct)
-            self.output.weight[targets] = 0
+            self.output.bias.copy_(self.encoding.start(x.flatten(1)))
 
     def _set_orderings(self, orderings: Orderings) -> None:
         if isinstance(orderings, str) and orderings == "natural":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import importlib
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from autoregress.tables.cells import Cells
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 # Largest number of lines before and after a table that are left out.
 PREAMBLE = 40
+# Number of rows of a Parquet file read at once, and from about which kinds are inferred.
+GROUP, SAMPLED = 2**16, 2**18
 # Numbers of bytes and lines from which the separator is inferred.
 SAMPLE, LINES = 2**18, 50
 READS = ".csv, .tsv, .txt (also .gz), .parquet, .feather, .arrow"
@@ -65,6 +68,58 @@ def as_cells(table: Any) -> Columns:
     return columns if isinstance(columns, Columns) else Columns(columns)
 
 
+def row_groups(table: Any) -> Iterator[Columns]:
+    """A table in parts of at most GROUP rows if its file can be read so (Parquet), else whole."""
+    if not in_groups(table):
+        yield as_cells(table)
+        return
+    parquet = _pyarrow("parquet")
+    with _opened(parquet, Path(table)) as file:
+        for batch in file.iter_batches(batch_size=GROUP):
+            yield as_cells(_pyarrow("").Table.from_batches([batch]))
+
+
+def some_rows(table: Any) -> Columns:
+    """A table, or about SAMPLED rows of a larger Parquet file, in groups at equal distances."""
+    if not in_groups(table):
+        return as_cells(table)
+    with _opened(_pyarrow("parquet"), Path(table)) as file:
+        total = file.metadata.num_rows
+    step = max(1, round(total / SAMPLED))
+    parts = [part for n, part in enumerate(row_groups(table)) if n % step == 0]
+    if not parts:
+        raise ValueError("the table has no rows")
+    if len(parts) == 1:
+        return parts[0]
+    first, *rest = parts
+    found = Columns({n: own.joined([part[n] for part in rest]) for n, own in first.items()})
+    if step > 1:
+        rows = len(next(iter(found.values())))
+        found.said = f"{Path(table).name}: kinds inferred from {rows:,} of {total:,} rows"
+    return found
+
+
+def in_groups(table: Any) -> bool:
+    """Whether a table is a file that is read a group of rows at a time."""
+    return isinstance(table, str | Path) and Path(table).suffix.lower() == ".parquet"
+
+
+def _opened(parquet: Any, path: Path) -> Any:
+    if not path.exists():
+        raise ValueError(f"no such file: {path}")
+    try:
+        return parquet.ParquetFile(path)
+    except (_pyarrow("").ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _pyarrow(module: str) -> Any:
+    try:
+        return importlib.import_module(f"pyarrow.{module}" if module else "pyarrow")
+    except ImportError as error:
+        raise ImportError("this table needs pyarrow: pip install 'autoregress[tables]'") from error
+
+
 def read_file(path: str | Path) -> Columns | Any:
     """The columns of a file of texts, or the table of a file of typed columns.
 
@@ -93,13 +148,10 @@ def read_file(path: str | Path) -> Columns | Any:
 
 
 def _typed(path: Path, suffix: str) -> Any:
+    reader = _pyarrow("parquet" if suffix == ".parquet" else "feather")
     try:
-        from pyarrow import ArrowException, feather, parquet
-    except ImportError as error:
-        raise ImportError("this table needs pyarrow: pip install 'autoregress[tables]'") from error
-    try:
-        return parquet.read_table(path) if suffix == ".parquet" else feather.read_table(path)
-    except (ArrowException, OSError) as error:
+        return reader.read_table(path)
+    except (_pyarrow("").ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
 
 

@@ -22,7 +22,7 @@ from autoregress.tables.cells import Cells
 from autoregress.tables.columns import Column, Kind, Labels, Numbers
 from autoregress.tables.density import Floats
 from autoregress.tables.explanation import Explanation
-from autoregress.tables.frames import as_cells, filled, in_kind_of
+from autoregress.tables.frames import as_cells, filled, in_groups, in_kind_of, row_groups, some_rows
 from autoregress.tables.questions import (
     Asked,
     Predicate,
@@ -189,12 +189,12 @@ class Table:
         Raises:
             ValueError: there is nothing to learn, or a cell cannot be one of its column.
         """
-        cells = as_cells(table)
+        cells = some_rows(table)
         if schema is None:
             schema = Schema.infer(list(cells.values()), kinds=kinds, absent=absent)
         if not quiet:
             print(f"{cells.said}\n{schema}" if cells.said else schema)
-        x = _symbols(schema, cells)
+        x = _symbols(schema, table if in_groups(table) else cells)
         settings = Training.changed(training_for(len(x)), training)
         if valid is not None:
             held_cells = as_cells(valid)
@@ -259,9 +259,12 @@ class Table:
         Raises:
             ValueError: the table cannot be read, or a cell cannot be one of its column.
         """
-        symbols, details = self._encode(as_cells(table))
-        with torch.no_grad():
-            return self.model.log_prob(symbols).cpu().numpy() + details.sum(1)
+        parts = list[Floats]()
+        for cells in row_groups(table):
+            symbols, details = self._encode(cells)
+            with torch.no_grad():
+                parts.append(self.model.log_prob(symbols).cpu().numpy() + details.sum(1))
+        return np.concatenate(parts)
 
     def log_unit(self, table: Any) -> Floats:
         """Logarithms of the resolutions of the known numbers of every row, summed, (rows,) nats."""
@@ -539,5 +542,11 @@ def _summary(result: Fit, independent: float, rows: int) -> str:
     return said
 
 
-def _symbols(schema: Schema, cells: Mapping[str, Cells]) -> Tensor:
-    return torch.from_numpy(np.stack([each.symbols for each in schema.encode(cells)], 1))
+def _symbols(schema: Schema, table: Any) -> Tensor:
+    """The symbols (rows, D) of a table, −1 where unknown, in a small dtype."""
+    dtype = np.int16 if max(column.levels for column in schema.columns) < 2**15 else np.int64
+    parts = [
+        np.stack([each.symbols.astype(dtype) for each in schema.encode(part)], 1)
+        for part in row_groups(table)
+    ]
+    return torch.from_numpy(np.concatenate(parts))
