@@ -193,6 +193,59 @@ def test_separators_and_encodings_are_told(tmp_path, separator, encoding):
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "columns"),
+    [
+        ("a,b,\n1,2,\n3,4,\n", "", {"a": ["1", "3"], "b": ["2", "4"]}),
+        ("a,b\n1,2,\n3,4,\n5,6,\n", "", {"a": ["1", "3", "5"], "b": ["2", "4", "6"]}),
+        ("x,y\nm,1,2\nn,3,4\n", "", {"": ["m", "n"], "x": ["1", "3"], "y": ["2", "4"]}),
+        (
+            "made by us\n# in 2020, twice\na;b;c\n1,5;2;3\n4;5;6\n7;8;9\nsource: us\n",
+            "t.csv: separated by semicolons, 2 lines before the table left out, "
+            "1 line after the table left out",
+            {"a": ["1,5", "4", "7"], "b": ["2", "5", "8"], "c": ["3", "6", "9"]},
+        ),
+        ("1,2\n3,4\n", "t.csv: without a header", {"0": ["1", "3"], "1": ["2", "4"]}),
+    ],
+)
+def test_what_a_file_holds_beside_its_table(tmp_path, text, said, columns):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    found = as_cells(path)
+    assert found.said == said
+    assert {name: cells.values() for name, cells in found.items()} == columns
+
+
+def test_a_row_of_another_width_is_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n3,4,5\n6,7\n")
+    with pytest.raises(ValueError, match="row 3 has 3 cells, but most have 2; remove"):
+        as_cells(path)
+
+
+def test_marks_between_digits_are_said():
+    cells = as_cells({"a": ["1,234", "5,000", "12,345,678"] * 9, "b": ["1,5", "2,25", "3"] * 9})
+    schema = Schema.infer(list(cells.values()), kinds={"a": "number"})
+    assert schema.column("a").value("12,345,678") == 12345678
+    assert schema.column("b").value("2,25") == 2.25
+    assert "a: the commas in numbers such as 1,234 are thousands" in schema.notes
+    assert "b: numbers such as 1,5 have a decimal comma" in schema.notes
+
+
+def test_a_file_in_groups_of_rows_is_the_same_table(tmp_path, monkeypatch):
+    frame = pd.DataFrame(rows(90))
+    frame.to_parquet(tmp_path / "t.parquet")
+    options: Any = {"quiet": True, "max_epochs": 2, "network": {"hidden": (8,)}}
+    whole = ar.Table.fit(frame, **options)
+    monkeypatch.setattr("autoregress.tables.frames.GROUP", 40)
+    parts = ar.Table.fit(tmp_path / "t.parquet", **options)
+    assert parts.schema.to_json() == whole.schema.to_json()
+    assert np.array_equal(parts.log_prob(tmp_path / "t.parquet"), whole.log_prob(frame))
+    monkeypatch.setattr("autoregress.tables.frames.SAMPLED", 45)
+    some = ar.Table.fit(tmp_path / "t.parquet", **options)  # from the first and the last rows
+    assert np.isfinite(some.log_prob(tmp_path / "t.parquet")).all()
+
+
 def test_the_same_table_from_any_library(tmp_path):
     import pyarrow as pa
     from pyarrow import parquet
@@ -412,6 +465,21 @@ def test_only_what_is_missing_is_filled_in(table, how):
     assert not full.isna().any().any()
     known = frame.notna()
     assert (full.where(known) == frame.where(known)).where(known, True).all().all()
+
+
+def test_draws_of_an_imputation_differ_where_cells_are_missing(table):
+    frame = pd.DataFrame(rows(60, seed=4))
+    several = table.impute(frame, how="draw", n=3)
+    gaps = table.gaps(frame)
+    assert len(several) == 3
+    for name, own in gaps.items():
+        assert np.array_equal(own, frame[name].isna())
+        for each in several:
+            assert (each[name][~own] == frame[name][~own]).all()
+            assert each[name].notna().all()
+    assert not several[0].equals(several[1])
+    with pytest.raises(ValueError, match="number of draws"):
+        table.impute(frame, n=3)
 
 
 def test_draws_have_what_is_given(table):

@@ -186,8 +186,8 @@ def _texts(path: Path, content: bytes) -> Columns:
     found = Columns({n: c for n, c in columns.items() if n or any(text for text in c.texts)})
     said = [f"separated by {SEPARATORS[separator]}"] if separator != "," else []
     said += [f"encoded in {encoding}"] if encoding != "UTF-8" else []
-    said += [f"{before} lines before the table left out"] if before else []
-    said += [f"{after} lines after the table left out"] if after else []
+    said += [f"{_lines(before)} before the table left out"] if before else []
+    said += [f"{_lines(after)} after the table left out"] if after else []
     said += [] if header else ["without a header"]
     found.said = f"{path.name}: {', '.join(said)}" if said else ""
     return found
@@ -221,6 +221,10 @@ def _table_of(path: Path, rows: list[list[str]]) -> tuple[list[list[str]], int, 
             "remove lines that are not part of the table"
         )
     return rows[first:last], first, len(rows) - last
+
+
+def _lines(count: int) -> str:
+    return f"{count} line" if count == 1 else f"{count} lines"
 
 
 def _usual(rows: Sequence[Sequence[str]]) -> int:
