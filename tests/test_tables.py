@@ -354,6 +354,22 @@ def test_estimates_agree_with_enumeration(table, monkeypatch):
             assert abs(estimate.value - answer.value) < 5 * estimate.standard_error
 
 
+@pytest.mark.slow
+def test_intervals_hold_the_exact_answer(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    from query_coverage import coverage
+
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 2, 300)
+    columns = {"a": first.astype(str).tolist()}
+    for name in "bcdef":
+        first = (first + (rng.random(300) < 0.3)) % 3
+        columns[name] = [["u", "v", "w"][each] for each in first]
+    table = ar.Table.fit(columns, quiet=True, max_epochs=4, network={"hidden": (16,)})
+    share = coverage(table, 300, seed=0, draws=1000)
+    assert 0.91 < share < 0.985  # 95 %, and three standard errors of 300
+
+
 def test_two_columns_are_compared_by_their_values():
     """Of independent columns, p is a sum over pairs of values."""
     rng = np.random.default_rng(0)

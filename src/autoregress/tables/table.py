@@ -52,6 +52,8 @@ FEWEST_UPDATES, MOST_UPDATES, FEWEST_EPOCHS = 2000, 9000, 20
 HELD_OUT, FEWEST = 0.1, 20
 # Largest number of combinations that are enumerated, and number of draws if there are more.
 ENUMERATED, DRAWS = 4096, 4000
+# Relative standard error below which estimates differ by rounding alone.
+ROUNDING = 1e-7
 # Number of rows in a pass of the network.
 ROWS = 2048
 
@@ -489,7 +491,10 @@ class Table:
             chosen[:, place] = torch.multinomial(p + 1e-300, 1, generator=generator)[:, 0].numpy()
             rows[:, dim] = torch.from_numpy(own.symbols[chosen[:, place]])
         each = weight * (self._conditional(rows, last) * asked.holds(chosen)).sum(1)
-        return Answer(float(each.mean()), float(each.std(ddof=1) / math.sqrt(DRAWS)))
+        value, error = float(each.mean()), float(each.std(ddof=1) / math.sqrt(DRAWS))
+        if value == 0 and weight.any():
+            error = 1 / DRAWS  # it held for no draw, which does not make it impossible
+        return Answer(value, error if error > ROUNDING * value else 0.0)
 
     def _draw_values(self, x: Tensor, predicate: Predicate, seed: int) -> Answer:
         """The share of rows, drawn with the given cells, for which it holds."""
