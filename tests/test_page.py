@@ -787,4 +787,7 @@ def test_by_keyboard_alone(browser: Browser, address: str):
 def test_every_file_of_the_page_is_packed_and_uses_nothing_from_elsewhere():
     folder = Path(ar.__file__).parent / "page" / "static"
     for file in folder.iterdir():
-        assert set(re.findall(r"https?://[^\"/]*", file.read_text())) <= {"http://www.w3.org", "https://arxiv.org"}
+        assert set(re.findall(r"https?://[^\"/]*", file.read_text())) <= {
+            "http://www.w3.org",
+            "https://arxiv.org",
+        }
