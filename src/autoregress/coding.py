@@ -17,7 +17,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, cast
 
 import constriction
 import numpy as np
@@ -175,10 +175,10 @@ def sizes(model: AutoregressiveModel, rows: int) -> Iterator[int]:
 def _sizes_back(model: AutoregressiveModel, count: int, rows: int) -> Iterator[int]:
     """The sizes of the batches of ``count`` examples, in the order of decoding."""
     first = list[int]()
-    for size in sizes(model, rows):
-        if size == rows or sum(first) + size > count:
-            break
+    size = next(upwards := sizes(model, rows))
+    while size < rows and sum(first) + size <= count:
         first.append(size)
+        size = next(upwards)
     full, rest = divmod(count - sum(first), size)
     yield from chain([rest] if rest else [], repeat(size, full), reversed(first))
 
@@ -213,7 +213,7 @@ def _alike(model: AutoregressiveModel, x: Tensor) -> Iterator[tuple[Tensor, Auto
         return
     patterns, which = unknown.unique(dim=0, return_inverse=True)
     for index, rows in groups(which):
-        yield rows, _WithGaps(model, patterns[index].tolist())
+        yield rows, cast(AutoregressiveModel, _WithGaps(model, patterns[index].tolist()))
 
 
 class _WithGaps:
@@ -373,15 +373,15 @@ def _interval(probabilities: Tensor, symbols: Tensor) -> Coded:
 
     These three intervals are a code for the symbol as good as all its levels, in less memory.
     """
-    table, symbols = _table(probabilities), _numbers(symbols)
+    table, numbers = _table(probabilities), _numbers(symbols)
     if table.shape[1] <= 3:
-        return symbols, table
+        return numbers, table
     rows, last = np.arange(len(table)), table.shape[1] - 1
-    own = table[rows, symbols]
-    below = table.cumsum(1)[rows, symbols] - own + symbols
+    own = table[rows, numbers]
+    below = table.cumsum(1)[rows, numbers] - own + numbers
     above = TOTAL - 1 - own - below
     # Without a level on one side there are several on the other, one of which is split off.
-    lowest, highest = symbols == 0, symbols == last
+    lowest, highest = numbers == 0, numbers == last
     first = np.where(lowest, own, np.where(highest, 0, below - 1))
     final = np.where(highest, own, np.where(lowest, 0, above - 1))
     three = np.stack([first, TOTAL - 3 - first - final, final], 1)
