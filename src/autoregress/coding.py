@@ -343,12 +343,12 @@ def _posterior(
 ) -> np.ndarray[Any, Any]:
     """The posterior over the members of each example, (batch, members)."""
     joint = model.member_log_probs(x, context) + model.log_weights[:, None]
-    return _table(joint.softmax(0).T)
+    return frequencies(joint.softmax(0).T)
 
 
 def _weights(model: AutoregressiveModel) -> Any:
     """The prior over the members, the code for the member of an example."""
-    return stream.model.Categorical(_table(model.log_weights.exp()), perfect=False)
+    return stream.model.Categorical(frequencies(model.log_weights.exp()), perfect=False)
 
 
 def _probabilities(levels: int, ordered: bool) -> int:
@@ -373,7 +373,7 @@ def _interval(probabilities: Tensor, symbols: Tensor) -> Coded:
 
     These three intervals are a code for the symbol as good as all its levels, in less memory.
     """
-    table, numbers = _table(probabilities), _numbers(symbols)
+    table, numbers = frequencies(probabilities), _numbers(symbols)
     if table.shape[1] <= 3:
         return numbers, table
     rows, last = np.arange(len(table)), table.shape[1] - 1
@@ -392,7 +392,7 @@ def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
     """Decodes symbols (batch,) that :func:`_split` split."""
 
     def read(probabilities: Tensor) -> Tensor:
-        numbers = torch.from_numpy(stack.decode(_categorical(), _table(probabilities)))
+        numbers = torch.from_numpy(stack.decode(_categorical(), frequencies(probabilities)))
         return numbers.long().to(probabilities.device)
 
     def within(x: Tensor) -> Tensor:
@@ -407,14 +407,6 @@ def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
     return within(coarse + read(digits.fine(coarse // digits.base)))
 
 
-def _table(probabilities: Tensor) -> np.ndarray[Any, Any]:
-    """Probabilities (…, K) as the coder takes them: :func:`~autoregress.portable.frequencies`.
-
-    It divides each by their sum, 2²⁴ − K, multiplies it by that, and adds 1, without rounding.
-    """
-    return frequencies(probabilities).cpu().numpy()
-
-
 def require_one_hot(context: Tensor) -> None:
     """Raises ValueError unless every row (batch, labels) is that of a label."""
     if not (((context == 0) | (context == 1)).all() and (context.sum(1) == 1).all()):
@@ -427,11 +419,16 @@ def _label(model: AutoregressiveModel) -> Any:
 
 
 def _categorical() -> Any:
+    """The code for levels of given frequencies, each less 1.
+
+    It divides them by their sum, 2²⁴ − K, multiplies them by that, and adds 1: all exact.
+    """
     return stream.model.Categorical(perfect=False)
 
 
 def _numbers(symbols: Tensor) -> np.ndarray[Any, Any]:
-    return np.ascontiguousarray(symbols.cpu().numpy(), dtype=np.int32)
+    with torch._C._DisableTorchDispatch():  # whole numbers are the same everywhere
+        return np.ascontiguousarray(symbols.cpu().numpy(), dtype=np.int32)
 
 
 def _decoded_labels(stack: Any, model: AutoregressiveModel, count: int) -> Tensor:

@@ -21,7 +21,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -36,7 +38,7 @@ TOTAL = 2**24
 # Significant bits that are kept of a constant, as Python's own log may differ in the last one.
 CONSTANT = 32
 # Number of elements whose intermediate results fit into a processor's cache.
-CACHED = 2**14
+CACHED = 2**15
 
 # Adding and subtracting it rounds a number below 2⁵¹ to a whole one.
 WHOLE = 1.5 * 2.0**52
@@ -100,17 +102,20 @@ def arithmetic() -> Iterator[None]:
         yield
 
 
-def frequencies(probabilities: Tensor) -> Tensor:
-    """Probabilities (…, K) as whole numbers of at least 1 that sum to 2²⁴, each less 1; float64.
+def frequencies(probabilities: Tensor) -> NDArray[np.float64]:
+    """Probabilities (…, K) as whole numbers of at least 1 that sum to 2²⁴, each less 1.
 
     Raises:
         ValueError: these are no distributions.
     """
+    with torch._C._DisableTorchDispatch():  # these few steps are exact as they are
+        given = probabilities.double().cpu().numpy()
     # A little less than all there is, as the probabilities may add up to a little more than 1; the
     # first level is given the rest.
-    room = TOTAL - probabilities.shape[-1]
-    whole = (probabilities * float(room - 16)).floor_().clamp_(min=0)
-    rest = float(room) - whole.sum(-1)
+    room = float(TOTAL - given.shape[-1])
+    whole = np.floor(given * (room - 16))
+    np.maximum(whole, 0, out=whole)
+    rest = room - whole.sum(-1)
     if not ((rest >= 0) & (rest <= room)).all():
         raise ValueError(NO_PROBABILITIES)
     whole[..., 0] += rest
@@ -227,19 +232,24 @@ def _expm1(x: Tensor) -> Tensor:
     return p.where((x.abs() * LOG2E) <= 0.5, _power(x * LOG2E).sub_(1.0))
 
 
-@_in_cache
-def _log(x: Tensor) -> Tensor:
-    bits = x.clamp(min=2.0**-1022).view(torch.int64)
+def _logarithm(x: Tensor) -> Tensor:
+    """log x of positive numbers."""
+    bits = x.view(torch.int64)
     # The exponent such that the rest, m, is between √½ and √2.
-    exponent = (bits - 0x3FE6A09E667F3BCD) >> 52
+    exponent = (bits - 0x3FE6A09E667F3BCD).bitwise_right_shift_(52)
     m = (bits - (exponent << 52)).view(torch.float64)
-    s = (m - 1.0).div_(m + 1.0)
+    s = (m - 1.0).div_(m.add_(1.0))
     square = s * s
     p = square * LOGARITHM[-1]
     for coefficient in reversed(LOGARITHM[1:-1]):
         p.add_(coefficient).mul_(square)
-    p.add_(LOGARITHM[0]).mul_(s).add_(exponent.double().mul_(LN2))
-    return p.masked_fill_(x == 0, -math.inf).masked_fill_((x < 0) | x.isnan(), math.nan)
+    return p.add_(LOGARITHM[0]).mul_(s).add_(exponent.double().mul_(LN2))
+
+
+@_in_cache
+def _log(x: Tensor) -> Tensor:
+    out = _logarithm(x.clamp(min=2.0**-1022))
+    return out.masked_fill_(x == 0, -math.inf).masked_fill_((x < 0) | x.isnan(), math.nan)
 
 
 @_in_cache
@@ -278,7 +288,7 @@ def _asinh(x: Tensor) -> Tensor:
 
 @_in_cache
 def _log_sigmoid(x: Tensor) -> Tensor:
-    return x.clamp(max=0).sub_(_log1p(_exp(-x.abs())))
+    return x.clamp(max=0).sub_(_logarithm(_power(x.abs().mul_(-LOG2E)).add_(1.0)))
 
 
 def _one_over(x: Tensor) -> Tensor:
@@ -329,14 +339,20 @@ def _cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return _summands(x, (dim,)).cumsum(dim)
 
 
+def _shares(p: Tensor, dim: int) -> Tensor:
+    """The sum of numbers from 0 to 1, the largest of which is 1."""
+    magic = WHOLE * 2.0 ** ((p.shape[dim] - 1).bit_length() - 51)
+    return p.add(magic).sub_(magic).sum(dim, keepdim=True)
+
+
 def _softmax(x: Tensor, dim: int, *_: Any, **__: Any) -> Tensor:
     p = _exp(x - x.amax(dim, keepdim=True))
-    return p.div_(_sum(p, dim, True))
+    return p.div_(_shares(p, dim))
 
 
 def _log_softmax(x: Tensor, dim: int, *_: Any, **__: Any) -> Tensor:
     apart = x - x.amax(dim, keepdim=True)
-    return apart - _log(_sum(_exp(apart), dim, True))
+    return apart.sub_(_log(_shares(_exp(apart), dim)))
 
 
 def _logsumexp(x: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
@@ -603,7 +619,8 @@ MOVES = _names(
 # each result by one operation of IEEE 754.
 EXACT = MOVES | _names(
     """
-    _local_scalar_dense _to_copy _unique2 abs absolute all amax
+    __and__ __or__ __xor__ __lshift__ __rshift__ __iand__ __ior__ __ixor__
+    _has_compatible_shallow_copy_type _local_scalar_dense _to_copy _unique2 abs absolute all amax
     aminmax amin any argmax argmin argsort bincount bitwise_and bitwise_left_shift bitwise_not
     bitwise_or bitwise_right_shift bitwise_xor bucketize cat ceil clamp clamp_max clamp_min
     clip concat constant_pad_nd copy copysign count_nonzero cummax cummin diff diag empty empty_like
@@ -613,7 +630,7 @@ EXACT = MOVES | _names(
     logical_or logical_xor lt masked_fill masked_scatter masked_select max maximum median meshgrid
     min minimum mul multiply ne neg negative new_empty new_empty_strided new_full new_ones new_zeros
     nonzero nonzero_numpy not_equal numel one_hot ones ones_like pad relu relu6 repeat
-    repeat_interleave replication_pad1d replication_pad2d reflection_pad1d reflection_pad2d
+    repeat_interleave resolve_conj resolve_neg replication_pad1d replication_pad2d reflection_pad1d reflection_pad2d
     resize_ roll rot90 round scalar_tensor scatter searchsorted sgn sign signbit slice_scatter
     select_scatter sort sqrt stack take take_along_dim threshold tile to topk tril triu trunc fix
     unique_consecutive unique_dim unique_dim_consecutive vstack where zero zeros zeros_like
@@ -702,10 +719,14 @@ class Arithmetic(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        action = self._actions.get(func)
+        action = self._actions.get(id(func))
         if action is None:
-            action = self._actions[func] = self._action(func)
+            action = self._actions[id(func)] = self._action(func)
         return action(args, kwargs or {})
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or each operation would pay for torch.compile, which is not used here
 
     def _action(self, func: Any) -> Action:
         """What is done for an operation."""
@@ -752,7 +773,7 @@ def _constants(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _unchanged(func: Any) -> Action:
-    mutable = func._schema.is_mutable
+    mutable, func = func._schema.is_mutable, func._op
 
     def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if mutable:
@@ -763,6 +784,8 @@ def _unchanged(func: Any) -> Action:
 
 
 def _moved(func: Any) -> Action:
+    func = func._op
+
     def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = func(*args, **kwargs)
         grid = _grid(args[0])
