@@ -343,7 +343,7 @@ def _posterior(
 ) -> np.ndarray[Any, Any]:
     """The posterior over the members of each example, (batch, members)."""
     joint = model.member_log_probs(x, context) + model.log_weights[:, None]
-    return frequencies(joint.softmax(0).T)
+    return frequencies(joint.softmax(0).T.contiguous())  # in the order in which the coder reads
 
 
 def _weights(model: AutoregressiveModel) -> Any:
