@@ -1,4 +1,5 @@
 from . import data as data
+from . import plot as plot
 from .archive import Archive as Archive
 from .archive import decode as decode
 from .archive import encode as encode
@@ -17,6 +18,7 @@ from .mixture import Mixture as Mixture
 from .model import AutoregressiveModel as AutoregressiveModel
 from .model import Member as Member
 from .model import Update as Update
+from .model import Visit as Visit
 from .networks import MADE as MADE
 from .networks import DiagonalBiLSTM as DiagonalBiLSTM
 from .networks import GatedPixelCNN as GatedPixelCNN

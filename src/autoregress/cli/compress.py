@@ -37,9 +37,9 @@ class Compress:
     a table to the byte.
 
     Args:
-        run: A run folder, also of a table, or one that ar.save wrote. Unless the model is in the
-            file, decompression requires the same one, and its weights stay in a run folder, in
-            RUN/weights, even if training resumes.
+        run: A run folder, also of a table, one that ar.save wrote, or the name of a bundled model.
+            Unless the model is in the file, decompression requires the same one, and its weights
+            stay in a run folder, in RUN/weights, even if training resumes.
         data: The file, or the folder of images or videos.
         out: The file to write.
         with_model: Put the model into the file, so that nothing else is needed to decompress it.
