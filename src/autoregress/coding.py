@@ -17,7 +17,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, cast
 
 import constriction
 import numpy as np
@@ -175,10 +175,10 @@ def sizes(model: AutoregressiveModel, rows: int) -> Iterator[int]:
 def _sizes_back(model: AutoregressiveModel, count: int, rows: int) -> Iterator[int]:
     """The sizes of the batches of ``count`` examples, in the order of decoding."""
     first = list[int]()
-    for size in sizes(model, rows):
-        if size == rows or sum(first) + size > count:
-            break
+    size = next(upwards := sizes(model, rows))
+    while size < rows and sum(first) + size <= count:
         first.append(size)
+        size = next(upwards)
     full, rest = divmod(count - sum(first), size)
     yield from chain([rest] if rest else [], repeat(size, full), reversed(first))
 
@@ -213,7 +213,7 @@ def _alike(model: AutoregressiveModel, x: Tensor) -> Iterator[tuple[Tensor, Auto
         return
     patterns, which = unknown.unique(dim=0, return_inverse=True)
     for index, rows in groups(which):
-        yield rows, _WithGaps(model, patterns[index].tolist())
+        yield rows, cast(AutoregressiveModel, _WithGaps(model, patterns[index].tolist()))
 
 
 class _WithGaps:
@@ -343,7 +343,7 @@ def _posterior(
 ) -> np.ndarray[Any, Any]:
     """The posterior over the members of each example, (batch, members)."""
     joint = model.member_log_probs(x, context) + model.log_weights[:, None]
-    return frequencies(joint.softmax(0).T)
+    return frequencies(joint.softmax(0).T.contiguous())  # in the order in which the coder reads
 
 
 def _weights(model: AutoregressiveModel) -> Any:
