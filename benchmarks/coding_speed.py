@@ -107,16 +107,16 @@ def page(report: dict[str, Any]) -> str:
     """Speed of coding with portable arithmetic, as ratios."""
     return f"""# Speed of portable coding
 
-Coding computes in whole numbers, which are the same on every machine ({{doc}}`../format`), with up to
-1,024 examples side by side. Beside it, the same coder with the probabilities of the model in float32,
-256 examples side by side, which only the same machine could decode. CPU seconds for each example;
-{timing.circumstances(report)}
+Coding computes in whole numbers, which are the same on every machine ({{doc}}`../format`), with
+up to 1,024 examples side by side. Beside it, the same coder with the probabilities of the model in
+float32, 256 examples side by side, which only the same machine could decode. CPU seconds for each
+example; {timing.circumstances(report)}
 
 {timing.table(report)}
 
-Whole numbers of 53 bits need float64, whose matrix products take twice the time of float32; a function
-such as tanh takes some twenty operations where the processor's own takes a few; and every operation of
-torch passes through Python. Against that, more examples share what an operation costs.
+Whole numbers of 53 bits need float64, whose matrix products take twice the time of float32; a
+function such as tanh takes some twenty operations where the processor's own takes a few; and every
+operation of torch passes through Python. Against that, more examples share what an operation costs.
 
 {timing.commands("coding_speed", part="made")}"""
 

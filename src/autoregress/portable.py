@@ -65,7 +65,7 @@ Action = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
 def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
-    """A copy of a model for :func:`arithmetic`: in float64, its matrices rounded to 20 bits.
+    """A copy of a model for :func:`arithmetic`: in float64, its weights rounded to 20 bits.
 
     A copy made by this function is returned as it is. Where a device has no float64, the copy is on
     the CPU.
@@ -89,7 +89,7 @@ def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
         with Arithmetic():  # as a family may derive numbers from its weights
             made.to("cpu" if model.device.type == "mps" else model.device, torch.float64)
         for parameter in made.parameters():
-            if parameter.dim() > 1 and parameter.numel():
+            if parameter.numel():
                 parameter.copy_(_rounded(parameter, tuple(range(parameter.dim())), BITS))
             _mark(parameter, _Grid())
     return made
