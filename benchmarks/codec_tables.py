@@ -419,11 +419,12 @@ def _damaged(row: dict[str, Any]) -> str:
     return f"""
 ## Damage
 
-The rows of {name} in {found["chunks"]} chunks of some 4 KiB, {FLIPS:,} times with
-one byte changed at random: {found["flipped"]:.1%} of the rows come back on average, all right. Cut at a random place: {found["cut"]:.1%}. `tests/fuzz.py salvage` tries damage of any kind.
+The rows of {name} in {found["chunks"]} chunks of some 4 KiB, {FLIPS:,} times with one byte
+changed at random: {found["flipped"]:.1%} of the rows come back on average, all of them right. Cut
+at a random place: {found["cut"]:.1%}. `tests/fuzz.py salvage` tries damage of any kind.
 
-A further chunk costs {one:.0f} bytes with one member, and {eight:.0f} with eight, whose first rows name
-theirs: {one / 2**16:.2%} and {eight / 2**16:.2%} of the 64 KiB at which one ends."""
+A further chunk costs {one:.0f} bytes with one member, and {eight:.0f} with eight, whose first rows
+name theirs: {one / 2**16:.2%} and {eight / 2**16:.2%} of the 64 KiB at which one ends."""
 
 
 def main(kinds: tuple[str, ...] = tuple(KINDS), /, seed: int = 0, page_only: bool = False) -> None:
