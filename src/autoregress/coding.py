@@ -32,10 +32,10 @@ from autoregress.traversal import Choose
 
 stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compiled, without types
 
-# The largest number of examples side by side, for efficient matrix products, and of their
-# probabilities, for memory. With several members the first batch is small, as an empty stack gives
-# no bits back.
-SIDE_BY_SIDE, PROBABILITIES, FIRST = 256, 2**25, 8
+# The largest number of examples side by side, for efficient matrix products, and of the numbers
+# kept for their symbols, for memory. With several members the first batch is small, as an empty
+# stack gives no bits back.
+SIDE_BY_SIDE, KEPT, FIRST = 1024, 2**24, 8
 
 # The words on the stack before the first symbol. With them every symbol costs at least −log₂(1 −
 # 2⁻²⁴) bits, as the coder's probabilities are multiples of 2⁻²⁴; an empty stack would take any
@@ -160,8 +160,8 @@ def unpack(
 
 def rows_side_by_side(model: AutoregressiveModel) -> int:
     """The number of examples that are encoded side by side."""
-    numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
-    return max(1, min(SIDE_BY_SIDE, model.chunk_rows, PROBABILITIES // numbers))
+    numbers = sum(6 if ordered else 3 for ordered in model.symbols.ordered)
+    return max(1, min(SIDE_BY_SIDE, model.chunk_rows, KEPT // numbers))
 
 
 def sizes(model: AutoregressiveModel, rows: int) -> Iterator[int]:
@@ -349,11 +349,6 @@ def _posterior(
 def _weights(model: AutoregressiveModel) -> Any:
     """The prior over the members, the code for the member of an example."""
     return stream.model.Categorical(frequencies(model.log_weights.exp()), perfect=False)
-
-
-def _probabilities(levels: int, ordered: bool) -> int:
-    """Number of probabilities at a dimension; ordered levels are coded in two digits."""
-    return 2 * (math.isqrt(levels - 1) + 1) if ordered else levels
 
 
 def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded]:

@@ -50,8 +50,8 @@ POWER = (
     *(0.6931471805416519, 0.24022651075850363, 0.05550410962582675, 0.009618036911040342),
     *(0.0013333430777164841, 0.00015467110330655515, 1.5314949215190667e-05),
 )
-# log((1 + s) / (1 − s)) for |s| ≤ 0.172, to 2e-10: coefficients of s, s³, …
-LOGARITHM = (1.999999993743756, 0.666669484527566, 0.3996579475883064, 0.3010033184236566)
+# log((1 + s) / (1 − s)) for |s| ≤ 0.172, to 5e-10: coefficients of s, s³, …
+LOGARITHM = (2.0, 0.6666673193505133, 0.39982392791124227, 0.29753758148099857)
 LN2, LOG2E = 0.6931471805599453, 1.4426950408889634
 # erf(x) = 1 − (a₁ t + a₂ t² + …) exp(−x²) with t = 1 / (1 + p x), to 1.5e-7 (Abramowitz and
 # Stegun, 7.1.26).
@@ -65,7 +65,7 @@ Action = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
 def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
-    """A copy of a model for :func:`arithmetic`: in float64, its matrices rounded to 20 bits.
+    """A copy of a model for :func:`arithmetic`: in float64, its weights rounded to 20 bits.
 
     A copy made by this function is returned as it is. Where a device has no float64, the copy is on
     the CPU.
@@ -89,7 +89,7 @@ def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
         with Arithmetic():  # as a family may derive numbers from its weights
             made.to("cpu" if model.device.type == "mps" else model.device, torch.float64)
         for parameter in made.parameters():
-            if parameter.dim() > 1 and parameter.numel():
+            if parameter.numel():
                 parameter.copy_(_rounded(parameter, tuple(range(parameter.dim())), BITS))
             _mark(parameter, _Grid())
     return made
@@ -109,7 +109,7 @@ def frequencies(probabilities: Tensor) -> NDArray[np.float64]:
         ValueError: these are no distributions.
     """
     with torch._C._DisableTorchDispatch():  # these few steps are exact as they are
-        given = probabilities.double().cpu().numpy()
+        given = probabilities.double().contiguous().cpu().numpy()
     # A little less than all there is, as the probabilities may add up to a little more than 1; the
     # first level is given the rest.
     room = float(TOTAL - given.shape[-1])
@@ -142,7 +142,7 @@ def _grid(x: Tensor) -> _Grid | None:
 
 
 def _mark(x: Tensor, grid: _Grid | None) -> None:
-    x.__dict__["_grid"] = grid
+    vars(x)["_grid"] = grid
 
 
 def _forget(written: Tensor) -> None:
@@ -170,7 +170,17 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
         return a @ b
     if count == 1:
         return a * b
-    return _exact(_operand(a, -1), _operand(b, -2))
+    b = _operand(b, -2)
+    if b.dim() > 2 or a.numel() <= 2 * CACHED or _grid(a) is not None or a.device.type != "cpu":
+        return _exact(_operand(a, -1), b)
+    rows = a.reshape(-1, count)
+    out = a.new_empty(len(rows), b.shape[1])
+    few = max(1, CACHED // count)
+    for own, place in zip(rows.split(few), out.split(few), strict=True):
+        torch.mm(_rounded(own, -1, BITS), b, out=place) if count <= PIECE else place.copy_(
+            _exact(_rounded(own, -1, BITS), b)
+        )
+    return out.view(*a.shape[:-1], -1)
 
 
 def _exact(a: Tensor, b: Tensor) -> Tensor:
@@ -451,19 +461,23 @@ def _convolution(
     if x.dim() == len(kernel) + 1:
         return _convolution(x[None], weight, bias, stride, padding, dilation)[0]
     every, apart, border = (_numbers(n, len(kernel)) for n in (stride, dilation, padding))
-    x = _operand(x, tuple(range(1, x.dim()))).movedim(1, -1)
+    x, axes = x.movedim(1, -1), tuple(range(1, x.dim()))
     if any(border):
         x = F.pad(x, [0, 0, *(n for n in reversed(border) for _ in range(2))])
-    for axis, (size, step, gap) in enumerate(zip(kernel, every, apart, strict=True), 1):
-        x = x.unfold(axis, (size - 1) * gap + 1, step)[..., ::gap]
-    # (N, *places, inputs, *kernel), of which the inputs go last, as they are in memory.
-    windows = x.movedim(1 + len(kernel), -1)
-    columns = _operand(weight, tuple(range(1, weight.dim()))).movedim(1, -1).flatten(1).T
-    places, numbers = windows.shape[1 : 1 + len(kernel)], columns.shape[0]
+    columns = _operand(weight, axes).movedim(1, -1).flatten(1).T
+    sizes = [(n - 1) * gap + 1 for n, gap in zip(kernel, apart, strict=True)]
+    places = [
+        (n - size) // step + 1 for n, size, step in zip(x.shape[1:-1], sizes, every, strict=True)
+    ]
     out = x.new_empty(len(x), *places, len(weight))
-    few = max(1, 8 * CACHED // max(1, math.prod(places) * numbers))
-    for some, result in zip(windows.split(few), out.split(few), strict=True):
-        result.copy_(_exact(some.reshape(*some.shape[: 1 + len(kernel)], numbers), columns))
+    few = max(1, 8 * CACHED // max(1, math.prod(places) * len(columns)))
+    for some, result in zip(x.split(few), out.split(few), strict=True):
+        some = _rounded(some, axes, BITS)
+        for axis, (size, step, gap) in enumerate(zip(sizes, every, apart, strict=True), 1):
+            some = some.unfold(axis, size, step)[..., ::gap]
+        # (few, *places, inputs, *kernel), of which the inputs go last, as they are in memory.
+        windows = some.movedim(1 + len(kernel), -1).reshape(*some.shape[: len(axes)], len(columns))
+        result.copy_(_exact(windows, columns))
     return _with_bias(out.movedim(-1, 1), bias, len(kernel))
 
 
@@ -630,7 +644,8 @@ EXACT = MOVES | _names(
     logical_or logical_xor lt masked_fill masked_scatter masked_select max maximum median meshgrid
     min minimum mul multiply ne neg negative new_empty new_empty_strided new_full new_ones new_zeros
     nonzero nonzero_numpy not_equal numel one_hot ones ones_like pad relu relu6 repeat
-    repeat_interleave resolve_conj resolve_neg replication_pad1d replication_pad2d reflection_pad1d reflection_pad2d
+    repeat_interleave replication_pad1d replication_pad2d reflection_pad1d reflection_pad2d
+    resolve_conj resolve_neg
     resize_ roll rot90 round scalar_tensor scatter searchsorted sgn sign signbit slice_scatter
     select_scatter sort sqrt stack take take_along_dim threshold tile to topk tril triu trunc fix
     unique_consecutive unique_dim unique_dim_consecutive vstack where zero zeros zeros_like
