@@ -42,6 +42,11 @@ from autoregress.storage import digest
 COUNT = 700
 
 
+@pytest.fixture(autouse=True)
+def _few_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coding, "SIDE_BY_SIDE", 256)
+
+
 @pytest.fixture(scope="module")
 def model() -> ar.MADE:
     torch.manual_seed(0)
@@ -57,6 +62,7 @@ def x(model: ar.MADE) -> Tensor:
 def content(model: ar.MADE, x: Tensor) -> bytes:
     """Examples in three chunks."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coding, "SIDE_BY_SIDE", 256)
         patch.setattr(writing, "CHUNK_BYTES", 100)
         return ar.encode(model, x)
 
