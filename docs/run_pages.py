@@ -2,9 +2,9 @@
 
     python docs/run_pages.py docs/first-steps.md
 
-writes what each block prints into the block of kind ``output`` that follows it, if one does, and the
-pictures that it saves and the page shows beside the page. The tests run all pages, and compare what
-is printed, apart from numbers, with what the pages show.
+writes what each block prints into the block of kind ``output`` that follows it, if one does, and
+the pictures that the page shows beside it. The tests run all pages, and compare what is printed,
+apart from numbers, with what the pages show.
 """
 
 from __future__ import annotations
