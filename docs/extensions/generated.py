@@ -32,7 +32,7 @@ SECTIONS = {
     "Compressing": ("encode", "decode"),
     "Saving": ("save", "load"),
     "Figures": tuple(f"plot.{name}" for name in figures),
-    "Families of your own": ("family", "Member", "Update", "Ordering", "Columns"),
+    "Families of your own": ("family", "Member", "Update", "Visit", "Ordering", "Columns"),
     "Data": (
         *("data.open", "data.read", "data.write", "data.as_source", "data.Reading", "data.Source"),
         *("data.Data", "data.Subset", "data.ImageFolder", "data.VideoFolder", "data.Shards"),
@@ -50,6 +50,7 @@ THEMES = {
     "tables": "Tables",
     "sklearn": "scikit-learn",
     "cli": "The command line",
+    "page": "The page in the browser",
     "training": "Training",
     "networks": "Making a model",
     "configs": "Options of a model",

@@ -36,6 +36,7 @@ from autoregress.cli.prepare import Prepare
 from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
 from autoregress.cli.report import Report
 from autoregress.cli.runs import Runs
+from autoregress.cli.serve import Serve
 from autoregress.cli.tables import Impute, Query, TrainTable
 from autoregress.cli.train import Train
 from autoregress.version import __version__
@@ -60,6 +61,7 @@ VERBS: dict[str, type[Any]] = {
     "plan": Plan,
     "info": Info,
     "runs": Runs,
+    "serve": Serve,
     "report": Report,
 }
 HELP = f"""usage: autoregress VERB …

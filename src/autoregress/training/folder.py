@@ -9,14 +9,15 @@ any error in ``logs/rank-1.log`` and so on. ``.lock`` is locked while a process 
 from __future__ import annotations
 
 import fcntl
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import IO, Any, TypedDict
 
 from torch import Tensor
 
@@ -240,13 +241,34 @@ def _locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ValueError(f"{path / LOCK} cannot be written: {error.strerror or error}") from error
     with file:
+        with suppress(OSError):  # the file system may have no locks
+            if not _lock(file):
+                raise ValueError(f"another process is training in {path}")
+        yield
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether a file could be locked; a reader of :func:`is_training` holds it for a moment."""
+    for wait in (0.1, 0.1, 0.0):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"another process is training in {path}") from None
-        except OSError:  # the file system has no locks
-            pass
-        yield
+            time.sleep(wait)
+        else:
+            return True
+    return False
+
+
+def is_training(path: Path) -> bool:
+    """Whether a process is training in a folder at this moment."""
+    try:
+        with (path / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # it never trained here, or the file system has no locks
+        pass
+    return False
 
 
 def _check_same_run(path: Path, config: Mapping[str, Any]) -> None:
