@@ -1,18 +1,22 @@
 """The self-contained page: its JavaScript agrees with the library, and works without network."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import run
-from playwright.sync_api import Browser, Page, sync_playwright
 from torch import Tensor
 
 import autoregress as ar
 from autoregress.page.export import self_contained
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +25,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
     assert CHROMIUM, "Chromium is not installed, for example by apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
