@@ -156,7 +156,13 @@ class Subject:
         if isinstance(made, Table):
             left_out = [{"name": each.name, "why": each.why} for each in made.schema.left_out]
             columns = [view.describe() for view in self.views.values()]
-            return found | {"kind": "table", "columns": columns, "left_out": left_out}
+            file = None if self.data is None else self.data.name
+            return found | {
+                "kind": "table",
+                "columns": columns,
+                "left_out": left_out,
+                "file": file,
+            }
         reason = refusal(model)
         if reason:
             return found | {"kind": "none", "reason": f"{self.name}: {reason}"}
