@@ -1,6 +1,7 @@
 """Tables: what a column is, exact masses, gaps, questions, and answers that hold."""
 
 import itertools
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,21 @@ def rows(count: int, seed: int = 0) -> dict[str, list[Any]]:
 @pytest.fixture(scope="module")
 def table() -> ar.Table:
     """Trained for a moment: what holds must hold of any model."""
-    return ar.Table.fit(rows(300), quiet=True, max_epochs=3, network={"hidden": (32,)})
+    return ar.Table.fit(rows(300), quiet=True, max_epochs=4, network={"hidden": (32,)})
+
+
+def independent(columns: dict[str, list[Any]]) -> ar.Table:
+    """A table whose model is of independent columns."""
+    cells = as_cells(columns)
+    schema = Schema.infer(list(cells.values()))
+    own = schema.columns
+    model = ar.MADE(
+        len(own), [column.levels for column in own], hidden=(4,), evidence=True, gaps=True,
+        ordered=tuple(column.ordered for column in own),
+    )  # fmt: skip
+    torch.nn.init.zeros_(model.output.weight)
+    model.start_from(torch.from_numpy(np.stack([e.symbols for e in schema.encode(cells)], 1)))
+    return ar.Table(schema, model)
 
 
 # Columns
@@ -178,6 +193,59 @@ def test_separators_and_encodings_are_told(tmp_path, separator, encoding):
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "columns"),
+    [
+        ("a,b,\n1,2,\n3,4,\n", "", {"a": ["1", "3"], "b": ["2", "4"]}),
+        ("a,b\n1,2,\n3,4,\n5,6,\n", "", {"a": ["1", "3", "5"], "b": ["2", "4", "6"]}),
+        ("x,y\nm,1,2\nn,3,4\n", "", {"": ["m", "n"], "x": ["1", "3"], "y": ["2", "4"]}),
+        (
+            "made by us\n# in 2020, twice\na;b;c\n1,5;2;3\n4;5;6\n7;8;9\nsource: us\n",
+            "t.csv: separated by semicolons, 2 lines before the table left out, "
+            "1 line after the table left out",
+            {"a": ["1,5", "4", "7"], "b": ["2", "5", "8"], "c": ["3", "6", "9"]},
+        ),
+        ("1,2\n3,4\n", "t.csv: without a header", {"0": ["1", "3"], "1": ["2", "4"]}),
+    ],
+)
+def test_what_a_file_holds_beside_its_table(tmp_path, text, said, columns):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    found = as_cells(path)
+    assert found.said == said
+    assert {name: cells.values() for name, cells in found.items()} == columns
+
+
+def test_a_row_of_another_width_is_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n3,4,5\n6,7\n")
+    with pytest.raises(ValueError, match="row 3 has 3 cells, but most have 2; remove"):
+        as_cells(path)
+
+
+def test_marks_between_digits_are_said():
+    cells = as_cells({"a": ["1,234", "5,000", "12,345,678"] * 9, "b": ["1,5", "2,25", "3"] * 9})
+    schema = Schema.infer(list(cells.values()), kinds={"a": "number"})
+    assert schema.column("a").value("12,345,678") == 12345678
+    assert schema.column("b").value("2,25") == 2.25
+    assert "a: the commas in numbers such as 1,234 are thousands" in schema.notes
+    assert "b: numbers such as 1,5 have a decimal comma" in schema.notes
+
+
+def test_a_file_in_groups_of_rows_is_the_same_table(tmp_path, monkeypatch):
+    frame = pd.DataFrame(rows(90))
+    frame.to_parquet(tmp_path / "t.parquet")
+    options: Any = {"quiet": True, "max_epochs": 2, "network": {"hidden": (8,)}}
+    whole = ar.Table.fit(frame, **options)
+    monkeypatch.setattr("autoregress.tables.frames.GROUP", 40)
+    parts = ar.Table.fit(tmp_path / "t.parquet", **options)
+    assert parts.schema.to_json() == whole.schema.to_json()
+    assert np.array_equal(parts.log_prob(tmp_path / "t.parquet"), whole.log_prob(frame))
+    monkeypatch.setattr("autoregress.tables.frames.SAMPLED", 45)
+    some = ar.Table.fit(tmp_path / "t.parquet", **options)  # from the first and the last rows
+    assert np.isfinite(some.log_prob(tmp_path / "t.parquet")).all()
+
+
 def test_the_same_table_from_any_library(tmp_path):
     import pyarrow as pa
     from pyarrow import parquet
@@ -263,13 +331,15 @@ def test_a_question_and_its_opposite(table, question):
     assert 0 <= answer.value <= 1
 
 
-def test_a_question_is_the_share_of_draws(table):
-    drawn = pd.DataFrame(table.sample(4000, {"smoker": "yes"}, seed=1))
+def test_a_question_is_the_share_of_draws():
+    """Of independent columns, whose model needs no training to agree with itself."""
+    table = independent(rows(300))
+    drawn = pd.DataFrame(table.sample(8000, {"smoker": "yes"}, seed=1))
     drawn["age"], drawn["cost"] = drawn["age"].astype(float), drawn["cost"].astype(float)
     for question in ("age >= 50", "cost < 1500 and age > 30", "region == 'east' or age < 40"):
         expected = float(drawn.eval(question).mean())
         answer = table.probability(question, {"smoker": "yes"})
-        assert answer.value == pytest.approx(expected, abs=0.05)
+        assert answer.value == pytest.approx(expected, abs=0.025)
 
 
 def test_estimates_agree_with_enumeration(table, monkeypatch):
@@ -282,6 +352,86 @@ def test_estimates_agree_with_enumeration(table, monkeypatch):
         for estimate in estimates:
             assert not estimate.exact
             assert abs(estimate.value - answer.value) < 5 * estimate.standard_error
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_exact_answer(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    from query_coverage import coverage
+
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 2, 300)
+    columns = {"a": first.astype(str).tolist()}
+    for name in "bcdef":
+        first = (first + (rng.random(300) < 0.3)) % 3
+        columns[name] = [["u", "v", "w"][each] for each in first]
+    table = ar.Table.fit(columns, quiet=True, max_epochs=4, network={"hidden": (16,)})
+    share = coverage(table, 300, seed=0, draws=1000)
+    assert 0.91 < share < 0.985  # 95 %, and three standard errors of 300
+
+
+def test_two_columns_are_compared_by_their_values():
+    """Of independent columns, p is a sum over pairs of values."""
+    rng = np.random.default_rng(0)
+    columns = {
+        "a": rng.integers(0, 6, 300).tolist(),
+        "b": rng.integers(2, 9, 300).tolist(),
+        "l": rng.choice(["x", "y"], 300).tolist(),
+        "m": rng.choice(["y", "z"], 300).tolist(),
+        "c": rng.normal(3, 2, 300).round(3).tolist(),
+    }
+    table = independent(columns)
+    p = {name: table.distribution(name).items() for name in columns}
+
+    def summed(left: str, right: str, test) -> float:
+        pairs = itertools.product(p[left].items(), p[right].items())
+        return sum(q * r for (v, q), (w, r) in pairs if test(v, w))
+
+    greater = table.probability("a > b")
+    assert greater.exact
+    expected = summed("a", "b", lambda v, w: float(v) > float(w))
+    assert greater.value == pytest.approx(expected, abs=2e-4)  # both may lie beyond their ranges
+    assert table.probability("not a <= b").value == pytest.approx(greater.value)
+    assert table.probability("l == m").value == pytest.approx(
+        summed("l", "m", lambda v, w: v == w and v != "(other)"), abs=2e-4
+    )
+    drawn = table.probability("c < b")
+    assert not drawn.exact
+    expected = summed("c", "b", lambda v, w: float(v) < float(w))
+    assert abs(drawn.value - expected) < 5 * drawn.standard_error
+
+
+def test_missing_may_be_a_value_of_a_number(float64):
+    rng = np.random.default_rng(0)
+    sick = rng.random(200) < 0.5
+    columns = {
+        "sick": ["yes" if s else "no" for s in sick],
+        "dose": [
+            v if s else None for s, v in zip(sick, rng.integers(0, 90, 200).tolist(), strict=True)
+        ],
+        "cost": [
+            None if rng.random() < 0.3 else v for v in rng.normal(9, 3, 200).round(2).tolist()
+        ],
+    }
+    table = ar.Table.fit(
+        columns, absent=["dose"], quiet=True, max_epochs=8, network={"hidden": (16,)}
+    )
+    for known in ({"sick": "yes"}, {"sick": "no"}):
+        missing = table.probability("dose is None", known)
+        rest = [table.probability(q, known).value for q in ("dose >= 40", "dose < 40")]
+        assert missing.exact
+        assert missing.value + sum(rest) == pytest.approx(1)
+    assert table.probability("dose is None", {"sick": "no"}).value > 0.5
+    assert 0 <= table.distribution("dose", {"sick": "yes"}).mean() <= 90
+    one, other = table.log_prob({"dose": [None, 50], "cost": [None, None]})
+    assert one < 0  # it is part of what is measured
+    assert one > other
+    full = table.impute(columns)
+    assert full["dose"].count(None) == (~sick).sum()
+    assert None not in full["cost"]
+    assert None in table.sample(50, {"sick": "no"})["dose"]
+    restored = Schema.from_json(json.loads(json.dumps(table.schema.to_json())))
+    assert restored.column("dose").levels == table.schema.column("dose").levels
 
 
 def test_distributions(table):
@@ -306,7 +456,9 @@ def test_distributions(table):
         ("import os", "cannot be read"),
         ("__import__('os').system('true')", "not a comparison"),
         ("age", "not a comparison"),
-        ("age > cost", "not a value"),
+        ("age > region", "columns of labels by == and !="),
+        ("region > smoker", "columns of labels by == and !="),
+        ("age is None", "a missing cell is unknown"),
         ("(" * 500 + "age > 3" + ")" * 500, "cannot be read"),
         ("", "cannot be read"),
     ],
@@ -329,6 +481,21 @@ def test_only_what_is_missing_is_filled_in(table, how):
     assert not full.isna().any().any()
     known = frame.notna()
     assert (full.where(known) == frame.where(known)).where(known, True).all().all()
+
+
+def test_draws_of_an_imputation_differ_where_cells_are_missing(table):
+    frame = pd.DataFrame(rows(60, seed=4))
+    several = table.impute(frame, how="draw", n=3)
+    gaps = table.gaps(frame)
+    assert len(several) == 3
+    for name, own in gaps.items():
+        assert np.array_equal(own, frame[name].isna())
+        for each in several:
+            assert (each[name][~own] == frame[name][~own]).all()
+            assert each[name].notna().all()
+    assert not several[0].equals(several[1])
+    with pytest.raises(ValueError, match="number of draws"):
+        table.impute(frame, n=3)
 
 
 def test_draws_have_what_is_given(table):
@@ -400,7 +567,10 @@ def test_from_a_file_to_answers(tmp_path, capsys, monkeypatch):
     assert run("evaluate", "r", "--data", "people.csv") == 0
     mean = -float(np.mean(scores["log_prob"]))
     assert float(capsys.readouterr().out.split()[0]) == pytest.approx(mean, abs=1e-3)
-    assert run("compress", "r", "people.csv", "--out", "x") == 2
+    assert run("compress", "r", "people.csv", "--out", "x") == 0
+    assert run("decompress", "r", "x", "--out", "back.csv") == 0
+    assert Path("back.csv").read_bytes() == Path("people.csv").read_bytes()
+    assert run("complete", "r", "people.csv", "--out", "x.csv") == 2
     assert "score, impute, query" in capsys.readouterr().err
 
 
@@ -411,9 +581,9 @@ def test_a_folder_without_a_table(tmp_path, capsys):
 
 def test_the_same_command_resumes(tmp_path):
     torch.manual_seed(0)
-    whole = ar.Table.fit(rows(60), quiet=True, max_epochs=4, network={"hidden": (8,)})
-    parts: Any = {"quiet": True, "network": {"hidden": (8,)}, "run": Path(tmp_path)}
-    ar.Table.fit(rows(60), max_epochs=2, **parts)
-    resumed = ar.Table.fit(rows(60), max_epochs=4, **parts)
+    brief: Any = {"quiet": True, "network": {"hidden": (8,)}, "schedule": "constant"}
+    whole = ar.Table.fit(rows(60), max_epochs=4, **brief)
+    ar.Table.fit(rows(60), max_epochs=2, run=Path(tmp_path), **brief)
+    resumed = ar.Table.fit(rows(60), max_epochs=4, run=Path(tmp_path), **brief)
     some = rows(9, seed=2)
     assert np.array_equal(whole.log_prob(some), resumed.log_prob(some))

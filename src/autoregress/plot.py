@@ -42,6 +42,8 @@ BLUE, UNKNOWN, MARK = (0.05, 0.36, 0.78), (0.70, 0.82, 0.97), (0.93, 0.26, 0.16)
 HEAT = "inferno"
 # Share of all surprise that the colours tell apart, as a few values may be far above the others.
 CLIPPED = 0.99
+# Share of a number's probability that is shown at each end of its axis.
+TAIL = 0.005
 # Largest numbers of bars of a column, and of columns, of a picture of marginals.
 BARS, COLUMNS = 30, 24
 
@@ -251,6 +253,10 @@ def compare(axes: Axes, column: Column, seen: Pixels, model: Pixels) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     if isinstance(column, Numbers) and column.ordered:
         middles = np.asarray(column.middles, float)
+        # Nearly all of both, as a single number may be far away.
+        upto = np.minimum(seen.cumsum(), model.cumsum()), np.maximum(seen.cumsum(), model.cumsum())
+        first, last = np.searchsorted(upto[1], TAIL), np.searchsorted(upto[0], 1 - TAIL)
+        middles = np.clip(middles, middles[first], middles[min(last, len(middles) - 1)])
         edges = np.linspace(middles[0], middles[-1], min(BARS, len(middles)) + 1)
         for shares, style in ((seen, {"color": "0.8"}), (model, {"color": BLUE, "fill": False})):
             heights, _ = np.histogram(middles, edges, weights=shares)

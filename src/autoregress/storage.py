@@ -144,7 +144,7 @@ def _loaded(
 ) -> AutoregressiveModel:
     """The model of a weights file and of a configuration, which ``described`` holds."""
     state = read_weights(weights, config)
-    model = _build(config, sum(map(torch.numel, state.values())), described)
+    model = build_model(config, sum(map(torch.numel, state.values())), described)
     set_weights(model, state, weights)
     return model.to(map_location).eval()
 
@@ -226,7 +226,7 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
     return json.loads(json.dumps(config, default=plain))
 
 
-def _build(config: dict[str, Any], numbers: int, path: Path) -> AutoregressiveModel:
+def build_model(config: dict[str, Any], numbers: int, path: Path | str) -> AutoregressiveModel:
     """A model as described, whose weights are so many numbers, with weights of its own."""
     try:
         # The random weights of a new model, to be overwritten, must not advance the generator.
@@ -315,7 +315,7 @@ def _metadata(path: Path) -> dict[str, str]:
         return file.metadata() or {}
 
 
-def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: Path) -> None:
+def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: Path | str) -> None:
     """Replaces the model's state by a state dict that was read from ``path``.
 
     Raises:

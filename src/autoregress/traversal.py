@@ -48,7 +48,7 @@ def visiting(
             conditional = steps.send(chosen[-1])
         chosen.append(choose(position, conditional).long())
         yield position, chosen[-1]
-    if conditional.log_prob(chosen[-1]).isnan().any():
+    if conditional.log_prob(chosen[-1].clamp(min=0)).isnan().any():  # −1 is unknown
         raise ValueError(NO_PROBABILITIES)
     x = torch.stack(chosen, dim=1)
     return x.gather(1, ordering.rank.to(device).expand_as(x))

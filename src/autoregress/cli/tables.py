@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from autoregress.tables import Table
 
 # Those that are left as they are here are chosen by Table.fit.
-TRAINING = Training(lr=2e-3, patience=10, ema=0.98)
+TRAINING = Training(lr=5e-3, schedule="cosine", patience=10, ema=0.99)
 SCHEMA = "schema.json"
 
 
@@ -38,8 +40,8 @@ class TrainTable:
         valid: A table of the same columns that tells when to stop; by default a tenth of the rows.
         kind: Kind of a column, as NAME=KIND, instead of the inferred one: category, boolean,
             number, date, identifier, constant or text; may be repeated.
-        absent: Column of labels in which an empty cell is a value of its own, and not unknown; may
-            be repeated.
+        absent: Column in which an empty cell is a value of its own, and not unknown; may be
+            repeated.
         schema: A schema.json of another run, perhaps edited, instead of inferring one.
     """
 
@@ -55,7 +57,6 @@ class TrainTable:
         import torch
 
         from autoregress.tables import Schema, Table
-        from autoregress.tables.frames import as_cells
 
         check_folder(self.run)
         if self.run.is_dir() and any(self.run.iterdir()) and not (self.run / "training").is_dir():
@@ -63,13 +64,12 @@ class TrainTable:
                 f"{self.run} is not empty and not the run of a table; give another folder"
             )
         torch.set_num_threads(1)  # a second one costs these small networks more than it does
-        cells = as_cells(self.data)
         if self.schema is not None and (self.kind or self.absent):
             raise ValueError("--schema says the kinds of all columns; leave --kind and --absent")
         schema = None if self.schema is None else Schema.read(self.schema)
         kinds: Any = dict(_pair(each, "--kind") for each in self.kind)
         table = Table.fit(
-            cells,
+            self.data,
             schema=schema,
             kinds=kinds,
             absent=self.absent,
@@ -93,6 +93,7 @@ class Impute:
         out: The .csv file to write. What was known stays as it was written.
         how: The likeliest cell given the known ones of its row; for numbers their mean; or cells
             drawn together from the model.
+        draws: Number of draws, written one below another with a column "draw"; for --how draw.
         seed: Seed of the draws.
         marks: A .csv file in which to write, for every cell, whether it was filled in (1) or not
             (0).
@@ -102,6 +103,7 @@ class Impute:
     data: Annotated[Positional[Path], arg(metavar="TABLE")]
     out: Path
     how: Literal["mode", "mean", "draw"] = "mode"
+    draws: int | None = None
     seed: int = 0
     marks: Path | None = None
 
@@ -116,17 +118,21 @@ class Impute:
         if self.marks is not None and self.marks.absolute() == self.out.absolute():
             raise ValueError(f"--marks and --out are the same file {self.out}")
         table, cells = load_table(self.run), as_cells(self.data)
-        full: Mapping[str, Sequence[str | None]] = table.impute(cells, self.how, seed=self.seed)
-        write_columns(self.out, full)
-        before = {name: each.values() for name, each in table.schema.cleaned_all(cells).items()}
-        filled = {
-            name: [int(b is None and a is not None) for b, a in zip(own, full[name], strict=True)]
-            for name, own in before.items()
-        }
+        filled = table.impute(cells, self.how, n=self.draws, seed=self.seed)
+        write_columns(self.out, filled if self.draws is None else _stacked(filled))
+        gaps = table.gaps(cells)
         if self.marks is not None:
-            write_columns(self.marks, filled)
-        count = sum(map(sum, filled.values()))
+            marks = {name: own.astype(int).tolist() for name, own in gaps.items()}
+            write_columns(self.marks, marks)
+        count = sum(int(own.sum()) for own in gaps.values())
         announce(f"{count:,} cells filled in, in {self.out}", self.out)
+
+
+def _stacked(tables: Sequence[Mapping[str, Sequence[Any]]]) -> dict[str, list[Any]]:
+    """Tables one below another, with a column that numbers them."""
+    numbers = [n for n, own in enumerate(tables, 1) for _ in next(iter(own.values()))]
+    columns = {name: [v for own in tables for v in own[name]] for name in tables[0]}
+    return {"draw": numbers, **columns}
 
 
 @dataclass(frozen=True)
@@ -239,14 +245,18 @@ def sample_table(run: Path, out: Path, count: int, given: Sequence[str], seed: i
 
 
 def _check_csv(out: Path) -> None:
-    if out.suffix.lower() != ".csv" and not is_stream(out):
-        raise ValueError(f"{out}: rows of a table are written as .csv")
+    if not out.name.lower().endswith((".csv", ".csv.gz")) and not is_stream(out):
+        raise ValueError(f"{out}: rows of a table are written as .csv or .csv.gz")
 
 
 def write_columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     """Writes columns as CSV, an empty cell for None."""
-    with replacing(path) as file:
-        rows = csv.writer(_Text(file), lineterminator="\n")
+    packed = path.suffix.lower() == ".gz"
+    with (
+        replacing(path) as file,
+        gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if packed else nullcontext(file) as binary,
+    ):
+        rows = csv.writer(_Text(binary), lineterminator="\n")
         rows.writerow(columns)
         rows.writerows(zip(*columns.values(), strict=True))
 

@@ -39,6 +39,10 @@ Orderings = int | str | Sequence[Ordering | Sequence[int] | Tensor] | Tensor
 # Number of members that evaluate an order-agnostic model ("any") by default.
 DEFAULT_MEMBERS = 8
 
+# With evidence, the share of updates with some dimensions first, without and with gaps; with gaps,
+# that of updates without an ordering, and of examples in which others hide entries.
+PROMOTED, UNORDERED, HIDDEN = (0.5, 0.25), 0.5, 0.25
+
 # Number of steps per block of the incremental pass: large enough for matrix products to pay off,
 # small enough to keep the work within a block low.
 UNROLL_BLOCK = 32
@@ -367,42 +371,82 @@ class MADE(AutoregressiveModel):
 
         Each update uses the next ordering and connectivity of the lists, or a fresh one where the
         model was made with "any" (order- and connectivity-agnostic training). With ``evidence``, a
-        random subset of dimensions moves to the front with probability 1/2. All examples of an
-        update share these choices, whichever part or process holds them.
+        random subset of dimensions moves to the front with probability 1/2. With ``gaps`` as well,
+        half of the updates instead hide a random share of each example's entries, and take −log p
+        of each hidden entry given those that are shown. All examples of an update share these
+        choices, whichever part or process holds them.
         """
-        generator = update.generator
+        generator, evidence = update.generator, self.config.evidence
+        if evidence and self.config.gaps and float(torch.rand((), generator=generator)) < UNORDERED:
+            return self._nats_of_hidden(x, context, update)
         member: MaskedMember = self._member(update.step)
         if self._fresh_orderings:
             ordering = Ordering.random(self.dims, generator=generator)
             member = MaskedMember.of(ordering, member.hidden, member.widths)
-        shown = x
-        if self.config.evidence and float(torch.rand((), generator=generator)) < 0.5:
-            if self.config.gaps:
-                shown = self._hide_some(x, update)
-            else:
-                member = member.promote(_random_subset(self.dims, generator))
+        promoted = PROMOTED[self.config.gaps]
+        if evidence and float(torch.rand((), generator=generator)) < promoted:
+            member = member.promote(_random_subset(self.dims, generator))
         if self._fresh_connectivities:
             fresh = sample_degrees(self.dims, self.config.hidden, generator=generator)
             member = replace(member, hidden=self._by_degree(fresh))
+        shown = x
+        if evidence and self.config.gaps:
+            shown = x.masked_fill(self._hidden(x, update, HIDDEN), -1)
         conditional = self.encoding.conditional(
             self._parallel(shown, context, member, dropout=self.config.dropout)
         )
         return self._nats(conditional, x).flatten(1).sum(1, dtype=torch.float64)
 
-    def _hide_some(self, x: Tensor, update: Update) -> Tensor:
-        """The examples of an update, a random share of each example's entries made unknown."""
+    def _nats_of_hidden(self, x: Tensor, context: Tensor | None, update: Update) -> Tensor:
+        """−log p of hidden entries, each given the others alone, summed: (batch,) nats.
+
+        The order-agnostic objective of Uria et al. (2014, arXiv 1310.1757), sec. 3, with
+        examples weighted by the number of their hidden entries.
+        """
+        hidden = self._hidden(x, update, 1.0)
+        columns = self._parallel(
+            x.masked_fill(hidden, -1), context, self._unordered, dropout=self.config.dropout
+        )
+        nats = self._nats(self.encoding.conditional(columns), x.masked_fill(~hidden, -1))
+        return nats.flatten(1).sum(1, dtype=torch.float64)
+
+    def _hidden(self, x: Tensor, update: Update, part: float) -> Tensor:
+        """The entries to hide, of the shape of x: a random share of those of a part of the rows."""
         total = len(x) if update.total is None else update.total
-        share, entry = (torch.rand(total, n, generator=update.generator) for n in (1, self.dims))
-        hidden = entry < share
+        chosen, share, entry = (
+            torch.rand(total, n, generator=update.generator) for n in (1, 1, self.dims)
+        )
+        hidden = (chosen < part) & (entry < share)
         if update.places is not None:
             hidden = hidden[update.places.cpu()]
-        return x.masked_fill(hidden.to(x.device).view(x.shape), -1)
+        return hidden.to(x.device).view(x.shape)
+
+    @property
+    def _unordered(self) -> MaskedMember:
+        """The network without an ordering: every output sees all entries that are inputs."""
+        own, m0 = self._member(0), torch.ones(self.dims, dtype=torch.int64)
+        inputs, outputs = _columns(m0, own.widths[0]), _columns(m0 * self.dims, own.widths[1])
+        return replace(own, inputs=inputs, outputs=outputs).map(
+            lambda columns: columns.to(self.device)
+        )
+
+    def given_known(self, x: Tensor, context: Tensor | None = None) -> list[Conditional]:
+        """The conditionals (batch,) of every dimension given the entries that are not −1.
+
+        For models with ``gaps`` and ``evidence``, in one pass; those of known dimensions are of no
+        use, as they depend on their own entries.
+        """
+        columns = self._parallel(x, context, self._unordered)
+        return [self.encoding.conditional_one(dim, columns) for dim in range(self.dims)]
 
     def forward_given(
         self, x: Tensor, known: Tensor, context: Tensor | None, member: Member
     ) -> Conditional:
         if not self.order_agnostic:
             return super().forward_given(x, known, context, member)
+        if self.config.gaps and self.config.evidence:
+            x = x.where(known.to(x.device), -1)
+            return self.encoding.conditional(self._parallel(x, context, self._unordered))
         assert isinstance(member, MaskedMember)
         columns = self._parallel(x, context, member.apart(known.cpu()))
         return self.encoding.conditional(columns)

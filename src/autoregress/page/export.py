@@ -56,10 +56,6 @@ def self_contained(model: AutoregressiveModel | Table, title: str) -> str:
     if image:
         content["image"] = {"height": shape[1], "width": shape[2], "levels": made.symbols.levels[0]}
     elif isinstance(model, Table):
-        network["last"] = [
-            [own.orderings[0].tolist() for own in model.column_last(dim)]
-            for dim in range(made.dims)
-        ]
         content["columns"] = [_column(column) for column in model.schema.columns]
     else:
         content["columns"] = [_dimension(made, dim) for dim in range(made.dims)]
@@ -95,6 +91,7 @@ def described(made: MADE) -> tuple[dict[str, Any], str]:
         "norm": config.norm,
         "direct": config.direct,
         "gaps": config.gaps,
+        "unordered": config.gaps and config.evidence,
         "nodes": made.nodes,
         "degrees": [list(each) for each in zip(*degrees, strict=True)],
         "orderings": state["orderings"].tolist(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -78,11 +78,13 @@ class Column(ABC):
         name: its name.
         source: what its values were, see :class:`~autoregress.tables.cells.Cells`.
         share_missing: share of training rows in which it is missing.
+        absent: whether a missing cell is a value of its own, with the last symbol, and not unknown.
     """
 
     name: str
     source: str
     share_missing: float
+    absent: bool = field(default=False, kw_only=True)
 
     kind: ClassVar[Kind]
 
@@ -110,12 +112,22 @@ class Column(ABC):
         """
 
     @abstractmethod
-    def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str]:
-        """The text of a cell for each symbol (n,), its detail drawn at random."""
+    def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str | None]:
+        """The text of a cell for each symbol (n,), its detail drawn; None where it is missing."""
 
     @abstractmethod
     def pieces(self, values: Sequence[Any]) -> Pieces:
         """The column's cells, cut into pieces within which no comparison with a value changes."""
+
+    @property
+    def missing(self) -> Any:
+        """A missing cell, in the form in which values are compared."""
+        return ABSENT
+
+    @property
+    @abstractmethod
+    def single_values(self) -> Sequence[Any] | None:
+        """All values that have a symbol of their own; None if most share symbols."""
 
     @abstractmethod
     def typical(self, symbols: Symbols) -> list[str]:
@@ -148,7 +160,6 @@ class Labels(Column):
 
     labels: tuple[str, ...]
     rare: tuple[tuple[str, int], ...] = ()
-    absent: bool = False
     aliases: tuple[tuple[str, str], ...] = ()
 
     kind: ClassVar[Kind] = "category"
@@ -162,7 +173,12 @@ class Labels(Column):
         rare = tuple((text, counts[text]) for text in order if text not in set(kept))
         missing = float((cells.codes < 0).mean())
         return cls(
-            cells.name, cells.source, missing, tuple(in_order(kept)), rare, absent and missing > 0
+            cells.name,
+            cells.source,
+            missing,
+            tuple(in_order(kept)),
+            rare,
+            absent=absent and missing > 0,
         )
 
     @property
@@ -204,14 +220,18 @@ class Labels(Column):
             np.array(symbols, np.int64)[cells.codes], np.array([*details, 0.0])[cells.codes]
         )
 
-    def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str]:
+    def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str | None]:
         others = [text for text, _ in self.rare] or [OTHER]
         weights = np.array([count for _, count in self.rare] or [1], np.float64)
         drawn = rng.choice(len(others), len(symbols), p=weights / weights.sum())
         return [
-            others[place] if symbol == self._other else self._text(symbol)
+            (*self.labels, others[place], None)[symbol]
             for symbol, place in zip(symbols.tolist(), drawn.tolist(), strict=True)
         ]
+
+    @property
+    def single_values(self) -> Sequence[Any]:
+        return self.labels
 
     def typical(self, symbols: Symbols) -> list[str]:
         return [self._text(symbol) for symbol in symbols.tolist()]
@@ -299,6 +319,7 @@ class Numbers(Column):
             cuts = cuts[(cuts >= low) & (cuts < high)]
         middles = _middles(seen, cuts, low, high)
         missing = float((cells.codes < 0).mean())
+        more["absent"] = more.get("absent", False) and missing > 0
         return cls(
             cells.name,
             cells.source,
@@ -313,7 +334,11 @@ class Numbers(Column):
 
     @property
     def levels(self) -> int:
-        return max(2, len(self.cuts) + 1)
+        return max(2, len(self.cuts) + 1 + self.absent)
+
+    @property
+    def _bins(self) -> int:
+        return len(self.cuts) + 1
 
     @property
     def ordered(self) -> bool:
@@ -322,6 +347,10 @@ class Numbers(Column):
     @property
     def log_unit(self) -> float:
         return -self.decimals * math.log(10)
+
+    @property
+    def missing(self) -> float:
+        return math.nan
 
     @cached_property
     def _edges(self) -> Floats:
@@ -347,7 +376,8 @@ class Numbers(Column):
         alone = ends[symbols + 1] - ends[symbols] <= 1
         details = np.minimum(self.density.log_mass(numbers) - self._log_bins[symbols], 0)
         details = np.where(alone, 0.0, details)
-        return Encoded(np.append(symbols, -1)[cells.codes], np.append(details, 0.0)[cells.codes])
+        symbols = np.append(symbols, self._bins if self.absent else -1)  # which code −1 picks
+        return Encoded(symbols[cells.codes], np.append(details, 0.0)[cells.codes])
 
     def within(self, symbols: Symbols, shares: Floats) -> Floats:
         """The whole number (n,) in each bin (n,) up to which a share of the bin's mass lies."""
@@ -362,23 +392,40 @@ class Numbers(Column):
     def mean(self, probabilities: Floats) -> Floats:
         """The means (n,) under distributions (n, K) of the symbol, every bin at its middle.
 
-        They are in units of the resolution, as those of :meth:`quantile` are.
+        They are in units of the resolution, as those of :meth:`quantile` are, and of cells that
+        are not missing.
         """
-        return probabilities @ np.asarray(self.middles)
+        p = self.present(probabilities)
+        return p @ np.asarray(self.middles)
+
+    def present(self, probabilities: Floats) -> Floats:
+        """The distributions (n, bins) of cells that are not missing."""
+        p = probabilities[:, : self._bins]
+        return p / np.maximum(p.sum(1, keepdims=True), 1e-300) if self.absent else p
 
     def quantile(self, probabilities: Floats, share: float) -> Floats:
         """The least whole numbers (n,) up to which a share of distributions (n, K) lies."""
+        probabilities = self.present(probabilities)
         below = probabilities.cumsum(1)
         symbols = np.minimum((below < share).sum(1), below.shape[1] - 1)
         own = np.take_along_axis(probabilities, symbols[:, None], 1)[:, 0]
         before = np.take_along_axis(below, symbols[:, None], 1)[:, 0] - own
         return self.within(symbols, (share - before) / np.maximum(own, 1e-300))
 
-    def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str]:
-        return [self.text(n) for n in self.within(symbols, rng.random(len(symbols)))]
+    def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str | None]:
+        numbers = self.within(np.minimum(symbols, self._bins - 1), rng.random(len(symbols)))
+        known = (symbols < self._bins).tolist()
+        return [self.text(n) if k else None for n, k in zip(numbers, known, strict=True)]
+
+    @property
+    def single_values(self) -> Sequence[Any] | None:
+        if self.high - self.low >= DENSE:
+            return None
+        return [self.number(n) for n in np.arange(self.low, self.high + 1).tolist()]
 
     def typical(self, symbols: Symbols) -> list[str]:
-        return [self.text(n) for n in np.asarray(self.middles)[symbols]]
+        texts = [*(self.text(n) for n in self.middles), ABSENT]
+        return [texts[symbol] for symbol in symbols.tolist()]
 
     def text(self, number: float) -> str:
         """The text of a whole number in units of the resolution."""
@@ -395,7 +442,14 @@ class Numbers(Column):
         symbols = np.searchsorted(self._edges, inside)
         total = np.bincount(symbols, masses, self.levels)
         shares = masses / np.maximum(total[symbols], 1e-300)
-        return Pieces([self.number(n) for n in inside.tolist()], symbols, shares)
+        values = [self.number(n) for n in inside.tolist()]
+        if self.absent:
+            values, symbols, shares = (
+                [*values, math.nan],
+                np.append(symbols, self._bins),
+                np.append(shares, 1.0),
+            )
+        return Pieces(values, symbols, shares)
 
     def _around(self, value: float) -> list[float]:
         """Whole numbers after which a comparison with a value may change."""
@@ -438,12 +492,12 @@ class Dates(Numbers):
     kind: ClassVar[Kind] = "date"
 
     @classmethod
-    def read(cls, cells: Cells, format: str) -> Self:
+    def read(cls, cells: Cells, format: str, *, absent: bool = False) -> Self:
         """The column of cells that are dates in that format."""
         seconds = np.array([_seconds(text, format) for text in cells.texts])
         step = "days" if not (seconds % 86400).any() else "seconds"
         numbers = seconds / (86400 if step == "days" else 1)
-        return cls.of(cells, numbers, decimals=0, format=format, step=step)
+        return cls.of(cells, numbers, decimals=0, format=format, step=step, absent=absent)
 
     def numbers(self, cells: Cells) -> Floats:
         return np.array([self.value(text) for text in cells.texts], np.float64)

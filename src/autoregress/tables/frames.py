@@ -5,8 +5,10 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import importlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,27 @@ from numpy.typing import NDArray
 
 from autoregress.tables.cells import Cells
 
-SEPARATORS = ",;\t|"
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
+# Largest number of lines before and after a table that are left out.
+PREAMBLE = 40
+# Number of rows of a Parquet file read at once, and from about which kinds are inferred.
+GROUP, SAMPLED = 2**16, 2**18
 # Numbers of bytes and lines from which the separator is inferred.
 SAMPLE, LINES = 2**18, 50
 READS = ".csv, .tsv, .txt (also .gz), .parquet, .feather, .arrow"
 
 
-def as_cells(table: Any) -> dict[str, Cells]:
+class Columns(dict[str, Cells]):
+    """The columns of a table, by name.
+
+    Attributes:
+        said: how its file was read, in a line; empty where nothing had to be inferred.
+    """
+
+    said: str = ""
+
+
+def as_cells(table: Any) -> Columns:
     """The columns of a table, by name.
 
     Args:
@@ -38,7 +54,9 @@ def as_cells(table: Any) -> dict[str, Cells]:
         table = read_file(table)
     if isinstance(table, np.ndarray):
         table = _by_name(table)
-    if isinstance(table, Mapping):
+    if isinstance(table, Columns):
+        columns = table
+    elif isinstance(table, Mapping):
         columns = {str(name): _column(str(name), values) for name, values in table.items()}
     else:
         columns = _from_frame(table)
@@ -47,14 +65,67 @@ def as_cells(table: Any) -> dict[str, Cells]:
         raise ValueError(f"the columns have different numbers of rows: {sorted(lengths)}")
     if not columns or lengths == {0}:
         raise ValueError("the table has no rows")
-    return columns
+    return columns if isinstance(columns, Columns) else Columns(columns)
 
 
-def read_file(path: str | Path) -> dict[str, Cells] | Any:
+def row_groups(table: Any) -> Iterator[Columns]:
+    """A table in parts of at most GROUP rows if its file can be read so (Parquet), else whole."""
+    if not in_groups(table):
+        yield as_cells(table)
+        return
+    parquet = _pyarrow("parquet")
+    with _opened(parquet, Path(table)) as file:
+        for batch in file.iter_batches(batch_size=GROUP):
+            yield as_cells(_pyarrow("").Table.from_batches([batch]))
+
+
+def some_rows(table: Any) -> Columns:
+    """A table, or about SAMPLED rows of a larger Parquet file, in groups at equal distances."""
+    if not in_groups(table):
+        return as_cells(table)
+    with _opened(_pyarrow("parquet"), Path(table)) as file:
+        total = file.metadata.num_rows
+    step = max(1, round(total / SAMPLED))
+    parts = [part for n, part in enumerate(row_groups(table)) if n % step == 0]
+    if not parts:
+        raise ValueError("the table has no rows")
+    if len(parts) == 1:
+        return parts[0]
+    first, *rest = parts
+    found = Columns({n: own.joined([part[n] for part in rest]) for n, own in first.items()})
+    if step > 1:
+        rows = len(next(iter(found.values())))
+        found.said = f"{Path(table).name}: kinds inferred from {rows:,} of {total:,} rows"
+    return found
+
+
+def in_groups(table: Any) -> bool:
+    """Whether a table is a file that is read a group of rows at a time."""
+    return isinstance(table, str | Path) and Path(table).suffix.lower() == ".parquet"
+
+
+def _opened(parquet: Any, path: Path) -> Any:
+    if not path.exists():
+        raise ValueError(f"no such file: {path}")
+    try:
+        return parquet.ParquetFile(path)
+    except (_pyarrow("").ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _pyarrow(module: str) -> Any:
+    try:
+        return importlib.import_module(f"pyarrow.{module}" if module else "pyarrow")
+    except ImportError as error:
+        raise ImportError("this table needs pyarrow: pip install 'autoregress[tables]'") from error
+
+
+def read_file(path: str | Path) -> Columns | Any:
     """The columns of a file of texts, or the table of a file of typed columns.
 
-    Separator, encoding and header of a text file are inferred from its content. Its first row is
-    the header unless all of its cells are numbers or empty; columns are then called "0", "1", ….
+    Separator, encoding and header of a text file are inferred from its content, and lines before
+    and after its table are left out. Its first row is the header unless all of its cells are
+    numbers or empty; columns are then called "0", "1", ….
 
     Raises:
         ValueError: the file is missing, empty or damaged, or its format is not known.
@@ -77,23 +148,19 @@ def read_file(path: str | Path) -> dict[str, Cells] | Any:
 
 
 def _typed(path: Path, suffix: str) -> Any:
+    reader = _pyarrow("parquet" if suffix == ".parquet" else "feather")
     try:
-        from pyarrow import ArrowException, feather, parquet
-    except ImportError as error:
-        raise ImportError("this table needs pyarrow: pip install 'autoregress[tables]'") from error
-    try:
-        return parquet.read_table(path) if suffix == ".parquet" else feather.read_table(path)
-    except (ArrowException, OSError) as error:
+        return reader.read_table(path)
+    except (_pyarrow("").ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
 
 
-def _texts(path: Path, content: bytes) -> dict[str, Cells]:
+def _texts(path: Path, content: bytes) -> Columns:
     """The columns of the content of a text file."""
-    text = _decoded(path, content)
+    text, encoding = _decoded(path, content)
     if not text.strip():
         raise ValueError(f"{path} is empty")
-    separator = _separator(text[:SAMPLE])
-    quote = "'" if text.count("'") > 4 * (1 + text.count('"')) and text[:1] == "'" else '"'
+    separator, quote = dialect_of(text)
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, quotechar=quote,
         skipinitialspace=True, strict=False,
@@ -102,43 +169,87 @@ def _texts(path: Path, content: bytes) -> dict[str, Cells]:
         rows = [row for row in reader if row]
     except csv.Error as error:
         raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
+    rows, before, after = _table_of(path, rows)
     header = not all(_number_or_empty(cell) for cell in rows[0])
     names = rows.pop(0) if header else [str(n) for n in range(len(rows[0]))]
     if not rows:
         raise ValueError(f"{path} has a header and no rows")
-    width = len(names)
-    if header and all(len(row) == width + 1 for row in rows):
+    if header and len(rows[0]) == len(names) + 1:
         names = ["", *names]  # as R writes the names of rows
-        width += 1
-    for number, row in enumerate(rows, 1 + header):
-        if len(row) > width and not any(cell.strip() for cell in row[width:]):
-            del row[width:]
-        if len(row) != width:
-            raise ValueError(
-                f"{path}: row {number} has {len(row)} cells, but the first has {width}; remove "
-                "lines that are not part of the table"
-            )
     names = _distinct([name.strip() for name in names])
     columns = {
         name: Cells.of(name, values)
         for name, values in zip(names, zip(*rows, strict=True), strict=True)
     }
     # A separator at the end of every line makes a column without a name and without content.
-    return {name: c for name, c in columns.items() if name or any(text for text in c.texts)}
+    found = Columns({n: c for n, c in columns.items() if n or any(text for text in c.texts)})
+    said = [f"separated by {SEPARATORS[separator]}"] if separator != "," else []
+    said += [f"encoded in {encoding}"] if encoding != "UTF-8" else []
+    said += [f"{_lines(before)} before the table left out"] if before else []
+    said += [f"{_lines(after)} after the table left out"] if after else []
+    said += [] if header else ["without a header"]
+    found.said = f"{path.name}: {', '.join(said)}" if said else ""
+    return found
 
 
-def _decoded(path: Path, content: bytes) -> str:
+def _table_of(path: Path, rows: list[list[str]]) -> tuple[list[list[str]], int, int]:
+    """The rows of a table, all of one width, and the numbers of rows left out before and after.
+
+    Raises:
+        ValueError: a row within is of another width.
+    """
+    width = _usual(rows)
+    if width > 1 and not any(row[-1].strip() for row in rows if len(row) == width):
+        width -= 1  # a separator at the end of every line
+    for row in rows:
+        if len(row) > width and not any(cell.strip() for cell in row[width:]):
+            del row[width:]
+    first = next(n for n, row in enumerate(rows) if len(row) == width)
+    last = len(rows) - next(n for n, row in enumerate(reversed(rows)) if len(row) == width)
+    if first == 1 and len(rows[0]) == width - 1 and not all(map(_number_or_empty, rows[0])):
+        first = 0  # the header of R, which has no name for the names of rows
+    for number, row in enumerate(rows[first + 1 : last], first + 2):
+        if len(row) != width:
+            raise ValueError(
+                f"{path}: row {number} has {len(row)} cells, but most have {width}; remove "
+                "lines that are not part of the table"
+            )
+    if first > PREAMBLE or len(rows) - last > PREAMBLE:
+        raise ValueError(
+            f"{path}: {first} rows before and {len(rows) - last} after those of {width} cells; "
+            "remove lines that are not part of the table"
+        )
+    return rows[first:last], first, len(rows) - last
+
+
+def _lines(count: int) -> str:
+    return f"{count} line" if count == 1 else f"{count} lines"
+
+
+def _usual(rows: Sequence[Sequence[str]]) -> int:
+    """The number of cells of most rows."""
+    return Counter(map(len, rows)).most_common(1)[0][0]
+
+
+def _decoded(path: Path, content: bytes) -> tuple[str, str]:
+    """A file's text, and the name of its encoding."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16")
-    for encoding in ("utf-8-sig", "cp1252", "latin-1"):
+        return content.decode("utf-16"), "UTF-16"
+    for codec, name in (("utf-8-sig", "UTF-8"), ("cp1252", "Windows-1252"), ("latin-1", "Latin-1")):
         try:
-            text = content.decode(encoding)
+            text = content.decode(codec)
         except UnicodeDecodeError:
             continue
         if "\0" in text:
             raise ValueError(f"{path} is not a text file")
-        return text
+        return text, name
     raise AssertionError  # latin-1 decodes everything
+
+
+def dialect_of(text: str) -> tuple[str, str]:
+    """The separator and the quote of a text."""
+    quote = "'" if text.count("'") > 4 * (1 + text.count('"')) and text[:1] == "'" else '"'
+    return _separator(text[:SAMPLE]), quote
 
 
 def _separator(sample: str) -> str:
@@ -150,7 +261,7 @@ def _separator(sample: str) -> str:
         usual = max(set(counts), key=counts.count)
         return (counts.count(usual) / len(counts) if usual > 1 else 0.0, usual)
 
-    best = max(SEPARATORS, key=score)
+    best = max(",;\t|", key=score)
     if score(best)[0] == 0 and score(" ")[0] > 0.9:
         return " "
     return best

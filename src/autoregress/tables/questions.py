@@ -1,7 +1,7 @@
 """Predicates over the columns of a table: ``age >= 60 and smoker == 'yes'``.
 
 They are read by Python's own parser, and never run as code: only comparisons of a column with
-literals, joined by and, or, not, have a meaning here.
+literals or with another column, joined by and, or, not, have a meaning here.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import ast
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoregress.tables.columns import Column, Pieces
+from autoregress.tables.columns import Column, Numbers, Pieces
 from autoregress.tables.schema import Schema
 
 Truth = NDArray[np.bool_]
@@ -46,6 +46,23 @@ class Atom:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A comparison of two columns.
+
+    Attributes:
+        left, right: their names.
+        test: compares arrays of their values.
+        cuts: for each of them the values of the other, at which its pieces are cut; None if those
+            of one are too many to list.
+    """
+
+    left: str
+    right: str
+    test: Callable[[Any, Any], Any]
+    cuts: Mapping[str, Sequence[Any]] | None
+
+
+@dataclass(frozen=True)
 class Join:
     """All or any of some predicates, or none of the one there is."""
 
@@ -53,7 +70,7 @@ class Join:
     parts: tuple[Predicate, ...]
 
 
-Predicate = Atom | Join
+Predicate = Atom | Pair | Join
 
 
 def parse(text: str, schema: Schema) -> Predicate:
@@ -102,15 +119,19 @@ class _Reader:
     def _atom(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Predicate:
         if not isinstance(left, ast.Name) and isinstance(right, ast.Name) and type(op) in FLIPPED:
             left, op, right = right, FLIPPED[type(op)](), left
+        elif isinstance(left, ast.Name) and isinstance(right, ast.Name) and self._names(right):
+            return self._pair(self._column(left), op, self._column(right))
         if not isinstance(left, ast.Name):
             raise ValueError(f"{self._shown(left)} is not the name of a column; {HOW}")
-        column = self.schema.column(self.names.get(left.id, left.id))
+        column = self._column(left)
         if isinstance(op, ast.In | ast.NotIn):
             if not isinstance(right, ast.List | ast.Tuple | ast.Set):
                 raise ValueError(f"in takes a list of values: {left.id} in [1, 2]")
             values = tuple(self._value(column, each) for each in right.elts)
             atom = Atom(column.name, values, lambda v: v in values)
             return Join("not", (atom,)) if isinstance(op, ast.NotIn) else atom
+        if isinstance(right, ast.Constant) and right.value is None:
+            return self._missing(column, op)
         compare = COMPARISONS.get(type(op))
         if compare is None:
             raise ValueError(f"{self.text!r}: columns are compared by ==, !=, <, <=, >, >= and in")
@@ -120,6 +141,39 @@ class _Reader:
         ):  # fmt: skip
             raise ValueError(f"the labels of {column.name!r} have no order; compare by == or !=")
         return Atom(column.name, (value,), lambda v: compare(v, value))
+
+    def _missing(self, column: Column, op: ast.cmpop) -> Predicate:
+        if not isinstance(op, ast.Is | ast.IsNot | ast.Eq | ast.NotEq):
+            raise ValueError(f"write {column.name} is None, or {column.name} is not None")
+        if not column.absent:
+            raise ValueError(
+                f"in column {column.name!r} a missing cell is unknown, and not a value; learn it "
+                "with absent to ask for its probability"
+            )
+        atom = Atom(column.name, (), lambda v: v != v or v == column.missing)
+        return Join("not", (atom,)) if isinstance(op, ast.IsNot | ast.NotEq) else atom
+
+    def _names(self, node: ast.Name) -> bool:
+        return node.id in self.names or node.id in self.schema.names
+
+    def _column(self, node: ast.Name) -> Column:
+        return self.schema.column(self.names.get(node.id, node.id))
+
+    def _pair(self, left: Column, op: ast.cmpop, right: Column) -> Pair:
+        compare = COMPARISONS.get(type(op))
+        numbers = [isinstance(column, Numbers) for column in (left, right)]
+        if compare is None or (not all(numbers) and compare not in (operator.eq, operator.ne)):
+            raise ValueError(
+                f"{self.text!r}: columns of numbers are compared by ==, !=, <, <=, >, >=, and "
+                "columns of labels by == and !="
+            )
+        if left.kind != right.kind and "number" in (left.kind, right.kind):
+            raise ValueError(
+                f"{left.name!r} ({left.kind}) and {right.name!r} ({right.kind}) cannot be compared"
+            )
+        values = {right.name: left.single_values, left.name: right.single_values}
+        listed = {name: each for name, each in values.items() if each is not None}
+        return Pair(left.name, right.name, compare, listed if len(listed) == len(values) else None)
 
     def _value(self, column: Column, node: ast.expr) -> Any:
         try:
@@ -153,6 +207,8 @@ def columns_of(predicate: Predicate) -> list[str]:
     """The names of the columns in a predicate, each once, in order of appearance."""
     if isinstance(predicate, Atom):
         return [predicate.column]
+    if isinstance(predicate, Pair):
+        return list(dict.fromkeys([predicate.left, predicate.right]))
     return list(dict.fromkeys(name for part in predicate.parts for name in columns_of(part)))
 
 
@@ -160,12 +216,21 @@ def values_of(predicate: Predicate, column: str) -> list[Any]:
     """The values that a column is compared with."""
     if isinstance(predicate, Atom):
         return list(predicate.values) if predicate.column == column else []
+    if isinstance(predicate, Pair):
+        return list((predicate.cuts or {}).get(column, ()))
     return [value for part in predicate.parts for value in values_of(part, column)]
 
 
-def holds(predicate: Predicate, atoms: Callable[[Atom], Truth]) -> Truth:
+def listed(predicate: Predicate) -> bool:
+    """Whether all comparisons of two columns are of values that can be listed."""
+    if isinstance(predicate, Join):
+        return all(map(listed, predicate.parts))
+    return isinstance(predicate, Atom) or predicate.cuts is not None
+
+
+def holds(predicate: Predicate, atoms: Callable[[Atom | Pair], Truth]) -> Truth:
     """Whether it holds, from whether its comparisons do."""
-    if isinstance(predicate, Atom):
+    if not isinstance(predicate, Join):
         return atoms(predicate)
     first, *rest = (holds(part, atoms) for part in predicate.parts)
     if predicate.kind == "not":
@@ -207,7 +272,7 @@ class Asked:
             own = column.pieces(values_of(predicate, column.name))
             keep = np.ones(len(own.values), bool)
             for part in single.get(column.name, ()):
-                keep &= holds(part, lambda atom, own=own: _each(atom, own))
+                keep &= holds(part, lambda atom, own=own: _each(atom, own.values))
             pieces.append(own.some(np.flatnonzero(keep & (own.shares > 0))))
         return cls(predicate, tuple(columns), tuple(pieces))
 
@@ -237,9 +302,16 @@ class Asked:
         """(n, K) the probability that it holds given chosen pieces and the last one's symbol."""
         names, last = [column.name for column in self.columns], self.pieces[-1]
 
-        def atoms(atom: Atom) -> Truth:
+        def values(name: str) -> NDArray[Any]:
+            place = names.index(name)
+            own = _array(self.pieces[place].values)
+            return own if place == len(names) - 1 else own[chosen[:, place], None]
+
+        def atoms(atom: Atom | Pair) -> Truth:
+            if isinstance(atom, Pair):
+                return np.asarray(atom.test(values(atom.left), values(atom.right)), bool)
             place = names.index(atom.column)
-            each = _each(atom, self.pieces[place])
+            each = _each(atom, self.pieces[place].values)
             return each if place == len(names) - 1 else each[chosen[:, place], None]
 
         shape = (len(chosen), len(last.values))
@@ -250,5 +322,27 @@ class Asked:
         return each @ shares
 
 
-def _each(atom: Atom, own: Pieces) -> Truth:
-    return np.array([bool(atom.test(value)) for value in own.values], bool)
+def holds_for(predicate: Predicate, values: Mapping[str, Sequence[Any]]) -> Truth:
+    """Whether it holds for rows, by their values of every column in it."""
+
+    def atoms(atom: Atom | Pair) -> Truth:
+        if isinstance(atom, Pair):
+            left, right = (_array(values[name]) for name in (atom.left, atom.right))
+            return np.asarray(atom.test(left, right), bool)
+        return _each(atom, values[atom.column])
+
+    return holds(predicate, atoms)
+
+
+def _each(atom: Atom | Pair, values: Sequence[Any]) -> Truth:
+    """Whether a comparison holds for each value of its only column."""
+    if isinstance(atom, Pair):
+        own = _array(values)
+        return np.asarray(atom.test(own, own), bool)
+    return np.array([bool(atom.test(value)) for value in values], bool)
+
+
+def _array(values: Sequence[Any]) -> NDArray[Any]:
+    """Values as numbers if they are, else as objects, which compare one by one."""
+    array = np.asarray(values)
+    return array if array.dtype.kind == "f" else np.asarray(values, object)

@@ -103,7 +103,7 @@ class Schema:
         Args:
             kinds: the kinds of some columns, by name, instead of the inferred ones.
             missing: the texts that mean that a value is missing, instead of the usual ones.
-            absent: columns of labels in which a missing value is a value of its own.
+            absent: columns in which a missing value is a value of its own, and not unknown.
 
         Raises:
             ValueError: no such column, or one whose cells are not of the given kind, or nothing
@@ -131,8 +131,6 @@ class Schema:
             elif found:
                 notes.append(f"{cells.name}: {', '.join(found)} means missing")
             chosen = _column(rest, kinds.get(cells.name), notes, absent=cells.name in absent)
-            if cells.name in absent and not isinstance(chosen, Labels):
-                raise ValueError(f"column {cells.name!r} has no labels, and so no absent one")
             if isinstance(chosen, Column):
                 columns.append(chosen)
             else:
@@ -250,14 +248,14 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
     if kind == "category":
         return labels()
     if kind in (None, "boolean"):
-        boolean = _boolean(cells)
+        boolean = _boolean(cells, absent)
         if boolean is not None:
             return boolean
         if kind == "boolean":
             raise ValueError(f"column {name!r} is not true and false: {_some(cells)}")
     format = _date_format(cells, notes) if kind in (None, "date") else None
     if format is not None:
-        return Dates.read(cells, format)
+        return Dates.read(cells, format, absent=absent)
     if kind == "date":
         raise ValueError(f"column {name!r} holds no dates that can be read: {_some(cells)}")
     style = _number_style(cells)
@@ -280,7 +278,11 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
                     f"{name}: {distinct} whole numbers far apart ({_some(cells)}) are labels"
                 )
                 return labels()
-        return Numbers.fit(cells, decimals, comma=comma)
+        if comma and any("," in text for text in cells.texts):
+            notes.append(f"{name}: numbers such as {_with(',', cells)} have a decimal comma")
+        elif any("," in text for text in cells.texts):
+            notes.append(f"{name}: the commas in numbers such as {_with(',', cells)} are thousands")
+        return Numbers.fit(cells, decimals, comma=comma, absent=absent)
     if kind == "number":
         raise ValueError(f"column {name!r} holds other things than numbers: {_some(cells)}")
     # Texts.
@@ -293,7 +295,7 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
     return labels()
 
 
-def _boolean(cells: Cells) -> Booleans | None:
+def _boolean(cells: Cells, absent: bool) -> Booleans | None:
     """The column of true and false, in one of the usual spellings; None if it is not one."""
     texts = set(cells.texts)
     if not (texts <= TRUE | FALSE and texts & TRUE and texts & FALSE):
@@ -308,7 +310,10 @@ def _boolean(cells: Cells) -> Booleans | None:
         for text in sorted(side - {label})
     )
     missing = float((cells.codes < 0).mean())
-    return Booleans(cells.name, cells.source, missing, tuple(chosen), aliases=aliases)
+    absent = absent and missing > 0
+    return Booleans(
+        cells.name, cells.source, missing, tuple(chosen), aliases=aliases, absent=absent
+    )
 
 
 def _date_format(cells: Cells, notes: list[str]) -> str | None:
@@ -361,6 +366,11 @@ def _number_style(cells: Cells) -> tuple[bool, int, np.ndarray[Any, Any]] | None
         decimals -= 1
     whole = np.array([round(n.scaleb(decimals)) for n in numbers], np.float64)
     return comma, decimals, whole
+
+
+def _with(mark: str, cells: Cells) -> str:
+    """A text with that mark."""
+    return next(text for text in cells.texts if mark in text)
 
 
 def _even_length(texts: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -23,27 +23,39 @@ from autoregress.storage import load, model_config, parameters, read_config, sav
 from autoregress.tables.cells import Cells
 from autoregress.tables.columns import Column, Kind, Labels, Numbers
 from autoregress.tables.density import Floats
-from autoregress.tables.frames import as_cells, filled, in_kind_of
-from autoregress.tables.questions import Asked, columns_of, parse
+from autoregress.tables.explanation import Explanation
+from autoregress.tables.frames import as_cells, filled, in_groups, in_kind_of, row_groups, some_rows
+from autoregress.tables.questions import (
+    Asked,
+    Predicate,
+    columns_of,
+    holds_for,
+    listed,
+    parse,
+)
 from autoregress.tables.schema import Schema
 from autoregress.training import Fit, Training, fit
 
 SCHEMA = "schema.json"
-# Default options of the network and of its training.
+# Default options of the network and of its training. A mean over several orderings makes up for few
+# rows; many rows are learnt better in one, and without dropout.
 NETWORK = MADEConfig(
-    hidden=(256, 256), orderings="any", evidence=True, gaps=True, direct=True, residual=True,
+    hidden=(256, 256), orderings=8, evidence=True, gaps=True, direct=True, residual=True,
     norm=True, dropout=0.1,
 )  # fmt: skip
-TRAINING = Training(lr=2e-3, patience=10, ema=0.98)
+TRAINING = Training(lr=5e-3, schedule="cosine", patience=10, ema=0.99)
+MANY = 10_000
 # By default the batch size is a power of two between these, about a fiftieth of the rows, and the
-# number of epochs gives this number of updates, but is not below the fewest.
-SMALLEST_BATCH, LARGEST_BATCH, UPDATES, FEWEST_EPOCHS = 16, 128, 2000, 20
+# number of epochs gives a number of updates between these, about half that of rows, but is not
+# below the fewest.
+SMALLEST_BATCH, LARGEST_BATCH = 16, 128
+FEWEST_UPDATES, MOST_UPDATES, FEWEST_EPOCHS = 2000, 9000, 20
 # Share of the rows held out to stop by, and the fewest rows of which some are held out.
 HELD_OUT, FEWEST = 0.1, 20
-# Number of orderings over which a conditional is averaged.
-ORDERINGS = 8
 # Largest number of combinations that are enumerated, and number of draws if there are more.
 ENUMERATED, DRAWS = 4096, 4000
+# Relative standard error below which estimates differ by rounding alone.
+ROUNDING = 1e-7
 # Number of rows in a pass of the network.
 ROWS = 2048
 
@@ -125,30 +137,6 @@ class Distribution:
         return self.column
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """How surprising every cell is given all the others of its row.
-
-    Attributes:
-        names: (D,) the columns.
-        surprise: (rows, D) −log p(cell | the other cells), in nats; NaN where a cell is missing.
-        p_value: (rows, D) the probability of a cell at least as unlikely; for numbers, twice that
-            of one as far out on its side. Whatever a column's entropy, if the model is right it is
-            below a share of at most that share of the cells.
-        expected: (rows, D) texts of the likeliest cells.
-    """
-
-    names: tuple[str, ...]
-    surprise: Floats
-    p_value: Floats
-    expected: NDArray[np.object_]
-
-    def blamed(self) -> list[str | None]:
-        """For each row the column of the least p-value; None where nothing is known."""
-        p = np.where(np.isnan(self.p_value), np.inf, self.p_value)
-        return [self.names[j] if np.isfinite(p[i, j]) else None for i, j in enumerate(p.argmin(1))]
-
-
 class Table:
     """A table's schema, and an any-order MADE (arXiv 1502.03509) of its cells.
 
@@ -194,8 +182,7 @@ class Table:
             schema: the schema; by default it is inferred from all rows.
             kinds: kinds of some columns, by name, instead of the inferred ones: category, boolean,
                 number, date, identifier, constant or text; the last three are left out.
-            absent: columns of labels in which a missing cell is a value of its own, and not
-                unknown.
+            absent: columns in which a missing cell is a value of its own, and not unknown.
             valid: a table of the same columns that tells when to stop; by default a tenth of the
                 rows are held out for it.
             run: a folder for checkpoints, the log and the trained table.
@@ -206,12 +193,12 @@ class Table:
         Raises:
             ValueError: there is nothing to learn, or a cell cannot be one of its column.
         """
-        cells = as_cells(table)
+        cells = some_rows(table)
         if schema is None:
             schema = Schema.infer(list(cells.values()), kinds=kinds, absent=absent)
         if not quiet:
-            print(schema)
-        x = _symbols(schema, cells)
+            print(f"{cells.said}\n{schema}" if cells.said else schema)
+        x = _symbols(schema, table if in_groups(table) else cells)
         settings = Training.changed(training_for(len(x)), training)
         if valid is not None:
             held_cells = as_cells(valid)
@@ -226,6 +213,8 @@ class Table:
             train, held = x[np.sort(order[count:])], x[np.sort(order[:count])]
         levels = [column.levels for column in schema.columns]
         options = {**vars(NETWORK), "ordered": tuple(c.ordered for c in schema.columns)}
+        if len(train) >= MANY:
+            options |= {"orderings": 1, "dropout": 0.0}
         torch.manual_seed(settings.seed)
         model = MADE(len(levels), levels, **{**options, **(network or {})})
         result = fit(
@@ -245,6 +234,11 @@ class Table:
             known = {name: config.get(name) for name in ("training", "data")}
             learnt.card(Path(run).name, str(run), **known).write(Path(run))
         return learnt
+
+    @property
+    def coder(self) -> MADE:
+        """The model of rows in the order of the columns, by which they are compressed."""
+        return self.model.ensemble([list(range(self.model.dims))])
 
     # Keeping
 
@@ -305,9 +299,12 @@ class Table:
         Raises:
             ValueError: the table cannot be read, or a cell cannot be one of its column.
         """
-        symbols, details = self._encode(as_cells(table))
-        with torch.no_grad():
-            return self.model.log_prob(symbols).cpu().numpy() + details.sum(1)
+        parts = list[Floats]()
+        for cells in row_groups(table):
+            symbols, details = self._encode(cells)
+            with torch.no_grad():
+                parts.append(self.model.log_prob(symbols).cpu().numpy() + details.sum(1))
+        return np.concatenate(parts)
 
     def log_unit(self, table: Any) -> Floats:
         """Logarithms of the resolutions of the known numbers of every row, summed, (rows,) nats."""
@@ -318,23 +315,10 @@ class Table:
     def explain(self, table: Any) -> Explanation:
         """For every cell, how surprising it is given all the other known cells of its row."""
         symbols, details = self._encode(as_cells(table))
-        shape = tuple(symbols.shape)
-        surprise, p_value = np.full(shape, np.nan), np.full(shape, np.nan)
-        expected = np.empty(shape, object)
+        found, own = Explanation.empty(self.schema.columns, len(symbols)), symbols.numpy()
         for dim, column in enumerate(self.schema.columns):
-            probabilities = self._conditional(symbols, dim)
-            expected[:, dim] = column.typical(probabilities.argmax(1))
-            rows = np.flatnonzero(symbols[:, dim].numpy() >= 0)
-            own = symbols[rows, dim].numpy()
-            p = probabilities[rows]
-            mass = np.take_along_axis(p, own[:, None], 1)
-            surprise[rows, dim] = -np.log(mass[:, 0]) - details[rows, dim]
-            if isinstance(column, Numbers) and column.ordered:
-                upto = np.take_along_axis(p.cumsum(1), own[:, None], 1)
-                p_value[rows, dim] = np.minimum(1, 2 * np.minimum(upto, 1 - upto + mass))[:, 0]
-            else:
-                p_value[rows, dim] = np.minimum(1, (p * (p <= mass)).sum(1))
-        return Explanation(self.schema.names, surprise, p_value, expected)
+            found.put(dim, column, own[:, dim], details[:, dim], self._conditional(symbols, dim))
+        return found
 
     # Asking
 
@@ -381,6 +365,8 @@ class Table:
         for name, dim in zip(names, dims, strict=True):
             if int(x[0, dim]) >= 0:
                 raise ValueError(f"{name!r} is given and asked for")
+        if not listed(predicate):
+            return self._draw_values(x, predicate, seed)
         # The column of most symbols last: it is summed over, at no cost.
         order = sorted(range(len(dims)), key=lambda i: self.schema.columns[dims[i]].levels)
         dims = [dims[i] for i in order]
@@ -389,20 +375,34 @@ class Table:
             return Answer(min(1.0, self._enumerate(x, dims, asked)))
         return self._draw_answer(x, dims, asked, torch.Generator().manual_seed(seed))
 
-    def impute(self, table: Any, how: How = "mode", *, seed: int = 0) -> Any:
+    def gaps(self, table: Any) -> dict[str, NDArray[np.bool_]]:
+        """For every learnt column of a table, in which rows :meth:`impute` fills it in."""
+        cells = as_cells(table)
+        symbols, _ = self._encode(cells)
+        missing = symbols.numpy() < 0
+        return {n: missing[:, d] for d, n in enumerate(self.schema.names) if n in cells}
+
+    def impute(self, table: Any, how: How = "mode", *, n: int | None = None, seed: int = 0) -> Any:
         """The table with its missing cells filled in, of the same kind as the one given.
 
         Args:
             how: "mode", the likeliest cell given the known ones of its row; "mean", for numbers
                 their mean, for labels the likeliest; or "draw", drawn together from the model.
+            n: for draws, the number of tables to fill in, each with draws of its own, returned as
+                a list (multiple imputation); by default one, which is not in a list.
         """
+        if n is not None:
+            if how != "draw" or n < 1:
+                raise ValueError(f'n is a number of draws, for how="draw", got n={n}, how={how!r}')
+            return [self.impute(table, how, seed=seed + i) for i in range(n)]
         cells = as_cells(table)
         symbols, _ = self._encode(cells)
         rng = np.random.default_rng(seed)
         chosen = symbols.numpy()
         if how == "draw":
             chosen = self._complete(symbols, torch.Generator().manual_seed(seed)).numpy()
-        texts: dict[str, list[str | None]] = {}
+        texts: dict[str, Sequence[str | None]] = {}
+        given = [] if how == "draw" else self._given_known(symbols, range(self.model.dims))
         for dim, column in enumerate(self.schema.columns):
             if column.name not in cells:
                 continue
@@ -412,7 +412,7 @@ class Table:
             if how == "draw":
                 new = column.decode(chosen[rows, dim], rng)
             else:
-                p = self._conditional(symbols[rows], dim)
+                p = given[dim][rows]
                 if isinstance(column, Labels) and column.levels > len(column.labels) > 0:
                     p[:, len(column.labels) :] = 0  # nobody can write "(other)" down
                 if how == "mean" and isinstance(column, Numbers):
@@ -481,31 +481,20 @@ class Table:
     def _conditional(self, x: Tensor, dim: int) -> Floats:
         """(rows, K): the distribution of one column given the known cells of each row but its own.
 
-        A mean over orderings in which the column comes last; exact and normalised.
+        Exact and normalised.
         """
-        tables = []
+        x = x.clone()
+        x[:, dim] = -1
+        return self._given_known(x, [dim])[0]
+
+    @torch.no_grad()
+    def _given_known(self, x: Tensor, dims: Sequence[int]) -> list[Floats]:
+        """(rows, K) for each of some columns: its distributions given the known cells of rows."""
+        parts = list[list[Floats]]()
         for rows in x.split(ROWS):
-            total: Tensor | None = None
-            for model in self.column_last(dim):
-                own = model.conditional_of(dim, rows.to(model.device)).table()
-                total = own if total is None else total + own
-            assert total is not None
-            tables.append(total / ORDERINGS)
-        return torch.cat(tables).cpu().numpy()
-
-    def column_last(self, dim: int) -> Iterator[MADE]:
-        """The model in orderings, always the same ones, in which a column comes last."""
-        generator = torch.Generator().manual_seed(dim)
-        others = torch.tensor([d for d in range(self.model.dims) if d != dim], dtype=torch.long)
-        for _ in range(ORDERINGS):
-            visit = others[torch.randperm(len(others), generator=generator)].tolist()
-            yield self.model.ensemble([[*visit, dim]])
-
-    def _given_first(self, x: Tensor, dims: Sequence[int]) -> MADE:
-        """The model in one ordering: the known cells, the given dimensions, the rest."""
-        known = [d for d in range(self.model.dims) if int(x[0, d]) >= 0]
-        rest = [d for d in range(self.model.dims) if d not in (*known, *dims)]
-        return self.model.ensemble([[*known, *dims, *rest]])
+            each = self.model.given_known(rows.to(self.model.device))
+            parts.append([each[dim].table().cpu().numpy() for dim in dims])
+        return [np.concatenate(own) for own in zip(*parts, strict=True)]
 
     @torch.no_grad()
     def _enumerate(self, x: Tensor, dims: Sequence[int], asked: Asked) -> float:
@@ -513,15 +502,15 @@ class Table:
         *before, last = dims
         if not before:
             return float(self._conditional(x, last)[0] @ asked.holds(np.zeros((1, 0), int))[0])
-        model, total = self._given_first(x, dims), 0.0
+        total = 0.0
         for chosen in asked.chunks(ROWS):
-            rows = x.repeat(len(chosen), 1)
-            rows[:, before] = torch.from_numpy(asked.symbols(chosen))
-            rows = rows.to(model.device)
-            log_prob = -model.surprisal(rows)[:, before].sum(1).cpu().numpy()
-            table = model.conditional_of(last, rows).table().cpu().numpy()
-            own = (table * asked.holds(chosen)).sum(1)
-            total += float((np.exp(log_prob) * asked.shares(chosen) * own).sum())
+            rows, symbols = x.repeat(len(chosen), 1), asked.symbols(chosen)
+            p = asked.shares(chosen)
+            for place, dim in enumerate(before):
+                own = np.take_along_axis(self._conditional(rows, dim), symbols[:, [place]], 1)
+                p = p * own[:, 0]
+                rows[:, dim] = torch.from_numpy(symbols[:, place])
+            total += float((p * (self._conditional(rows, last) * asked.holds(chosen)).sum(1)).sum())
         return total
 
     @torch.no_grad()
@@ -530,19 +519,34 @@ class Table:
     ) -> Answer:
         """An unbiased estimate: all asked columns but the last are drawn, where they can hold."""
         *before, last = dims
-        model = self._given_first(x, dims)
-        rows, weight = x.repeat(DRAWS, 1).to(model.device), np.ones(DRAWS)
+        rows, weight = x.repeat(DRAWS, 1), np.ones(DRAWS)
         chosen = np.zeros((DRAWS, len(before)), int)
         for place, dim in enumerate(before):
             own = asked.pieces[place]
-            table = model.conditional_of(dim, rows).table().cpu()
+            table = torch.from_numpy(self._conditional(rows, dim))
             p = table[:, torch.from_numpy(own.symbols)] * torch.from_numpy(own.shares)
             weight *= p.sum(1).numpy()
             chosen[:, place] = torch.multinomial(p + 1e-300, 1, generator=generator)[:, 0].numpy()
-            rows[:, dim] = torch.from_numpy(own.symbols[chosen[:, place]]).to(rows.device)
-        table = model.conditional_of(last, rows).table().cpu().numpy()
-        each = weight * (table * asked.holds(chosen)).sum(1)
-        return Answer(float(each.mean()), float(each.std(ddof=1) / math.sqrt(DRAWS)))
+            rows[:, dim] = torch.from_numpy(own.symbols[chosen[:, place]])
+        each = weight * (self._conditional(rows, last) * asked.holds(chosen)).sum(1)
+        value, error = float(each.mean()), float(each.std(ddof=1) / math.sqrt(DRAWS))
+        if value == 0 and weight.any():
+            error = 1 / DRAWS  # it held for no draw, which does not make it impossible
+        return Answer(value, error if error > ROUNDING * value else 0.0)
+
+    def _draw_values(self, x: Tensor, predicate: Predicate, seed: int) -> Answer:
+        """The share of rows, drawn with the given cells, for which it holds."""
+        rows = self._complete(x.repeat(DRAWS, 1), torch.Generator().manual_seed(seed)).numpy()
+        rng = np.random.default_rng(seed)
+        values = dict[str, list[Any]]()
+        for name in columns_of(predicate):
+            column, dim = self.schema.column(name), self._dim(name)
+            texts = column.decode(rows[:, dim], rng)
+            values[name] = [column.missing if t is None else column.value(t) for t in texts]
+        share = float(holds_for(predicate, values).mean())
+        # As if it had held once more, and once more not: no share of draws is certain.
+        smoothed = (share * DRAWS + 1) / (DRAWS + 2)
+        return Answer(share, math.sqrt(smoothed * (1 - smoothed) / DRAWS))
 
     @torch.no_grad()
     def _complete(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -554,7 +558,8 @@ def training_for(rows: int) -> Training:
     """How a table of that number of rows is learnt."""
     batch = 2 ** round(math.log2(max(1, rows / 50)))
     batch = min(max(batch, SMALLEST_BATCH), LARGEST_BATCH)
-    epochs = max(FEWEST_EPOCHS, math.ceil(UPDATES * batch / max(1, rows)))
+    updates = min(max(rows / 2, FEWEST_UPDATES), MOST_UPDATES)
+    epochs = max(FEWEST_EPOCHS, math.ceil(updates * batch / max(1, rows)))
     return replace(TRAINING, batch_size=batch, max_epochs=epochs)
 
 
@@ -580,5 +585,11 @@ def _summary(result: Fit, independent: float, rows: int) -> str:
     return said
 
 
-def _symbols(schema: Schema, cells: Mapping[str, Cells]) -> Tensor:
-    return torch.from_numpy(np.stack([each.symbols for each in schema.encode(cells)], 1))
+def _symbols(schema: Schema, table: Any) -> Tensor:
+    """The symbols (rows, D) of a table, −1 where unknown, in a small dtype."""
+    dtype = np.int16 if max(column.levels for column in schema.columns) < 2**15 else np.int64
+    parts = [
+        np.stack([each.symbols.astype(dtype) for each in schema.encode(part)], 1)
+        for part in row_groups(table)
+    ]
+    return torch.from_numpy(np.concatenate(parts))

@@ -207,23 +207,28 @@ class Made {
     return each.map((own, i) => ({ ...own, weight: weights[i] }));
   }
 
+  // The conditionals given the known symbols: of the members, or of the network without an ordering,
+  // whose outputs see all known inputs.
+  conditionals(x) {
+    if (!this.unordered) {
+      const each = this.given(x);
+      return (dim) => mean(each, (own) => own.chain.table(dim));
+    }
+    const chain = new Chain(this, this.units[0]);
+    x.forEach((symbol, dim) => chain.take(dim, symbol));
+    x.forEach(() => chain.advance());
+    return (dim) => chain.table(dim);
+  }
+
   // p(x_dim | known) of each unknown dimension, in one pass; null where it is known.
   marginals(x) {
-    const each = this.given(x);
-    return x.map((symbol, dim) => (symbol >= 0 ? null : mean(each, (own) => own.chain.table(dim))));
+    const of = this.conditionals(x);
+    return x.map((symbol, dim) => (symbol >= 0 ? null : of(dim)));
   }
 
   // p(x_dim | the other known symbols).
   conditional(dim, x) {
-    const others = x.map((symbol, d) => (d === dim ? -1 : symbol));
-    if (!this.last) return mean(this.given(others), (own) => own.chain.table(dim));
-    // A table: the mean over fixed orderings in which the column comes last.
-    const each = this.last[dim].map((visit) => {
-      const chain = new Chain(this, this.units[0]);
-      for (const d of visit.slice(0, -1)) chain.enter(d, others[d]);
-      return { chain, weight: 1 / this.last[dim].length };
-    });
-    return mean(each, (own) => own.chain.table(dim));
+    return this.conditionals(x.map((symbol, d) => (d === dim ? -1 : symbol)))(dim);
   }
 
   // Yields [dim, symbol] of each unknown symbol as it is drawn from p(unknown | known).
@@ -282,10 +287,14 @@ class Chain {
     return table(kind, Array.from(columns.subarray(kind.output, kind.output + outputs(kind))));
   }
 
-  // Takes in a symbol; −1 is a gap.
   enter(dim, symbol) {
+    this.take(dim, symbol);
+    this.advance();
+  }
+
+  // Takes in a symbol; −1 is a gap.
+  take(dim, symbol) {
     const { made, pending } = this, kind = made.kinds[dim];
-    this.step += 1;
     for (const [column, value] of symbol < 0 ? [] : KINDS[kind.type].encode(kind, symbol)) {
       add(pending[0], made.layers[0].weight[kind.input + column], value);
       if (made.skip) add(pending[pending.length - 1], made.skip[kind.input + column], value);
@@ -293,7 +302,12 @@ class Chain {
     if (made.layers[0].conditioning)
       for (let column = 0; column < KINDS[kind.type].inputs(kind); column++)
         add(pending[0], made.layers[0].conditioning[kind.input + column], 1);
-    made.nodes.forEach((layer, j) => this.finish(j, this.units[layer][this.step]));
+  }
+
+  // Computes the units of the next degree.
+  advance() {
+    this.step += 1;
+    this.made.nodes.forEach((layer, j) => this.finish(j, this.units[layer][this.step]));
   }
 
   // Computes the units of a node that have just seen their last input.
