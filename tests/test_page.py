@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -240,6 +241,19 @@ def test_a_table_answers_as_the_library_does(client: Client, runs: Path):
     assert answer["exact"]
     (drawn,) = client.ask("draw", "shop", given={"size": "L"}, count=4, seed=1)
     expected = table.sample(4, {"size": "L"}, seed=1)
+    assert drawn["rows"] == [list(row) for row in zip(*expected.values(), strict=True)]
+
+
+def test_a_table_that_still_trains_answers_by_its_best_weights(runs: Path, tmp_path: Path):
+    going = tmp_path / "going"
+    shutil.copytree(runs / "shop" / "training", going / "training")
+    shutil.copy(runs / "shop" / "schema.json", going)
+    site = Site({"going": Subject(going, "going", "going")}, ["going"])
+    with serving(site) as address, Client(address) as client:
+        (page,) = events(client.get("api/page"))
+        assert page["subjects"][0]["kind"] == "table"
+        (drawn,) = client.ask("draw", "going", given={}, count=4, seed=1)
+    expected = ar.Table.load(runs / "shop").sample(4, seed=1)
     assert drawn["rows"] == [list(row) for row in zip(*expected.values(), strict=True)]
 
 
