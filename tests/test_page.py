@@ -618,7 +618,7 @@ def test_a_raster_model_greys_out_what_it_cannot_be_given(browser: Browser, addr
         expect(page.get_by_role("button", name="Expected")).to_be_disabled()
         expect(page.locator(".evidence .note")).to_contain_text("visits the rows in order")
         stroke(page, (5, 1), (5, 6))
-        expect(page.locator(".evidence .note")).to_contain_text("Move “Known rows”")
+        expect(page.locator(".evidence .note")).to_contain_text("Move “Known rows” to paint")
         page.locator("#rows").fill("6")
         expect(page.locator(".evidence")).to_contain_text("48 of 64 pixels are known")
         stroke(page, (5, 1), (5, 6))
@@ -639,7 +639,7 @@ def test_two_models_side_by_side(browser: Browser, address: str, runs: Path):
         ]
         better = "digits" if bits[0] < bits[1] else "narrow"
         expect(page.locator("#difference")).to_contain_text(
-            f"bits fewer with {better}, for 6 of 64"
+            f"bits fewer with {better}, for 6 of 64 pixels"
         )
         shown = float(page.locator("#difference").inner_text().split()[0])
         assert shown == pytest.approx(abs(bits[0] - bits[1]), abs=0.06)
