@@ -77,6 +77,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ar.save(model, folder / name)
     ar.save(ar.PixelCNN((1, 8, 8), 4, layers=1, features=4), folder / "raster")
     ar.save(ar.MADE((3, 4, 4), 8, hidden=(16,), orderings="any"), folder / "colour")
+    labelled = ar.MADE(16, 2, hidden=(8,), orderings="any", labels=("one", "two\nlines"))
+    ar.save(labelled, folder / "labelled")
     clips = ar.VideoTransformer((4, 1, 8, 8), 2, subscale=(4, 1, 1), **TINY)
     ar.save(clips, folder / "clips")
     ar.Table.fit(
@@ -242,6 +244,21 @@ def test_a_table_answers_as_the_library_does(client: Client, runs: Path):
     (drawn,) = client.ask("draw", "shop", given={"size": "L"}, count=4, seed=1)
     expected = table.sample(4, {"size": "L"}, seed=1)
     assert drawn["rows"] == [list(row) for row in zip(*expected.values(), strict=True)]
+
+
+def test_a_condition_is_passed_on(client: Client, runs: Path, monkeypatch):
+    model, x = ar.load(runs / "labelled"), torch.arange(16)[None] % 2
+    asked = {"x": text(x), "known": text(np.ones(16)), "label": "two\nlines"}
+    context = torch.tensor([[0.0, 1.0]])
+    first, *_ = client.ask("measure", "labelled", **asked)
+    assert first["bits"] == pytest.approx(-float(model.log_prob(x, context)) / np.log(2))
+    (lines,) = client.ask("lines", "labelled", **asked, count=2, seed=0)
+    monkeypatch.chdir(runs)
+    found: dict[str, Any] = {}
+    exec(lines["python"], found)
+    assert torch.allclose(found["nats"], model.surprisal(x, context))
+    (answer,) = client.ask("measure", "labelled", **asked | {"label": "three"})
+    assert "no label 'three'" in answer["error"]
 
 
 def test_a_table_that_still_trains_answers_by_its_best_weights(runs: Path, tmp_path: Path):
