@@ -17,7 +17,6 @@ HERE = Path(__file__).parent
 CHROMIUM = "/usr/bin/chromium"
 DIGIT, ROWS = 3, 4  # which of the test digits, and the number of its rows that are known
 PIXEL = (5, 4)  # row and column of the pixel whose distribution is shown
-SIZE = {"width": 1280, "height": 776}
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def picture(address: str, path: Path) -> None:
     ar.data.write(image, digit[None], 17)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={**SIZE}, device_scale_factor=1.25)
+        page = browser.new_page(viewport={"width": 1280, "height": 776}, device_scale_factor=1.25)
         page.goto(address)
         page.locator("#bits").wait_for()
         page.set_input_files("#picture", image)
