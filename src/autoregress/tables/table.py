@@ -230,6 +230,11 @@ class Table:
         learnt = cls(schema, model)
         if held is not None and result.valid is not None:
             learnt.summary = _summary(result, _independent(model, train, held), len(held))
+        else:
+            learnt.summary = (
+                f"{len(train):,} rows are too few to hold some out, so that the model was not "
+                "compared with independent columns"
+            )
         if run is not None:
             learnt.save(run)
             config = read_config(Path(run) / "training")
