@@ -32,6 +32,7 @@ from autoregress.page.pixels import Evidence, Given
 from autoregress.page.subjects import Subject
 from autoregress.page.training import follow
 from autoregress.page.workers import BusyError, Event, Steps, Worker
+from autoregress.tables.frames import as_cells
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 LARGEST_QUESTION = 8 * 2**20  # bytes
@@ -156,6 +157,13 @@ def _repair(subject: Subject, body: bytes) -> Steps:
     yield from rows.repair(subject.table, subject.views, asked["row"], asked["column"])
 
 
+def _check(subject: Subject, body: bytes) -> Steps:
+    yield None
+    if subject.data is None:
+        raise ValueError(f"{subject.name} was served without --data")
+    yield from rows.explain(subject.table, as_cells(subject.data))
+
+
 QUESTIONS: dict[str, Answer] = {
     "measure": _measure,
     "complete": _complete,
@@ -167,6 +175,7 @@ QUESTIONS: dict[str, Answer] = {
     "probability": _probability,
     "draw": _draw,
     "repair": _repair,
+    "check": _check,
 }
 
 
