@@ -41,7 +41,7 @@ NETWORK = MADEConfig(
     hidden=(256, 256), orderings=8, evidence=True, gaps=True, direct=True, residual=True,
     norm=True, dropout=0.1,
 )  # fmt: skip
-TRAINING = Training(lr=5e-3, schedule="cosine", patience=10, ema=0.99)
+TRAINING = Training(lr=5e-3, schedule="cosine", weight_decay=0.2, patience=10, ema=0.99)
 MANY = 10_000
 # By default the batch size is a power of two between these, about a fiftieth of the rows, and the
 # number of epochs gives a number of updates between these, about half that of rows, but is not
