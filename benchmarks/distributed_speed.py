@@ -15,6 +15,7 @@ import os
 import socket
 import statistics
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import timing
@@ -76,14 +77,14 @@ def rate(size: int, name: str, sharding: str, rounds: int) -> float:
     return statistics.median(rates.get() for _ in range(rounds))
 
 
-def measure(rounds: int) -> timing.Rows:
-    rows = timing.Rows()
-    for name in MODELS:
-        alone = rate(1, name, "none", rounds)
-        for sharding, how in (("none", "weights whole (DDP)"), ("full", "in parts (FSDP2)")):
-            two = rate(2, name, sharding, rounds)
-            rows.add(f"{name}, {how}: two processes / one", two / alone)
-    return rows
+def compare(name: str, rows: timing.Rows, rounds: int) -> None:
+    alone = rate(1, name, "none", rounds)
+    for sharding, how in (("none", "weights whole (DDP)"), ("full", "in parts (FSDP2)")):
+        two = rate(2, name, sharding, rounds)
+        rows.add(f"{name}, {how}: two processes / one", two / alone)
+
+
+PARTS = {"made": partial(compare, "MADE"), "video": partial(compare, "Video Transformer")}
 
 
 def page(report: dict[str, Any]) -> str:
@@ -102,12 +103,9 @@ RGB an update. Two processes lose time to the exchange of gradients, which grows
 and not with the examples, and to work that both do: each changes all weights if they are whole, and
 half of them if they are in parts.
 
-```console
-python benchmarks/distributed_speed.py --rounds 1 --write .
-```
-"""
+{timing.commands("distributed_speed", part="made")}"""
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    timing.main("distributed_speed", measure, page, rounds=3)
+    timing.main("distributed_speed", PARTS, page, rounds=3)

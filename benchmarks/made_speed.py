@@ -117,7 +117,7 @@ def completing(rounds: int) -> dict[str, float]:
 
 
 def add_completing(rows: timing.Rows, rounds: int) -> None:
-    t = completing(rounds)
+    t = completing(max(3, rounds // 3))
     for method in ("conditional_log_prob", "complete"):
         together, apart, shared = (t[f"{method}, {k}"] for k in ("together", "apart", "shared"))
         what = f"{method}, a known set for each row"
@@ -126,21 +126,32 @@ def add_completing(rows: timing.Rows, rounds: int) -> None:
         rows.add(f"{what}, throughput / one set for all", shared / together)
 
 
-def measure(rounds: int) -> timing.Rows:
-    rows = timing.Rows()
+def add_training(rows: timing.Rows, rounds: int) -> None:
     for optimiser in (torch.optim.SGD, torch.optim.AdamW):
         t = training(optimiser, rounds)
         for kind, limit in [("fixed", 1.25), ("fresh", 1.6)]:
             what = f"training step, {optimiser.__name__}, {kind} ordering / dense"
             rows.add(what, t[kind] / t["dense"], most=limit)
+
+
+def add_sampling(rows: timing.Rows, rounds: int) -> None:
     t = sampling(rounds)
     rows.add("784 forward passes / 100 samples", DIMS * t["forward"] / t["sample"], least=150)
     rows.add("100 samples / one forward pass", t["sample"] / t["forward"], most=5)
+
+
+def add_scoring(rows: timing.Rows, rounds: int) -> None:
     t = scoring(max(3, rounds // 3))
     what = "log_prob of 10,000 rows, throughput / dense"
     rows.add(what, t["dense"] / t["log_prob"], least=0.9)
-    add_completing(rows, max(3, rounds // 3))
-    return rows
+
+
+PARTS = {
+    "training": add_training,
+    "sampling": add_sampling,
+    "scoring": add_scoring,
+    "known": add_completing,
+}
 
 
 def page(report: dict[str, Any]) -> str:
@@ -162,11 +173,8 @@ steps, whatever dimension a step visits, so that such rows share all products wi
 last rows of the table are of the default recipe's model of 37 columns of 2 to 4 levels, each row
 with a random known set of its own, on one thread and by its CPU seconds.
 
-```console
-python benchmarks/made_speed.py --rounds 2 --write .
-```
-"""
+{timing.commands("made_speed", part="sampling")}"""
 
 
 if __name__ == "__main__":
-    timing.main("made_speed", measure, page)
+    timing.main("made_speed", PARTS, page)

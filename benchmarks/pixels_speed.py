@@ -107,34 +107,39 @@ def against_nominal(rows: timing.Rows, rounds: int) -> None:
     rows.add(f"8-bit RGB, ordered: 1,024 forward passes / {COLOURS} samples", ratio, least=50)
 
 
-def measure(rounds: int) -> timing.Rows:
-    rows = timing.Rows()
-    cnn: dict[str, Any] = {"symbols": 2, "layers": 7, "features": 32, "head": 32}
-    rnn = {**cnn, "features": 16}
+CNN: dict[str, Any] = {"symbols": 2, "layers": 7, "features": 32, "head": 32}
+RNN = {**CNN, "features": 16}
+
+
+def with_caches(rows: timing.Rows, rounds: int) -> None:
     models = [
-        (ar.PixelCNN(SHAPE, **cnn), 50),
-        (ar.GatedPixelCNN(SHAPE, **cnn), 50),
-        (ar.RowLSTM(SHAPE, **rnn), 20),
-        (ar.DiagonalBiLSTM(SHAPE, **rnn), 20),
+        (ar.PixelCNN(SHAPE, **CNN), 50),
+        (ar.GatedPixelCNN(SHAPE, **CNN), 50),
+        (ar.RowLSTM(SHAPE, **RNN), 20),
+        (ar.DiagonalBiLSTM(SHAPE, **RNN), 20),
     ]
     for model, least in models:
         ratio = sampling(model, IMAGES, max(3, rounds // 3))
         rows.add(
             f"{type(model).__name__}: 784 forward passes / {IMAGES} samples", ratio, least=least
         )
+
+
+def along_diagonals(rows: timing.Rows, rounds: int) -> None:
     t = timing.alternate(
         {
-            "row": training_step(ar.RowLSTM(SHAPE, **rnn)),
-            "diagonal": training_step(ar.DiagonalBiLSTM(SHAPE, **rnn)),
-            "skewed": training_step(skewed(ar.DiagonalBiLSTM(SHAPE, **rnn))),
+            "row": training_step(ar.RowLSTM(SHAPE, **RNN)),
+            "diagonal": training_step(ar.DiagonalBiLSTM(SHAPE, **RNN)),
+            "skewed": training_step(skewed(ar.DiagonalBiLSTM(SHAPE, **RNN))),
         },
         rounds,
     )
     rows.add("training step, Diagonal BiLSTM / Row LSTM", t["diagonal"] / t["row"])
     what = "training step, Diagonal BiLSTM in a skewed map / ours"
     rows.add(what, t["skewed"] / t["diagonal"], least=1)
-    against_nominal(rows, rounds)
-    return rows
+
+
+PARTS = {"caches": with_caches, "diagonals": along_diagonals, "levels": against_nominal}
 
 
 def page(report: dict[str, Any]) -> str:
@@ -156,11 +161,8 @@ directions at once.
 Ordered levels need one group of features for all channels of a pixel, and a few outputs for each
 channel instead of 256: the network runs once a pixel.
 
-```console
-python benchmarks/pixels_speed.py --rounds 1 --write .
-```
-"""
+{timing.commands("pixels_speed", part="diagonals")}"""
 
 
 if __name__ == "__main__":
-    timing.main("pixels_speed", measure, page)
+    timing.main("pixels_speed", PARTS, page)

@@ -17,6 +17,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -111,24 +112,32 @@ def uncached(files: list[Path], run: Callable[[], object]) -> Callable[[], objec
     return from_disk
 
 
-def measure(rounds: int) -> timing.Rows:
-    rows = timing.Rows()
-    for what, shape, count, taken, batch in [
-        ("clips", (16, 3, 64, 64), 1000, 128, 8),
-        ("images", (3, 32, 32), 100_000, 2560, 128),
-    ]:
-        with tempfile.TemporaryDirectory() as folder:
-            ways = contestants(Path(folder), shape, count, taken, batch)
-            files = list(Path(folder).iterdir())
-            for path in files:
-                path.read_bytes()
-            cold = {name: uncached(files, run) for name, run in ways.items()}
-            for where, these in [("cache", ways), ("disk", cold)]:
-                t = alternate(these, rounds)
-                for name in list(ways)[1:]:
-                    ratio = t[name] / t["shards"]
-                    rows.add(f"{what} from the {where}, {name} / shards", ratio)
-    return rows
+def read(
+    what: str,
+    shape: tuple[int, ...],
+    count: int,
+    taken: int,
+    batch: int,
+    rows: timing.Rows,
+    rounds: int,
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        ways = contestants(Path(folder), shape, count, taken, batch)
+        files = list(Path(folder).iterdir())
+        for path in files:
+            path.read_bytes()
+        cold = {name: uncached(files, run) for name, run in ways.items()}
+        for where, these in [("cache", ways), ("disk", cold)]:
+            t = alternate(these, rounds)
+            for name in list(ways)[1:]:
+                ratio = t[name] / t["shards"]
+                rows.add(f"{what} from the {where}, {name} / shards", ratio)
+
+
+PARTS = {
+    "clips": partial(read, "clips", (16, 3, 64, 64), 1000, 128, 8),
+    "images": partial(read, "images", (3, 32, 32), 100_000, 2560, 128),
+}
 
 
 def page(report: dict[str, Any]) -> str:
@@ -155,11 +164,8 @@ order. But then the order of examples depends on a buffer and on the order on di
 function of seed and step alone, it changes with the number of processes, and it cannot be resumed
 in the middle.
 
-```console
-python benchmarks/shards_speed.py --rounds 3 --write .
-```
-"""
+{timing.commands("shards_speed", part="clips")}"""
 
 
 if __name__ == "__main__":
-    timing.main("shards_speed", measure, page)
+    timing.main("shards_speed", PARTS, page)

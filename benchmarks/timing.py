@@ -62,25 +62,44 @@ def circumstances(report: dict[str, Any]) -> str:
     )
 
 
+def commands(name: str, *, part: str) -> str:
+    """How the page is made, and a part of it measured."""
+    return f"""`python benchmarks/{name}.py --write docs/results` makes this page. A part of it:
+
+```console
+python benchmarks/{name}.py --part {part} --rounds 1
+```
+"""
+
+
 def main(
     name: str,
-    measure: Callable[[int], Rows],
+    parts: dict[str, Callable[[Rows, int], None]],
     page: Callable[[dict[str, Any]], str],
     *,
     rounds: int = 10,
 ) -> None:
-    """Measures; with --write, also writes name.json and name.md."""
+    """Measures; with --write, also writes name.json and name.md.
+
+    Args:
+        parts: adds the rows of each part of the page, given the number of rounds.
+    """
     parser = argparse.ArgumentParser(description=page.__doc__)
     parser.add_argument("--rounds", type=int, default=rounds, help="turns of each contestant")
-    parser.add_argument("--write", type=Path, help=f"folder for {name}.json and {name}.md")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--part", choices=parts, help="measure this part alone")
+    what.add_argument("--write", type=Path, help=f"folder for {name}.json and {name}.md")
     arguments = parser.parse_args()
     torch.manual_seed(0)
+    rows = Rows()
+    for part in [arguments.part] if arguments.part else parts:
+        parts[part](rows, arguments.rounds)
     report = {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
         "rounds": arguments.rounds,
-        "rows": measure(arguments.rounds),
+        "rows": rows,
     }
     if arguments.write:
         (arguments.write / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")

@@ -190,8 +190,7 @@ def compare_levels(rows: timing.Rows, rounds: int) -> None:
     rows.add("an update of 4×8×8 slices, of nominal levels / of ordered ones", ratio, least=0.95)
 
 
-def measure(rounds: int) -> timing.Rows:
-    rows = timing.Rows()
+def with_caches(rows: timing.Rows, rounds: int) -> None:
     with torch.no_grad():
         models = {side: small(side) for side in SIDES}
         per_pixel = {side: cached(model) for side, model in models.items()}
@@ -201,7 +200,8 @@ def measure(rounds: int) -> timing.Rows:
     what = "a pixel with caches, of a 4×32×32 slice / of a 4×8×8 slice"
     rows.add(what, per_pixel[32] / per_pixel[8], most=1.25)
 
-    compare_levels(rows, rounds)
+
+def an_update_of_base(rows: timing.Rows, rounds: int) -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         step = pool.apply(training_step)
     rows.add("peak memory of an update of base / 16 GiB", step["peak_bytes"] / 2**34, most=1)
@@ -209,7 +209,9 @@ def measure(rounds: int) -> timing.Rows:
     rows.add(what, step["seconds"] / step["products_seconds"])
     share = step["products_flop"] / step["seconds"] / step["peak_flop_per_second"]
     rows.add("its rate / that of a product of 2048×2048 matrices", share)
-    return rows
+
+
+PARTS = {"caches": with_caches, "levels": compare_levels, "base": an_update_of_base}
 
 
 def page(report: dict[str, Any]) -> str:
@@ -228,12 +230,9 @@ models have nominal levels. The update whose memory and rate are measured is tha
 `VideoTransformer.base` on one slice of one clip of 16×64×64 RGB, by RMSProp, without activation
 checkpointing; its rate counts its matrix products only.
 
-```console
-python benchmarks/video_speed.py --rounds 1 --write .
-```
-"""
+{timing.commands("video_speed", part="levels")}"""
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    timing.main("video_speed", measure, page, rounds=4)
+    timing.main("video_speed", PARTS, page, rounds=4)

@@ -6,15 +6,14 @@ import math
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from findings import Clips
 from lanes import Tell, updates
-from torch import Tensor
 
 import autoregress as ar
-from autoregress.data import bouncing_digits, write
+from autoregress.data import bouncing_digits
 from autoregress.recipes import RECIPES
+from autoregress.report import film
 
 # The compressors are the benchmarks', which the published results are compared with.
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
@@ -24,8 +23,6 @@ TRAIN, LARGE, HELD_OUT = 5_000, 12_000, 200  # clips, LARGE in the gallery
 SECONDS = 0.02  # for each clip that is trained on
 KNOWN, LONG = 4, 16  # frames of a continued clip
 CONTINUED = 6
-PAPER, INK, DRAWN, LINE = 255, (28, 33, 40), (13, 92, 199), 219
-GAP = 2
 
 
 def examine(run: Path, gif: Path, clips: int, seed: int, tell: Tell) -> Clips:
@@ -59,28 +56,8 @@ def examine(run: Path, gif: Path, clips: int, seed: int, tell: Tell) -> Clips:
     true = long.data().x
     generator = torch.Generator().manual_seed(seed)
     drawn = model.continue_clip(true[:, :KNOWN], LONG - KNOWN, given=KNOWN, generator=generator)
-    animate(gif, true, drawn)
+    gif.write_bytes(film(true, drawn, KNOWN, 2))
     with torch.no_grad():
         nats = model.surprisal(held_out)
     parameters = sum(p.numel() for p in model.parameters())
     return Clips(parameters, fit, bits, held_out, nats, gif.read_bytes())
-
-
-def animate(path: Path, true: Tensor, drawn: Tensor) -> None:
-    """True clips above; below, in blue, the frames drawn after their first ones."""
-    frames = []
-    for t in range(LONG):
-        rows = [
-            _row(clips[:, t, 0].numpy(), INK if t < KNOWN else ink)
-            for clips, ink in ((true, INK), (drawn, DRAWN))
-        ]
-        frames.append(np.concatenate(rows))
-    film = torch.from_numpy(np.stack(frames)).movedim(-1, 1)
-    write(path, film[None], 256, rate=5)
-
-
-def _row(images: np.ndarray, ink: tuple[int, int, int]) -> np.ndarray:
-    """Images (N, H, W) of bits in a row, each with a margin: (H + 2 gap, N (W + 2 gap), 3)."""
-    shown = np.where(images[..., None] == 1, np.array(ink, np.uint8), np.uint8(PAPER))
-    margin = ((0, 0), (GAP, GAP), (GAP, GAP), (0, 0))
-    return np.concatenate(list(np.pad(shown, margin, constant_values=LINE)), axis=1)

@@ -94,6 +94,7 @@ def main(
     path = report.write(out, bodies, made, command=command, seed=seed, seconds=seconds)
     # Not by rich, which would wrap a long path.
     print(f"{seconds:.0f} seconds\n\n{OWN.format(program())}\n\nThe report: {path}")
+    print(f"The models in the browser: {program()} serve {runs}")
 
 
 def program() -> str:

@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from html import escape
 from pathlib import Path
 
 import pictures
 import torch
 from findings import Clips, Findings, Wines
 from lanes import Made
-from matplotlib.figure import FigureBase
+from matplotlib.figure import Figure, FigureBase
 from rich.table import Table
 
 import autoregress as ar
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2128; --soft: #59636e; --line: #d8dde3; --page: #fff }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e3e7ec; --soft: #9aa4af; --line: #3a424c; --page: #15191e }
-}
-body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 58rem; background: var(--page);
-  color: var(--ink); font: 1rem/1.6 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .5rem }
-h2 { font-size: 1.3rem; margin: 3rem 0 .5rem }
-p { max-width: 42rem; margin: .6rem 0 }
-.lead { font-size: 1.1rem }
-figure { margin: 1.5rem 0 }
-figure img { display: block; width: 100%; height: auto; box-sizing: border-box; background: #fff;
-  border: 1px solid var(--line); border-radius: 6px; padding: .75rem }
-figcaption, small { color: var(--soft); font-size: .9rem }
-figcaption { margin-top: .4rem }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; margin: 1.2rem 0; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem 1.5rem .3rem 0; text-align: right; white-space: nowrap }
-th:first-child, td:first-child { text-align: left }
-th { font-weight: 600; border-bottom: 1px solid var(--line) }
-td[colspan] { padding-top: 1rem; font-weight: 600 }
-""".strip()
-
-Rows = Sequence[Sequence[str]]
-
+from autoregress.report import Rows, animation, page, paragraph
+from autoregress.report import picture as picture_of
+from autoregress.report import table_of as table
 
 # The figures, for both the terminal and the page: a header, and rows. A row of a single cell is the
 # heading of the rows below it.
@@ -292,7 +266,6 @@ def surprises(findings: Sequence[Findings]) -> str:
 def moving(clips: Clips) -> str:
     ours = clips.bits["Video Transformer"]
     least = min(bits for name, bits in clips.bits.items() if name != "Video Transformer")
-    animation = base64.b64encode(clips.animation).decode()
     caption = (
         "Above, six held-out clips; below, the model's continuations of their first four frames "
         "(blue). It draws four frames at a time, exactly from p(next | last four)."
@@ -307,8 +280,7 @@ def moving(clips: Clips) -> str:
             f"needs {least / ours:.1f} times the bits of the model."
         )
         + table(clip_rows(clips))
-        + f'<figure><img alt="{escape(caption)}" src="data:image/gif;base64,{animation}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        + animation(clips.animation, caption)
         + picture(
             partial(pictures.frames, found=clips),
             "Where clips surprise. The first frame has to tell which digit it is, and where; the "
@@ -372,55 +344,25 @@ def write(
     seconds: float,
 ) -> Path:
     """Writes the page of these sections, by their headings; returns its path."""
-    sections = "".join(f"<section><h2>{name}</h2>{body}</section>" for name, body in bodies.items())
     how = paragraph(
         f"autoregress {ar.__version__}, torch {torch.__version__} in two processes of one thread "
         f"on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
         f"seed {seed}. Everything, training included, took {seconds:.0f} seconds. "
         f"<code>{command}</code> builds this page again."
     ) + table(time_rows(made))
-    page = f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>autoregress: handwritten digits</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>Handwritten digits, one pixel at a time</h1>
-{LEAD}
-{sections}
-<section><h2>How this was made</h2>{how}</section>
-</body>
-</html>
-"""
+    bodies = {**bodies, "How this was made": how}
     folder.mkdir(parents=True, exist_ok=True)
     path = (folder / "report.html").resolve()
-    path.write_text(page, encoding="utf-8")
+    path.write_text(page(TITLE, LEAD, bodies), encoding="utf-8")
     return path
 
 
+TITLE = "Handwritten digits, one pixel at a time"
 LEAD = """<p class="lead">Two MADEs learned scikit-learn's 8 × 8 digits, one in black and white and
 one in 17 levels of grey; four models in raster order learned the grey ones. All numbers of these
 models are logarithms of normalised probabilities, from which the rest follows: the nats of a new
 digit, samples, completions, and the pixel that does not belong. Finally, digits move, and a table
 of wines gets its gaps filled.</p>"""
-
-
-def paragraph(text: str) -> str:
-    return f"<p>{text}</p>"
-
-
-def table(rows: Rows) -> str:
-    head = "".join(f"<th>{cell}</th>" for cell in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
-        if len(row) > 1
-        else f'<tr><td colspan="{len(rows[0])}">{row[0]}</td></tr>'
-        for row in rows[1:]
-    )
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def each(
@@ -437,8 +379,6 @@ def each(
 
 
 def picture(draw: Callable[[FigureBase], None], caption: str, height: float) -> str:
-    data = base64.b64encode(pictures.png(draw, 9, height)).decode()
-    return (
-        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    figure = Figure((9, height), layout="constrained")
+    draw(figure)
+    return picture_of(figure, caption)

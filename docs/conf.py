@@ -25,6 +25,7 @@ extensions = [
     "sphinx.ext.linkcode",
     "sphinx.ext.napoleon",
     "generated",
+    "notebooks",
     "sources",
 ]
 exclude_patterns = ["_build", "extensions"]

@@ -2,8 +2,9 @@
 
     python docs/run_pages.py docs/first-steps.md
 
-writes what each block prints into the block of kind ``output`` that follows it, if one does. The
-tests run all pages, and compare what is printed, apart from numbers, with what the pages show.
+writes what each block prints into the block of kind ``output`` that follows it, if one does, and the
+pictures that it saves and the page shows beside the page. The tests run all pages, and compare what
+is printed, apart from numbers, with what the pages show.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\S*)(?: (\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PICTURE = re.compile(r"^!\[[^]]*\]\(([\w.-]+)\)", re.MULTILINE)
 LONGEST = 600  # seconds
 
 
@@ -117,6 +119,9 @@ def main() -> None:
         text = page.read_text()
         with tempfile.TemporaryDirectory() as folder:
             printed = list(run(page, Path(folder)))
+            for name in PICTURE.findall(text):
+                if (made := Path(folder) / name).exists():
+                    shutil.copy(made, page.parent / name)
         for block, _ in shown(text):
             before, found, after = text.partition(f"{block.text}```\n\n```output\n")
             assert found, f"{page.name}: an output does not follow its block by one empty line"

@@ -505,6 +505,11 @@ decompress run label.areg --out new.npy
 decompress bits rows.areg --out new.npy
 decompress pixels rows.areg --out new.npy
 decompress run cut.areg --out new.npy
+decompress rows.areg --out new.npy
+decompress run rows.areg rows.areg --out new.npy
+decompress rows.npy --out new.npy
+decompress run void.areg --salvage --out new.npy
+decompress run stub.areg --salvage --out new.npy
 decompress run stub.areg --out new.npy
 decompress run void.areg --out new.npy
 decompress run flipped.areg --out new.npy
@@ -613,7 +618,8 @@ score people people.csv --out new.csv --condition sex
 score people people.csv --out people.csv
 score people people.csv --out new.npz
 complete people gaps.csv --out new.csv
-compress people people.csv --out new.areg
+compress people rows.npy --out new.areg
+decompress people rows.areg --out new.csv
 mix people people --out new
 runs nowhere
 runs images

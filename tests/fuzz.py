@@ -19,6 +19,7 @@ import hashlib
 import io
 import itertools
 import json
+import math
 import re
 import resource
 import signal
@@ -30,6 +31,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -39,12 +41,25 @@ from typing import Any
 import numpy as np
 import torch
 from families import FAMILIES
+from PIL import Image
 from torch import Tensor
 
 import autoregress as ar
-from autoregress.coding import HEADER
+from autoregress.archive import writing
+from autoregress.archive.manifest import USUAL, inflated
+from autoregress.container import (
+    LAST,
+    MANIFEST,
+    WEIGHTS,
+    Chunk,
+    Index,
+    frame,
+    read_frame,
+    read_header,
+)
 from autoregress.data import read
 from autoregress.data.formats.shards import write_shards
+from autoregress.packing import pack, restore
 from autoregress.storage import write_weights
 from autoregress.symbols import Columns
 from autoregress.training.checkpoints import _signed
@@ -557,24 +572,35 @@ def _compressed(number: int) -> tuple[bytes, Tensor]:
     return ar.encode(model, x, context=context), x
 
 
+EXTREMES = (0, 1, 2, 8, 21, 255, 256, 257, 65535, 10**9, 2**32 - 1, 2**62, 2**63 - 1)
+
+
 @door
 def compressed(random: Random, folder: Path) -> Case:
-    """A damaged compressed file, mostly with a header whose checksum is right."""
+    """A damaged compressed file, mostly with the right checksums."""
     number = random.randrange(len(MODELS))
     model, (content, x) = _model(number), _compressed(number)
-    header, payload = content[: HEADER.size], content[HEADER.size :]
     if random.random() < 0.1:
         wrong = damaged(content, random)
     else:
-        fields = list(HEADER.unpack(header))
+        file = io.BytesIO(content)
+        header, (kind, body) = read_header(file), read_frame(file) or (b"", b"")
+        chunk = Chunk.parse(body)
         for _ in range(random.choice((0, 1, 1, 1, 2))):
-            n = random.choice((2, 3, 4, 6))
-            numbers = (0, 1, 2, 8, 21, 255, 256, 257, 65535, 10**9, 2**32 - 1, 2**63, 2**64 - 1)
-            fields[n] = random.choice(numbers) % 2 ** (8 * (0, 0, 2, 8, 4, 0, 4)[n])
+            name, value = random.choice(("rows", "flags", "first", "count", "symbols")), EXTREMES
+            if name in ("rows", "flags"):
+                header = replace(header, **{name: random.choice(value)})
+            else:
+                chunk = replace(chunk, **{name: random.choice(value) % 2**32})
         if random.random() < 0.5:
-            payload = damaged(payload, random)
-        fields[7] = zlib.crc32(payload, zlib.crc32(HEADER.pack(*fields[:7], 0)))
-        wrong = HEADER.pack(*fields) + payload
+            chunk = replace(chunk, words=damaged(chunk.words, random))
+        body = chunk.packed(last=True)
+        if random.random() < 0.2:
+            body = frame(kind, damaged(Chunk.packed(chunk, last=True)[4:-4], random))
+        wrong = header.packed() + body
+        if random.random() < 0.2:
+            counts = [(random.choice(EXTREMES), random.choice(EXTREMES)) for _ in range(3)]
+            wrong += Index(header.content(), counts).packed()
     context = torch.ones(1, model.context) if model.context and model.labels is None else None
 
     def opened() -> None:
@@ -584,6 +610,100 @@ def compressed(random: Random, folder: Path) -> Case:
         model.symbols.check(decoded)
         if wrong == content:
             assert torch.equal(decoded, x)
+
+    return "", opened
+
+
+@cache
+def _archive() -> tuple[bytes, Tensor]:
+    """Examples in several chunks, with an index."""
+    x = _compressed(0)[1].repeat(60, 1)
+    before, writing.CHUNK_BYTES = writing.CHUNK_BYTES, 20
+    try:
+        return ar.encode(_model(0), x, with_model=True), x
+    finally:
+        writing.CHUNK_BYTES = before
+
+
+@door
+def salvage(random: Random, folder: Path) -> Case:
+    """A damaged archive, of which the undamaged chunks are wanted: no other may come."""
+    content, x = _archive()
+    wrong = damaged(content, random)
+    model = _model(0) if random.random() < 0.9 else None
+
+    def opened() -> None:
+        archive = ar.Archive(wrong, model, on_damage="skip")
+        for part in archive.parts():
+            assert torch.equal(part.x, x[part.first : part.first + len(part.x)])
+
+    return "", opened
+
+
+@cache
+def _restorable(kind: str) -> bytes:
+    """A compressed file from which files are restored."""
+    with tempfile.TemporaryDirectory() as name, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        folder, taker = Path(name), None
+        if kind == "pictures":
+            for n, size in enumerate(((2, 3), (5, 4))):
+                image = np.arange(math.prod(size), dtype=np.uint8).reshape(size)
+                Image.fromarray(image).save(folder / f"{n}.png")
+            taker, path = ar.MADE((1, 2, 2), 256, hidden=(2,), ordered=True), folder
+        elif kind == "array":
+            path = folder / "x.npz"
+            np.savez(path, x=np.arange(12, dtype=">i4").reshape(4, 3) % 2)
+            taker = ar.MADE(3, 2, hidden=(2,))
+        else:
+            path = folder / "t.csv"
+            path.write_text("a,b,n\n" + "".join(f"{n},{n % 3}.50,{n * n}\n" for n in range(30)))
+            taker = ar.Table.fit(path, network={"hidden": (2,)}, max_epochs=1, quiet=True)
+        model = taker.coder if isinstance(taker, ar.Table) else taker
+        packed, file = pack(taker, path, ar.data.Reading()), io.BytesIO()
+        ar.encode_to(
+            file,
+            model,
+            packed.source,
+            with_model=True,
+            manifest=packed.manifest,
+            beside=packed.beside,
+        )
+        return file.getvalue()
+
+
+@door
+def restored(random: Random, folder: Path) -> Case:
+    """A compressed file whose manifest, model or further bytes are damaged, with checksums."""
+    kind, out = random.choice((("pictures", "p"), ("array", "x.npz"), ("table", "t.csv")))
+    file, frames = io.BytesIO(_restorable(kind)), list[tuple[bytes, bytes]]()
+    header = read_header(file)
+    while (found := read_frame(file)) is not None:
+        frames.append(found)
+    chosen = random.choice((MANIFEST, MANIFEST, LAST, WEIGHTS))
+    content = header.packed()
+    for name, body in frames:
+        if name == chosen and random.random() < 0.95:
+            if name == MANIFEST and random.random() < 0.9:
+                text = damaged_json(inflated(body).decode(), random)
+                deflate = zlib.compressobj(zdict=USUAL)
+                body = deflate.compress(text.encode("utf-8", "replace")) + deflate.flush()
+            elif name == LAST:
+                chunk = Chunk.parse(body)
+                wrong = damaged(chunk.beside, random)
+                content += replace(chunk, beside=wrong).packed(last=True)
+                continue
+            else:
+                body = damaged(body, random)
+        content += frame(name, body)
+    inside = folder / "inside"
+    inside.mkdir()
+
+    def opened() -> None:
+        try:
+            restore(ar.Archive(content), inside / out)
+        finally:
+            assert [path.name for path in folder.iterdir()] == ["inside"]
 
     return "", opened
 

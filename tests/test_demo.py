@@ -143,8 +143,10 @@ def test_clips_are_compared_with_files_of_the_same_clips(run):
 
 
 def test_it_ends_with_commands_that_are_understood_and_the_path(run):
-    *_, first, second, third, _, path = run.printed.strip().splitlines()
-    for command in (first, second, third):
+    *_, first, second, third, _, path, page = run.printed.strip().splitlines()
+    what, _, serve = page.partition(": ")
+    assert what == "The models in the browser"
+    for command in (first, second, third, serve):
         program, *arguments = command.split()
         assert Path(program).name == "autoregress"
         assert _parse(arguments)

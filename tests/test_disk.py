@@ -237,7 +237,6 @@ def test_standard_output_gets_the_content_and_nothing_else(arguments, summary):
     assert run(*arguments, "--out", "file.csv") == 0
     expected = Path("file.csv").read_bytes()
     command = [sys.executable, "-m", "autoregress", *arguments, "--out", "/dev/stdout"]
-    # The file of compress names the number of threads, here and there the same.
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     piped = subprocess.run(command, capture_output=True, check=True, env=environment)
     assert piped.stdout == expected
@@ -435,7 +434,8 @@ def test_a_slow_verb_says_how_far_it_is(arguments, doing, capsys, monkeypatch):
     monkeypatch.setattr(output, "REFRESH", 0)
     assert run(*arguments) == 0
     lines = capsys.readouterr().err.splitlines()
-    line = rf"{doing} ([\d,]+) of (9|3,000) examples(  [\d,.]+ examples/s  \d+:\d\d:\d\d left)?"
+    speed = r"examples/s(  [\d.e+-]+ MB/s)?"
+    line = rf"{doing} ([\d,]+) of (9|3,000) examples(  [\d,.]+ {speed}  \d+:\d\d:\d\d left)?"
     shown = [re.fullmatch(line, each) for each in lines]
     assert all(shown)
     assert any(match and match[3] for match in shown)

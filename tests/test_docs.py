@@ -3,6 +3,7 @@
 import doctest
 import html
 import inspect
+import json
 import os
 import pkgutil
 import re
@@ -117,7 +118,29 @@ def test_names_on_the_page_about_papers_lead_to_their_source(site):
     assert len(tests) == len(re.findall(r"`test_\w+`", page)) > 20
 
 
-PUBLIC = sorted({*dir(ar), *(f"data.{name}" for name in dir(ar.data))} - {"__version__", "data"})
+@pytest.mark.slow
+def test_notebooks_can_be_downloaded_and_hold_the_code_of_their_pages(site):
+    pages = sorted((ROOT / "docs" / "notebooks").glob("*.md"))
+    assert len(pages) == 3
+    for page in pages:
+        book = json.loads((site / "notebooks" / f"{page.stem}.ipynb").read_text())
+        code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+        run = [b for b in run_pages.blocks(page.read_text()) if b.kind in ("python", "console")]
+        sources = [cell["source"].replace("!", "") for cell in code]
+        assert sources == [block.text.strip().replace("!", "") for block in run]
+        assert any(cell["outputs"] for cell in code)
+        for picture in run_pages.PICTURE.findall(page.read_text()):
+            assert (site / "notebooks" / picture).exists()
+
+
+PUBLIC = sorted(
+    {
+        *dir(ar),
+        *(f"data.{name}" for name in dir(ar.data)),
+        *(f"plot.{name}" for name in ar.plot.__all__),
+    }
+    - {"__version__", "data", "plot"}
+)
 
 
 @pytest.mark.parametrize("name", PUBLIC)

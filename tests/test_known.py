@@ -257,3 +257,48 @@ def test_autocast_measures_about_the_same():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = model.conditional_log_prob(x, known)
     assert (rough - exact).abs().max() < 0.02 * exact.abs().max()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_symbols_as_they_are_drawn_are_those_of_complete(name, float64):
+    model = FAMILIES[name]()
+    known = torch.arange(model.dims) == model.members[0].ordering.visit[0]
+    known = known.view(model.event_shape)
+    x = model.sample(5)
+    try:
+        expected = model.complete(x, known, generator=torch.Generator().manual_seed(1))
+    except ValueError:  # a mixture of models of different orderings
+        known = torch.zeros_like(known)
+        expected = model.complete(x, known, generator=torch.Generator().manual_seed(1))
+    drawn = torch.full((5, model.dims), -1)
+    for visit in model.completing(x, known, generator=torch.Generator().manual_seed(1)):
+        assert (drawn[visit.rows, visit.position] == -1).all()
+        drawn[visit.rows, visit.position] = visit.symbols
+    assert torch.equal(drawn.view(x.shape), expected)
+
+
+@pytest.mark.parametrize("orderings", [3, "any"])
+def test_the_surprise_of_known_symbols_is_that_of_a_distribution_over_them(orderings, float64):
+    model = ar.MADE((2, 2), 3, hidden=(8,), orderings=orderings)
+    known = torch.tensor([[True, False], [False, True]])
+    states = torch.zeros(9, 2, 2, dtype=torch.int64)
+    states[:, known] = all_states([3, 3])
+    states[:, ~known] = -7  # whatever is there
+    nats = model.surprisal(states, known=known)
+    assert torch.allclose(nats.flatten(1).sum(1).neg().exp().sum(), torch.ones(()).double())
+    assert (nats[:, ~known] == 0).all()
+    whole = torch.ones(2, 2, dtype=torch.bool)
+    x = model.sample(4)
+    assert torch.allclose(model.surprisal(x, known=whole), model.surprisal(x))
+    assert len(model.surprisal(x[:0], known=known)) == 0
+
+
+@pytest.mark.parametrize("name", ["PixelCNN", "RowLSTM", "VideoTransformer"])
+def test_a_fixed_order_measures_what_it_visits_first(name, float64):
+    model = FAMILIES[name]()
+    known = (model.members[0].ordering.rank < 3).view(model.event_shape)
+    x = model.sample(4)
+    nats = model.surprisal(x, known=known)
+    assert torch.allclose(nats, model.surprisal(x).where(known, 0))
+    with pytest.raises(ValueError, match="first"):
+        model.surprisal(x, known=~known)

@@ -19,6 +19,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import autoregress
+from autoregress.bundled import NAMES
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "autoregress"
@@ -123,6 +124,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     files = [path for path in SOURCE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert ours == {str(path.relative_to(SOURCE.parent)) for path in files}
     assert "autoregress/py.typed" in ours
+    assert {f"autoregress/bundled/{name}/model.safetensors" for name in NAMES} <= ours
     assert f"{info}/licenses/LICENSE" in names
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Version"] == autoregress.__version__

@@ -567,7 +567,10 @@ def test_from_a_file_to_answers(tmp_path, capsys, monkeypatch):
     assert run("evaluate", "r", "--data", "people.csv") == 0
     mean = -float(np.mean(scores["log_prob"]))
     assert float(capsys.readouterr().out.split()[0]) == pytest.approx(mean, abs=1e-3)
-    assert run("compress", "r", "people.csv", "--out", "x") == 2
+    assert run("compress", "r", "people.csv", "--out", "x") == 0
+    assert run("decompress", "r", "x", "--out", "back.csv") == 0
+    assert Path("back.csv").read_bytes() == Path("people.csv").read_bytes()
+    assert run("complete", "r", "people.csv", "--out", "x.csv") == 2
     assert "score, impute, query" in capsys.readouterr().err
 
 

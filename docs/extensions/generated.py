@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 
 from autoregress.cli import main
 from autoregress.cli.program import VERBS
+from autoregress.plot import __all__ as figures
 from autoregress.recipes import GENERAL, RECIPES
 from autoregress.sklearn import __all__ as estimators
 
@@ -30,7 +31,8 @@ SECTIONS = {
     ),
     "Compressing": ("encode", "decode"),
     "Saving": ("save", "load"),
-    "Families of your own": ("family", "Member", "Update", "Ordering", "Columns"),
+    "Figures": tuple(f"plot.{name}" for name in figures),
+    "Families of your own": ("family", "Member", "Update", "Visit", "Ordering", "Columns"),
     "Data": (
         *("data.open", "data.read", "data.write", "data.as_source", "data.Reading", "data.Source"),
         *("data.Data", "data.Subset", "data.ImageFolder", "data.VideoFolder", "data.Shards"),
@@ -48,6 +50,7 @@ THEMES = {
     "tables": "Tables",
     "sklearn": "scikit-learn",
     "cli": "The command line",
+    "page": "The page in the browser",
     "training": "Training",
     "networks": "Making a model",
     "configs": "Options of a model",
@@ -60,13 +63,13 @@ THEMES = {
 
 
 def public_names() -> list[str]:
-    """All names in the two stubs, and the estimators; with the name of their module before them."""
-    names = [f"sklearn.{name}" for name in estimators]
+    """All names in the stubs, estimators and figures, with the name of their module before them."""
+    names = [*(f"sklearn.{name}" for name in estimators), *(f"plot.{name}" for name in figures)]
     for stub, prefix in ((ROOT / "__init__.pyi", ""), (ROOT / "data" / "__init__.pyi", "data.")):
         for node in ast.parse(stub.read_text()).body:
             assert isinstance(node, ast.ImportFrom)
             names += [f"{prefix}{alias.asname}" for alias in node.names]
-    return [name for name in names if name not in ("data", "__version__")]
+    return [name for name in names if name not in ("data", "plot", "__version__")]
 
 
 def reference() -> str:

@@ -1,10 +1,13 @@
 from . import data as data
+from . import plot as plot
+from .archive import Archive as Archive
+from .archive import decode as decode
+from .archive import encode as encode
+from .archive import encode_to as encode_to
 from .checks import Causality as Causality
 from .checks import check_causality as check_causality
 from .checks import check_faces as check_faces
 from .checks import check_normalisation as check_normalisation
-from .coding import decode as decode
-from .coding import encode as encode
 from .configs import MADEConfig as MADEConfig
 from .configs import PixelConfig as PixelConfig
 from .configs import VideoTransformerConfig as VideoTransformerConfig
@@ -15,6 +18,7 @@ from .mixture import Mixture as Mixture
 from .model import AutoregressiveModel as AutoregressiveModel
 from .model import Member as Member
 from .model import Update as Update
+from .model import Visit as Visit
 from .networks import MADE as MADE
 from .networks import DiagonalBiLSTM as DiagonalBiLSTM
 from .networks import GatedPixelCNN as GatedPixelCNN

@@ -81,9 +81,9 @@ def _pictured(x: np.ndarray) -> dict[str, Callable[[], int]]:
     if x.ndim not in (4, 5) or x.shape[-3] not in (1, 3):
         return {}
     sizes: dict[str, Callable[[], int]] = {
-        "PNG": lambda: sum(_saved(frame, "png", optimize=True) for frame in _frames(x)),
+        "PNG": lambda: sum(saved_size(frame, "png", optimize=True) for frame in _frames(x)),
         "lossless WebP": lambda: sum(
-            _saved(frame, "webp", lossless=True, method=6, quality=100) for frame in _frames(x)
+            saved_size(frame, "webp", lossless=True, method=6, quality=100) for frame in _frames(x)
         ),
     }
     if x.ndim == 5:
@@ -91,7 +91,7 @@ def _pictured(x: np.ndarray) -> dict[str, Callable[[], int]]:
             import av
         except ImportError:
             return sizes
-        sizes["FFV1"] = lambda: sum(_ffv1(clip, av) for clip in x)
+        sizes["FFV1"] = lambda: sum(ffv1_size(clip, av) for clip in x)
     return sizes
 
 
@@ -101,7 +101,8 @@ def _frames(x: np.ndarray) -> Iterator[np.ndarray]:
         yield image[0] if len(image) == 1 else image.transpose(1, 2, 0)
 
 
-def _saved(image: np.ndarray, kind: str, **options: Any) -> int:
+def saved_size(image: np.ndarray, kind: str, **options: Any) -> int:
+    """The size in bytes of an image, (H, W) or (H, W, 3), in a format of Pillow's."""
     file = io.BytesIO()
     if image.ndim == 2 and image.max() <= 1:
         Image.fromarray(image.astype(bool)).save(file, kind, **options)  # one bit per pixel
@@ -110,7 +111,7 @@ def _saved(image: np.ndarray, kind: str, **options: Any) -> int:
     return len(file.getvalue())
 
 
-def _ffv1(clip: np.ndarray, av: Any) -> int:
+def ffv1_size(clip: np.ndarray, av: Any) -> int:
     """The total size of a clip's packets, in bytes."""
     coder = av.CodecContext.create("ffv1", "w")
     _, channels, coder.height, coder.width = clip.shape

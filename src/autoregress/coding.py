@@ -1,8 +1,8 @@
-"""Lossless compression: the symbols of examples in about −log₂ p(x) bits each.
+"""Lossless compression of successive examples: their symbols in about −log₂ p(x) bits each.
 
 Encoding and decoding both use the incremental face, as the decoder knows only the symbols before
-the current one. The probabilities must be the same to the last bit, so the same rows are processed
-side by side, with the same number of threads.
+the current one. Their probabilities are the same to the last bit on every machine
+(:mod:`autoregress.portable`).
 
 The coder is a stack (asymmetric numeral systems, arXiv 1311.2540): what was encoded last is decoded
 first. So the choice among several members costs no bits. When encoding, an example's member is
@@ -13,12 +13,9 @@ Camp, 1993; Townsend et al., arXiv 1901.04866). The net cost is that of the mixt
 
 from __future__ import annotations
 
-import hashlib
 import math
-import struct
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import Any
 
@@ -27,24 +24,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import NO_PROBABILITIES, Conditional, Ordered
-from autoregress.data.inputs import as_source, context_of
-from autoregress.evaluation import measuring
+from autoregress.conditionals import Conditional, Ordered
+from autoregress.container import CONTRADICTION
 from autoregress.model import AutoregressiveModel, groups
-from autoregress.storage import digest
-from autoregress.symbols import CONTEXT, as_tensor
-from autoregress.traversal import OnProgress, counter
-
-# The header: a mark, the version of the format, the numbers of threads, of examples and of examples
-# side by side at most, the model's digest, and checksums of the symbols and of everything else.
-MAGIC, VERSION = b"\xa4reg", 3
-HEADER = struct.Struct("<4sHHQI16sII")
+from autoregress.portable import TOTAL, arithmetic, frequencies, prepared
+from autoregress.traversal import Choose
 
 stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compiled, without types
 
 # The largest number of examples side by side, for efficient matrix products, and of their
-# probabilities, for memory. The first batch to be encoded is small, as an empty stack gives no bits
-# back.
+# probabilities, for memory. With several members the first batch is small, as an empty stack gives
+# no bits back.
 SIDE_BY_SIDE, PROBABILITIES, FIRST = 256, 2**25, 8
 
 # The words on the stack before the first symbol. With them every symbol costs at least −log₂(1 −
@@ -53,125 +43,226 @@ SIDE_BY_SIDE, PROBABILITIES, FIRST = 256, 2**25, 8
 # for, and a decoder that takes more from the stack than was on it has gone astray.
 BOTTOM, BOTTOM_BITS, CHEAPEST = (0, 1), 32, 2.0**-24
 
-# The largest number of threads: far more cannot be started on most machines.
-THREADS = 64
-
 ASTRAY = (
     "the decoded examples differ from the encoded ones: the context or a setting of the model is "
-    "different, or the probabilities are not the same to the last bit on this machine; decode "
-    "where they were encoded, with the same version of torch"
+    "different, or this version of autoregress computes other probabilities"
 )
 
-# Digits (batch,), and the probabilities of each (batch, base).
+# Symbols (batch,), and the frequencies of a few intervals of each, of which one is the symbol's.
 Coded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
-def encode(
-    model: AutoregressiveModel,
-    data: Any,
-    *,
-    context: Any = None,
-    on_progress: OnProgress | None = None,
-) -> bytes:
-    """Encodes examples as bytes, from which :func:`decode` restores them exactly.
+class Packing:
+    """Successive examples on a stack.
 
-    The cost is −log₂ p(x) bits for each example and some 50 bytes in all; for the last few
-    examples also the bits that name the member of each.
-
-    Args:
-        data: a source, a tensor, an array, nested lists or a torch ``Dataset``, see
-            :func:`autoregress.data.as_source`.
-        context: (examples, context) if the model takes one; by default that of the examples. For
-            a model with labels the labels are encoded too, at log₂(labels) bits each; other
-            contexts are not.
-        on_progress: called at every dimension of a batch with the number of symbols encoded so
-            far and that of all.
-
-    Raises:
-        ValueError: there are no examples, they have wrong shapes, dtypes or symbols, or the
-            model's probabilities are not finite.
-
-    Example:
-        >>> model, x = ar.MADE(5, hidden=(16,), orderings=3), torch.randint(2, (100, 5))
-        >>> packed = ar.encode(model, x)
-        >>> torch.equal(ar.decode(model, packed), x)
-        True
+    Attributes:
+        count: number of examples pushed so far.
+        checksum: CRC-32 of their symbols.
     """
-    data = as_source(data, model.symbols, features=model.context)
-    if len(data) == 0:
-        raise ValueError("there are no examples to encode")
-    context = model.checked_context(context_of(data, context, model.context), len(data))
-    if context is not None and model.labels is not None:
-        _require_one_hot(context)
-    threads, stack, checksum = min(torch.get_num_threads(), THREADS), _stack(BOTTOM), 0
-    numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
-    most = max(1, min(SIDE_BY_SIDE, model.chunk_rows, PROBABILITIES // numbers))
-    coded = counter(len(data) * model.dims, on_progress)
-    with measuring(model), _threads(threads):
-        for rows in reversed(list(_batches(len(data), most))):
-            x = data[rows].to(model.device)
-            model.symbols.check(x)
-            x, part = x.long(), None if context is None else context[rows]
-            _push(stack, model, x, part, coded)
-            if part is not None and model.labels is not None:
-                stack.encode_reverse(_numbers(part.argmax(1)), _label(model))
-            checksum = zlib.crc32(_numbers(x).tobytes(), checksum)
-    payload = stack.get_compressed().astype("<u4").tobytes()
-    return _header(model, threads, len(data), most, checksum, payload) + payload
+
+    def __init__(self, model: AutoregressiveModel) -> None:
+        self.count, self.checksum = 0, 0
+        self._model, self._stack = prepared(model), _stack(BOTTOM)
+
+    def push(self, x: Tensor, context: Tensor | None, coded: Callable[[int], None]) -> None:
+        """Encodes the next batch, whose size is the next of :func:`sizes` unless it is the last.
+
+        Args:
+            x: int64 symbols (batch, *event_shape), −1 where unknown.
+            context: (batch, context) if the model takes one, one-hot if it has labels.
+            coded: called with the number of symbols at each dimension.
+        """
+        model, stack = self._model, self._stack
+        with arithmetic():
+            for rows, own in _alike(model, x):
+                _push(stack, own, x[rows], None if context is None else context[rows], coded)
+        if model.symbols.gaps:
+            _push_unknown(stack, x < 0)
+            coded(int((x < 0).sum()))
+        if context is not None and model.labels is not None:
+            stack.encode_reverse(_numbers(context.argmax(1)), _label(model))
+        self.checksum = zlib.crc32(_numbers(x).tobytes(), self.checksum)
+        self.count += len(x)
+
+    def top(self, size: int, context: Tensor | None) -> Tensor:
+        """Decodes the last batch, of that size, from a copy of the stack."""
+        stack, model = self._stack.clone(), self._model
+        if context is not None and model.labels is not None:
+            context = _decoded_labels(stack, model, size)
+        with arithmetic():
+            x = _pop_batch(stack, model, size, context, lambda _: None)
+        return x.clone()
+
+    @property
+    def size(self) -> int:
+        """Number of bytes on the stack."""
+        return self._stack.num_bits() // 8
+
+    def words(self) -> bytes:
+        """What the entropy coder wrote."""
+        return self._stack.get_compressed().astype("<u4").tobytes()
 
 
-def decode(
+def unpack(
     model: AutoregressiveModel,
-    data: bytes | bytearray | memoryview,
-    *,
-    context: Any = None,
-    on_progress: OnProgress | None = None,
-) -> Tensor:
-    """Restores the examples that :func:`encode` encoded with the same model.
+    words: bytes,
+    count: int,
+    checksum: int,
+    rows: int,
+    context: Tensor | None,
+    coded: Callable[[int], None],
+) -> tuple[Tensor, Tensor | None]:
+    """The examples that a :class:`Packing` put on its stack.
 
-    Whatever the bytes claim, time and memory are those of encoding and holding examples that the
-    model gives so many bits.
+    Nothing is allocated for numbers that the words cannot pay for.
 
     Args:
-        context: the context given to ``encode``, or one row if all are the same. None for a model
-            with labels, which are encoded.
-        on_progress: called at every dimension of a batch with the number of symbols decoded so
-            far and that of all.
+        rows: number of examples side by side.
+        context: (count, context), or one row if all are the same; None if the model has labels,
+            which are encoded.
+        coded: called with the number of symbols at each dimension.
 
     Returns:
-        (examples, *event_shape) int64.
+        (count, *event_shape) int64 symbols, and (count,) the labels, None if the model has none.
 
     Raises:
-        ValueError: the bytes were not encoded by autoregress, are damaged, or belong to another
-            model or context; or the model's probabilities are not the same to the last bit here,
-            as can happen with another kind of processor or another version of torch.
-
-    Example:
-        >>> model, x = ar.MADE(5, hidden=(16,)), torch.randint(2, (100, 5))
-        >>> ar.decode(model, ar.encode(model, x)[:-4])
-        Traceback (most recent call last):
-        ValueError: the encoded examples are damaged: they are not what was written
+        ValueError: the words cannot be those of that number of examples, or decode to others.
     """
-    threads, count, most, expected, payload = _opened(model, data)
-    if context is not None and model.labels is not None:
-        raise ValueError("the labels are in the encoded examples; leave the context out")
-    if model.labels is None:
-        context = _context_of_all(model, context, count)
-    coded, stack = counter(count * model.dims, on_progress), _stack(payload)
-    parts, checksum = list[Tensor](), 0
-    with measuring(model), _threads(threads):
-        for rows in _batches(count, most):
-            size, part = rows.stop - rows.start, None if context is None else context[rows]
-            if model.labels is not None:
-                part = _decoded_labels(stack, model, size)
-            parts.append(_pop(stack, model, size, part, coded))
-            if stack.num_valid_bits() < BOTTOM_BITS:
-                raise ValueError(ASTRAY)
+    if not (
+        (len(words) % 4 == 0 and len(words) >= 8 and any(words[-4:]))
+        and 1 <= rows <= SIDE_BY_SIDE
+        and count * model.dims <= 8 * len(words) / CHEAPEST
+        and (context is None or len(context) in (1, count))
+    ):
+        raise ValueError(CONTRADICTION)
+    model, stack, stop = prepared(model), _stack(np.frombuffer(words, "<u4")), count
+    parts, labels = list[Tensor](), list[Tensor]()
+    for size in _sizes_back(model, count, rows):
+        part = context
+        if context is not None:
+            alike = len(context) == 1
+            part = context.expand(size, -1) if alike else context[stop - size : stop]
+        if model.labels is not None:
+            part = _decoded_labels(stack, model, size)
+            labels.append(part.argmax(1))
+        with arithmetic():
+            parts.append(_pop_batch(stack, model, size, part, coded))
+        stop -= size
+        if stack.num_valid_bits() < BOTTOM_BITS:
+            raise ValueError(ASTRAY)
+    x, found = torch.cat(parts[::-1]), 0
     for part in reversed(parts):
-        checksum = zlib.crc32(_numbers(part).tobytes(), checksum)
-    if checksum != expected or tuple(stack.get_compressed()) != BOTTOM:
+        found = zlib.crc32(_numbers(part).tobytes(), found)
+    if found != checksum or tuple(stack.get_compressed()) != BOTTOM:
         raise ValueError(ASTRAY)
-    return torch.cat(parts)
+    return x, torch.cat(labels[::-1]) if labels else None
+
+
+def rows_side_by_side(model: AutoregressiveModel) -> int:
+    """The number of examples that are encoded side by side."""
+    numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
+    return max(1, min(SIDE_BY_SIDE, model.chunk_rows, PROBABILITIES // numbers))
+
+
+def sizes(model: AutoregressiveModel, rows: int) -> Iterator[int]:
+    """The sizes of batches, in the order of encoding; the last of a chunk may be smaller."""
+    size = rows if len(model.members) == 1 else min(FIRST, rows)
+    while True:
+        yield size
+        size = min(2 * size, rows)
+
+
+def _sizes_back(model: AutoregressiveModel, count: int, rows: int) -> Iterator[int]:
+    """The sizes of the batches of ``count`` examples, in the order of decoding."""
+    first = list[int]()
+    for size in sizes(model, rows):
+        if size == rows or sum(first) + size > count:
+            break
+        first.append(size)
+    full, rest = divmod(count - sum(first), size)
+    yield from chain([rest] if rest else [], repeat(size, full), reversed(first))
+
+
+def _pop_batch(
+    stack: Any,
+    model: AutoregressiveModel,
+    count: int,
+    context: Tensor | None,
+    coded: Callable[[int], None],
+) -> Tensor:
+    """Decodes a batch, (count, *event_shape), and restores the stack as it was before."""
+    if not model.symbols.gaps:
+        return _pop(stack, model, count, context, coded)
+    unknown = _pop_unknown(stack, count, model.dims).view(count, *model.event_shape)
+    x = -unknown.long()
+    coded(int(unknown.sum()))
+    for rows, own in reversed(list(_alike(model, x))):
+        part = None if context is None else context[rows]
+        x[rows] = _pop(stack, own, len(rows), part, coded).cpu()
+    return x.to(model.device)
+
+
+# Unknown entries
+
+
+def _alike(model: AutoregressiveModel, x: Tensor) -> Iterator[tuple[Tensor, AutoregressiveModel]]:
+    """Rows that lack the same entries, and the model of the others."""
+    unknown = (x < 0).flatten(1).cpu()
+    if not unknown.any():
+        yield torch.arange(len(x)), model
+        return
+    patterns, which = unknown.unique(dim=0, return_inverse=True)
+    for index, rows in groups(which):
+        yield rows, _WithGaps(model, patterns[index].tolist())
+
+
+class _WithGaps:
+    """A model of events that lack certain entries, as far as coding uses it."""
+
+    def __init__(self, model: AutoregressiveModel, unknown: list[bool]) -> None:
+        self._model, self._unknown = model, unknown
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def traverse(self, choose: Choose, batch: int, **options: Any) -> Tensor:
+        def chosen(position: int, conditional: Conditional) -> Tensor:
+            if self._unknown[position]:
+                return torch.full((batch,), -1, device=self._model.device)
+            return choose(position, conditional)
+
+        return self._model.traverse(chosen, batch, **options)
+
+
+def _push_unknown(stack: Any, unknown: Tensor) -> None:
+    """Encodes which entries (batch, *event_shape) are unknown, each dimension by its own share."""
+    flags = _numbers(unknown.flatten(1))
+    counts = flags.sum(0, dtype=np.int32)
+    for flag, number in zip(reversed(flags.T), reversed(counts), strict=True):
+        if 0 < number < len(flags):
+            stack.encode_reverse(np.ascontiguousarray(flag), _share(int(number), len(flags)))
+    some = bool(counts.any())
+    if some:
+        stack.encode_reverse(counts, stream.model.Uniform(len(flags) + 1))
+    stack.encode_reverse(np.array([some], np.int32), stream.model.Uniform(2))
+
+
+def _pop_unknown(stack: Any, count: int, dims: int) -> Tensor:
+    """Decodes which entries (count, dims) are unknown."""
+    flags = np.zeros((dims, count), bool)
+    if stack.decode(stream.model.Uniform(2), 1)[0]:
+        counts = stack.decode(stream.model.Uniform(count + 1), dims)
+        for dim, number in enumerate(counts.tolist()):
+            flags[dim] = number == count
+            if 0 < number < count:
+                flags[dim] = stack.decode(_share(number, count), count)
+    return torch.from_numpy(flags.T.copy())
+
+
+def _share(number: int, count: int) -> Any:
+    """The code for flags of which a number are set."""
+    shares = np.array([1 - number / count, number / count])
+    return stream.model.Categorical(shares, perfect=False)
 
 
 def _push(
@@ -247,29 +338,17 @@ def _stack(words: Any) -> Any:
     return stream.stack.AnsCoder(np.array(words, np.uint32))
 
 
-def _batches(count: int, most: int) -> Iterator[slice]:
-    """The rows to process side by side, in order; the batches shrink towards the end."""
-    last: list[int] = []
-    while sum(last) < count and (not last or last[-1] < most):
-        last.append(min(FIRST << len(last), most, count - sum(last)))
-    before, rest = divmod(count - sum(last), most)
-    start = 0
-    for size in chain([rest] if rest else [], repeat(most, before), reversed(last)):
-        yield slice(start, start + size)
-        start += size
-
-
 def _posterior(
     model: AutoregressiveModel, x: Tensor, context: Tensor | None
 ) -> np.ndarray[Any, Any]:
     """The posterior over the members of each example, (batch, members)."""
     joint = model.member_log_probs(x, context) + model.log_weights[:, None]
-    return _finite(joint.softmax(0).T).contiguous().cpu().numpy()
+    return _table(joint.softmax(0).T)
 
 
 def _weights(model: AutoregressiveModel) -> Any:
     """The prior over the members, the code for the member of an example."""
-    return stream.model.Categorical(model.log_weights.exp().cpu().numpy(), perfect=False)
+    return stream.model.Categorical(_table(model.log_weights.exp()), perfect=False)
 
 
 def _probabilities(levels: int, ordered: bool) -> int:
@@ -280,13 +359,33 @@ def _probabilities(levels: int, ordered: bool) -> int:
 def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded]:
     """Symbols as one or two digits, each with its probabilities; the first is decoded first."""
     if not isinstance(conditional, Ordered):
-        return [(_numbers(symbols), _table(conditional.table()[:, :levels]))]
+        return [_interval(conditional.table()[:, :levels], symbols)]
     digits = conditional.digits()
     coarse = symbols // digits.base
     return [
-        (_numbers(coarse), _table(digits.coarse)),
-        (_numbers(symbols % digits.base), _table(digits.fine(coarse))),
+        _interval(digits.coarse, coarse),
+        _interval(digits.fine(coarse), symbols % digits.base),
     ]
+
+
+def _interval(probabilities: Tensor, symbols: Tensor) -> Coded:
+    """Symbols (batch,), and their frequencies less 1, between those below and those above them.
+
+    These three intervals are a code for the symbol as good as all its levels, in less memory.
+    """
+    table, symbols = _table(probabilities), _numbers(symbols)
+    if table.shape[1] <= 3:
+        return symbols, table
+    rows, last = np.arange(len(table)), table.shape[1] - 1
+    own = table[rows, symbols]
+    below = table.cumsum(1)[rows, symbols] - own + symbols
+    above = TOTAL - 1 - own - below
+    # Without a level on one side there are several on the other, one of which is split off.
+    lowest, highest = symbols == 0, symbols == last
+    first = np.where(lowest, own, np.where(highest, 0, below - 1))
+    final = np.where(highest, own, np.where(lowest, 0, above - 1))
+    three = np.stack([first, TOTAL - 3 - first - final, final], 1)
+    return (1 - lowest + highest).astype(np.int32), three
 
 
 def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
@@ -309,16 +408,15 @@ def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
 
 
 def _table(probabilities: Tensor) -> np.ndarray[Any, Any]:
-    return _finite(probabilities).contiguous().cpu().numpy()
+    """Probabilities (…, K) as the coder takes them: :func:`~autoregress.portable.frequencies`.
+
+    It divides each by their sum, 2²⁴ − K, multiplies it by that, and adds 1, without rounding.
+    """
+    return frequencies(probabilities).cpu().numpy()
 
 
-def _finite(probabilities: Tensor) -> Tensor:
-    if not probabilities.isfinite().all():
-        raise ValueError(NO_PROBABILITIES)
-    return probabilities
-
-
-def _require_one_hot(context: Tensor) -> None:
+def require_one_hot(context: Tensor) -> None:
+    """Raises ValueError unless every row (batch, labels) is that of a label."""
     if not (((context == 0) | (context == 1)).all() and (context.sum(1) == 1).all()):
         raise ValueError("the context of a model with labels must be one-hot, to be encoded")
 
@@ -342,94 +440,3 @@ def _decoded_labels(stack: Any, model: AutoregressiveModel, count: int) -> Tenso
     if (labels >= model.context).any():  # a single label has the code of two
         raise ValueError(ASTRAY)
     return model.checked_context(torch.eye(model.context)[labels], count)
-
-
-def _context_of_all(model: AutoregressiveModel, context: Any, count: int) -> Tensor | None:
-    """The context of ``count`` rows, from as many or a single one."""
-    if context is None:
-        return model.checked_context(None, count)
-    given = as_tensor(context, CONTEXT)
-    return model.checked_context(given, 1 if given.shape[:1] == (1,) else count).expand(count, -1)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """A context with a given number of torch's threads, on which the rounding of sums depends."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-# Header
-
-
-def _header(
-    model: AutoregressiveModel,
-    threads: int,
-    count: int,
-    batch: int,
-    symbols: int,
-    payload: bytes,
-) -> bytes:
-    fields = (MAGIC, VERSION, threads, count, batch, _model(model), symbols)
-    check = zlib.crc32(payload, zlib.crc32(HEADER.pack(*fields, 0)))
-    return HEADER.pack(*fields, check)
-
-
-def fingerprint(model: AutoregressiveModel) -> str:
-    """The name of a model's family and weights, as :func:`encoded_by` reads it."""
-    return _model(model).hex()
-
-
-def encoded_by(data: bytes) -> str | None:
-    """The :func:`fingerprint` of the model that encoded these bytes, None if none did."""
-    header = data[: HEADER.size]
-    if len(header) < HEADER.size or not header.startswith(MAGIC):
-        return None
-    return HEADER.unpack(header)[5].hex()
-
-
-def _opened(model: AutoregressiveModel, data: Any) -> tuple[int, int, int, int, np.ndarray]:
-    """The numbers of threads, examples, and examples side by side; their checksum; the payload.
-
-    Nothing is allocated yet: numbers that :func:`encode` cannot have written are refused.
-    """
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise ValueError(f"encoded examples are bytes, not a {type(data).__name__}")
-    data = bytes(data)
-    header, payload = data[: HEADER.size], data[HEADER.size :]
-    if not header.startswith(MAGIC):
-        raise ValueError("these bytes were not encoded by autoregress")
-    if len(header) < HEADER.size:
-        raise ValueError("the encoded examples are cut short")
-    magic, version, threads, count, batch, of_model, symbols, check = HEADER.unpack(header)
-    if version != VERSION:
-        raise ValueError(
-            f"the examples were encoded in format {version}; this version of autoregress reads "
-            f"format {VERSION}"
-        )
-    fields = (magic, version, threads, count, batch, of_model, symbols)
-    if check != zlib.crc32(payload, zlib.crc32(HEADER.pack(*fields, 0))):
-        raise ValueError("the encoded examples are damaged: they are not what was written")
-    if of_model != _model(model):
-        raise ValueError("the examples were encoded with another model")
-    if not (
-        (1 <= threads <= THREADS and 1 <= batch <= SIDE_BY_SIDE)
-        and (len(payload) % 4 == 0 and len(payload) >= 8 and any(payload[-4:]))
-        and 1 <= count * model.dims <= 8 * len(payload) / CHEAPEST
-    ):
-        raise ValueError("the encoded examples are damaged: their numbers contradict each other")
-    return threads, count, batch, symbols, np.frombuffer(payload, "<u4")
-
-
-def _model(model: AutoregressiveModel) -> bytes:
-    """A hash of a model's family and weights.
-
-    It leaves out the settings, of which later versions may have more; a difference in those is
-    caught by the checksum of the symbols.
-    """
-    text = f"{type(model).__name__} {digest(model.state_dict())}"
-    return hashlib.sha256(text.encode()).digest()[:16]

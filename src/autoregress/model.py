@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self, overload
 
@@ -16,7 +16,15 @@ from autoregress.conditionals import Conditional, Ensemble, Mixed, draw
 from autoregress.configs import NoOptions
 from autoregress.orderings import Ordering
 from autoregress.symbols import CONTEXT, Columns, Symbols, as_tensor, require_finite
-from autoregress.traversal import Choose, OnProgress, Unrolling, counter, traverse
+from autoregress.traversal import (
+    Choose,
+    OnProgress,
+    Unrolling,
+    counter,
+    outcome,
+    traverse,
+    visiting,
+)
 
 Array = Tensor | np.ndarray
 
@@ -81,6 +89,28 @@ class Update:
 
 
 ONLY_UPDATE = Update()
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The symbols that were drawn, or known, when some rows visited their next dimension.
+
+    Attributes:
+        rows: (n,), the rows.
+        position: the dimension that they visit, or (n,) one for each row.
+        symbols: (n,), the symbols there.
+
+    Example:
+        >>> model, nothing = ar.MADE(3, hidden=(8,)), torch.zeros(3, dtype=torch.bool)
+        >>> first = next(model.completing(torch.zeros(4, 3).long(), nothing))
+        >>> first.rows.tolist(), first.position, first.symbols.shape
+        ([0, 1, 2, 3], 0, torch.Size([4]))
+    """
+
+    rows: Tensor
+    position: int | Tensor
+    symbols: Tensor
+
 
 # Logits divided by a lower temperature, or multiplied by it, are no longer numbers of float32.
 COLDEST = 1e-30
@@ -348,7 +378,12 @@ class AutoregressiveModel(nn.Module, ABC):
         return self._mixed(self._member_log_probs(x, context, self.members))
 
     def surprisal(
-        self, x: Array, context: Tensor | None = None, *, validate: bool = True
+        self,
+        x: Array,
+        context: Tensor | None = None,
+        *,
+        known: Array | None = None,
+        validate: bool = True,
     ) -> Tensor:
         """Nats of surprise at each dimension, (batch, *event_shape) float64; sums to −log p(x).
 
@@ -358,24 +393,33 @@ class AutoregressiveModel(nn.Module, ABC):
         all where the weights are equal).
 
         Args:
+            known: bool, (*event_shape): the surprise of these dimensions alone, which sums to
+                −log p(known); it is 0 elsewhere, whatever x holds there.
             validate: as in :meth:`log_prob`.
 
         Raises:
-            ValueError: wrong shape, dtype or symbols.
+            ValueError: wrong shape, dtype or symbols, or a set that this model cannot condition on.
         """
+        measured = torch.ones(self.dims, dtype=torch.bool, device=self.device)
+        members, log_weights = self.members, self.log_weights[:, None]
+        if known is not None:
+            x, marked = self._checked_known(x, torch.as_tensor(known).view(self.event_shape))
+            x = x.where(marked, 0)
+            measured = marked[0].flatten() if len(x) else measured
+            members = self.members_given(measured)
         x, context = self._checked(x, context, validate=validate)
         if not len(x):
             return x.new_zeros(x.shape, dtype=torch.float64)
-        members, log_weights = self.members, self.log_weights[:, None]
         surprisals = []
         for chunk, own in self._chunks(x, context):
             # (members, rows, D)
             parts = torch.stack([self.member_surprisal(chunk, own, m).flatten(1) for m in members])
+            parts = parts.where(measured, 0)
             weights = (log_weights - parts.sum(2)).softmax(0)
             # Σ w log(w / prior), where 0 log 0 = 0.
             divergence = -(torch.special.entr(weights) + weights * log_weights).sum(0)
             mean = (parts * weights.unsqueeze(2)).sum(0)
-            surprisals.append(mean + divergence.unsqueeze(1) / self.dims)
+            surprisals.append(mean + divergence.unsqueeze(1) * measured / measured.sum().clamp(1))
         return torch.cat(surprisals).view(len(x), *self.event_shape)
 
     def member_log_probs(
@@ -562,16 +606,31 @@ class AutoregressiveModel(nn.Module, ABC):
             ValueError: wrong shape, dtype or symbols, a temperature not above 0, or a set that
                 this model cannot condition on.
         """
-        x, known = self._checked_known(x, known)
-        x, context = self._checked(x.where(known, 0), context)
-        out, log_prob = x.clone(), torch.zeros(len(x), dtype=torch.float64, device=self.device)
         drawn = counter(len(x) * self.dims, on_progress)
-        for rows, mask, members in self._by_known(known):
-            part = None if context is None else context[rows]
-            out[rows] = self._complete(x[rows], mask, part, members, temperature, generator, drawn)
-            if return_log_prob:
-                log_prob[rows] = self._conditional_log_prob(out[rows], part, members, mask)
-        return (out, log_prob) if return_log_prob else out
+        out = outcome(self._completing(x, known, context, temperature, generator, drawn))
+        return (out, self.conditional_log_prob(out, known, context)) if return_log_prob else out
+
+    @torch.no_grad()
+    def completing(
+        self,
+        x: Array,
+        known: Array,
+        context: Tensor | None = None,
+        *,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[Visit]:
+        """The same draws as by :meth:`complete`, each symbol as soon as it is drawn.
+
+        Known symbols are visited too. Arguments and errors are those of :meth:`complete`.
+
+        Example:
+            >>> model = ar.MADE(3, hidden=(8,))
+            >>> x, known = torch.ones(2, 3).long(), torch.tensor([True, False, False])
+            >>> [visit.position for visit in model.completing(x, known)]
+            [0, 1, 2]
+        """
+        yield from self._completing(x, known, context, temperature, generator, lambda _: None)
 
     def conditional_log_prob(self, x: Array, known: Array, context: Tensor | None = None) -> Tensor:
         """log p(unknown | known) of events, the distribution that :meth:`complete` draws from.
@@ -683,28 +742,36 @@ class AutoregressiveModel(nn.Module, ABC):
             f"ordering ({name(int(ordering.visit[0]))}, …), or {self.advice}"
         )
 
-    def _complete(
+    def _completing(
         self,
-        x: Tensor,
-        known: Tensor,
+        x: Array,
+        known: Array,
         context: Tensor | None,
-        members: Sequence[Member],
         temperature: float,
         generator: torch.Generator | None,
         drawn: Callable[[int], None],
-    ) -> Tensor:
-        """Completes rows given their known set, (D,) or (batch, D)."""
-        chosen = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        if len(members) > 1:
-            # Members are drawn from their posterior given the known symbols.
-            given, _ = self._split_log_probs(x, context, members, known)
-            posterior = self._posterior(given)
-            chosen = draw(posterior.T, generator)
-        out, known = torch.empty_like(x), known.expand(len(x), -1)
-        for member, rows in members[0].picked(members, chosen):
-            part = None if context is None else context[rows]
-            choose = _draw(generator, temperature, drawn, x[rows].flatten(1), known[rows])
-            out[rows] = self.traverse(choose, len(rows), context=part, member=member)
+    ) -> Generator[Visit, None, Tensor]:
+        """Completes rows, (batch, *event_shape), and yields each visit."""
+        self.require_finite()
+        x, known = self._checked_known(x, known)
+        x, context = self._checked(x.where(known, 0), context)
+        out = x.clone()
+        for rows, mask, members in self._by_known(known):
+            chosen = torch.zeros(len(rows), dtype=torch.int64, device=x.device)
+            if len(members) > 1:
+                # Members are drawn from their posterior given the known symbols.
+                part = None if context is None else context[rows]
+                given, _ = self._split_log_probs(x[rows], part, members, mask)
+                chosen = draw(self._posterior(given).T, generator)
+            mask = mask.expand(len(rows), -1)
+            for member, own in members[0].picked(members, chosen):
+                places = rows[own]
+                part = None if context is None else context[places]
+                choose = _draw(generator, temperature, drawn, x[places].flatten(1), mask[own])
+                steps = self.unroll(len(own), part, member)
+                visits = visiting(steps, member.ordering, choose, self.device)
+                done = yield from _of_rows(visits, places)
+                out[places] = done.view(len(own), *self.event_shape)
         return out
 
     # Input
@@ -770,6 +837,18 @@ class AutoregressiveModel(nn.Module, ABC):
         if validate:
             require_finite(context)
         return context
+
+
+def _of_rows(
+    visits: Generator[tuple[int | Tensor, Tensor], None, Tensor], rows: Tensor
+) -> Generator[Visit, None, Tensor]:
+    """The visits of some rows of a batch."""
+    while True:
+        try:
+            position, symbols = next(visits)
+        except StopIteration as end:
+            return end.value
+        yield Visit(rows, position, symbols)
 
 
 def _frozen(value: Any) -> Any:

@@ -23,6 +23,8 @@ import autoregress.mixture
 import autoregress.networks  # noqa: F401  # registers the package's own families
 from autoregress import configs
 from autoregress.brief import brief
+from autoregress.bundled import folder_of, missing
+from autoregress.card import CARD, Card
 from autoregress.disk import (
     make_folder,
     open_file,
@@ -66,15 +68,20 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def save(model: AutoregressiveModel, folder: str | Path) -> None:
+def save(model: AutoregressiveModel, folder: str | Path, *, hub: str | None = None) -> None:
     """Writes the model into a folder, which is created if need be; see :func:`load`.
 
     Each file is written completely or not at all, and the weights record their model, so that a
     folder in which only one of the two was replaced is refused.
 
+    Args:
+        hub: owner/name on the Hugging Face Hub, to which the folder's files are then uploaded, with
+            a card (README.md), which is written if the folder has none.
+
     Raises:
-        ValueError: the folder cannot be written, the model's family is not known, or a weight is
-            NaN or infinite.
+        ValueError: the folder cannot be written, the model's family is not known, a weight is
+            NaN or infinite, or the Hub refuses or cannot be reached.
+        ImportError: huggingface_hub is not installed.
 
     Example:
         >>> ar.save(ar.MADE(5, hidden=(16,)), "saved")
@@ -87,12 +94,31 @@ def save(model: AutoregressiveModel, folder: str | Path) -> None:
     make_folder(folder)
     write_weights(folder / WEIGHTS, model.state_dict(), config)
     write_json(folder / CONFIG, {"autoregress": __version__, "model": config})
+    if hub is not None:
+        share(folder, hub, Card(hub, config, parameters(model), f'model = ar.load("hub:{hub}")'))
+
+
+def share(folder: Path, hub: str, card: Card) -> None:
+    """Uploads the files of a saved model to the Hub, with this card if it has none."""
+    from autoregress.hub import upload
+
+    if not (folder / CARD).exists():
+        card.write(folder)
+    upload(folder, hub)
+
+
+def parameters(model: AutoregressiveModel) -> int:
+    """The number of parameters of a model."""
+    return sum(p.numel() for p in model.parameters())
 
 
 def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> AutoregressiveModel:
     """Loads a model from a folder written by :func:`save` or a training run (its best model).
 
     Args:
+        folder: the folder; or the name of a bundled model, "digits" (a :class:`MADE` of
+            scikit-learn's digits over any ordering) or "bouncing" (a :class:`VideoTransformer`),
+            unless there is a folder of that name; or "hub:owner/name" on the Hugging Face Hub.
         map_location: the device to load it to, wherever it was when it was saved.
 
     Returns:
@@ -100,13 +126,15 @@ def load(folder: str | Path, *, map_location: str | torch.device = "cpu") -> Aut
 
     Raises:
         ValueError: a file is missing, damaged or belongs to another model; the message names it.
+            Or the model is not on the Hub, or the Hub cannot be reached.
+        ImportError: huggingface_hub is not installed.
 
     Example:
-        >>> ar.load("nowhere")
-        Traceback (most recent call last):
-        ValueError: there is no folder nowhere
+        >>> model = ar.load("digits")
+        >>> model.sample(2).shape
+        torch.Size([2, 1, 8, 8])
     """
-    folder = Path(folder)
+    folder = folder_of(folder)
     config = read_config(folder)["model"]
     return _loaded(folder / WEIGHTS, config, folder / CONFIG, map_location)
 
@@ -116,7 +144,7 @@ def _loaded(
 ) -> AutoregressiveModel:
     """The model of a weights file and of a configuration, which ``described`` holds."""
     state = read_weights(weights, config)
-    model = _build(config, sum(map(torch.numel, state.values())), described)
+    model = build_model(config, sum(map(torch.numel, state.values())), described)
     set_weights(model, state, weights)
     return model.to(map_location).eval()
 
@@ -164,7 +192,7 @@ def load_kept(
     Raises:
         ValueError: the file is damaged.
     """
-    path = Path(folder) / KEPT / f"{name}.safetensors"
+    path = folder_of(folder) / KEPT / f"{name}.safetensors"
     if not path.exists():
         return None
     try:
@@ -198,7 +226,7 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
     return json.loads(json.dumps(config, default=plain))
 
 
-def _build(config: dict[str, Any], numbers: int, path: Path) -> AutoregressiveModel:
+def build_model(config: dict[str, Any], numbers: int, path: Path | str) -> AutoregressiveModel:
     """A model as described, whose weights are so many numbers, with weights of its own."""
     try:
         # The random weights of a new model, to be overwritten, must not advance the generator.
@@ -287,7 +315,7 @@ def _metadata(path: Path) -> dict[str, str]:
         return file.metadata() or {}
 
 
-def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: Path) -> None:
+def set_weights(model: AutoregressiveModel, state: Mapping[str, Tensor], path: Path | str) -> None:
     """Replaces the model's state by a state dict that was read from ``path``.
 
     Raises:
@@ -336,11 +364,12 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 
 def read_config(folder: Path) -> Described:
-    """The content of ``config.json`` in a folder.
+    """The content of ``config.json`` in a folder, or of a bundled model.
 
     Raises:
         ValueError: there is no such folder, or the file is missing, damaged or not readable.
     """
+    folder = folder_of(folder)
     if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder}")
+        raise ValueError(missing(folder))
     return read_json(folder / CONFIG, Described)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ Unrolling = Generator[Conditional, Tensor, None]
 # Given a dimension, or a tensor (batch,) of one for each row, and the conditional of the symbols
 # there: the symbols.
 Choose = Callable[[Any, Conditional], Tensor]
+Result = TypeVar("Result")
 # Called with a number of symbols done so far, and the number of all.
 OnProgress = Callable[[int, int], object]
 
@@ -32,6 +33,25 @@ def counter(total: int, report: OnProgress | None) -> Callable[[int], None]:
             report(done, total)
 
     return add
+
+
+def visiting(
+    steps: Unrolling, ordering: Ordering, choose: Choose, device: torch.device
+) -> Generator[tuple[Any, Tensor], None, Tensor]:
+    """:func:`traverse`, which yields each dimension with the symbols chosen there, as it goes."""
+    visit = ordering.visit
+    positions = visit.to(device).unbind(1) if ordering.by_row else visit.tolist()
+    chosen: list[Tensor] = []
+    conditional = next(steps)
+    for position in positions:
+        if chosen:
+            conditional = steps.send(chosen[-1])
+        chosen.append(choose(position, conditional).long())
+        yield position, chosen[-1]
+    if conditional.log_prob(chosen[-1].clamp(min=0)).isnan().any():  # −1 is unknown
+        raise ValueError(NO_PROBABILITIES)
+    x = torch.stack(chosen, dim=1)
+    return x.gather(1, ordering.rank.to(device).expand_as(x))
 
 
 def traverse(steps: Unrolling, ordering: Ordering, choose: Choose, device: torch.device) -> Tensor:
@@ -51,14 +71,13 @@ def traverse(steps: Unrolling, ordering: Ordering, choose: Choose, device: torch
     Raises:
         ValueError: the last conditional, which depends on all before it, is not a distribution.
     """
-    visit = ordering.visit
-    positions = visit.to(device).unbind(1) if ordering.by_row else visit.tolist()
-    conditional = next(steps)
-    chosen = [choose(positions[0], conditional).long()]
-    for position in positions[1:]:
-        conditional = steps.send(chosen[-1])
-        chosen.append(choose(position, conditional).long())
-    if conditional.log_prob(chosen[-1]).isnan().any():
-        raise ValueError(NO_PROBABILITIES)
-    x = torch.stack(chosen, dim=1)
-    return x.gather(1, ordering.rank.to(device).expand_as(x))
+    return outcome(visiting(steps, ordering, choose, device))
+
+
+def outcome(generator: Generator[object, None, Result]) -> Result:
+    """What a generator returns once it has yielded everything."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value

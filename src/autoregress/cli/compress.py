@@ -1,38 +1,52 @@
-"""Lossless compression of examples with a model, and decompression."""
+"""Lossless compression of files with a model, and decompression."""
 
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from autoregress.cli.examples import open_like
-from autoregress.cli.models import Conditions, given_context, load_model
+from autoregress.cli.examples import say_losses
+from autoregress.cli.models import Conditions, chosen_device, given_context, load_model
 from autoregress.cli.options import Positive
 from autoregress.cli.output import Progress, announce, frame_rate, named
+from autoregress.cli.tables import holds_table, load_table
 from autoregress.data.reading import Reading
-from autoregress.disk import check_output, unreadable, write_file
+from autoregress.disk import check_output, unreadable
+
+if TYPE_CHECKING:
+    from autoregress.archive import Archive
+    from autoregress.model import AutoregressiveModel
+    from autoregress.packing import Packed
 
 
 @dataclass(frozen=True)
 class Compress:
-    """Compress examples without loss, to about -log2 p(x) bits each.
+    """Compress files without loss, to about -log2 p(x) bits an example.
 
     autoregress compress runs/mine rows.npy --out rows.areg
 
-    Images and videos come back pixel for pixel, in the order of their files' paths; their names,
-    metadata and sound are not kept.
+    autoregress compress runs/photos photos --with-model --out photos.areg
+
+    Images and videos of any size come back pixel for pixel, under their names, as .png and .mkv;
+    their metadata and sound are not kept. An array comes back with its type and shape, the text of
+    a table to the byte.
 
     Args:
-        run: A run folder, or one that ar.save wrote; decompression requires the same one. The
-            weights stay in a run folder, in RUN/weights, even if training resumes.
-        data: The examples.
+        run: A run folder, also of a table, one that ar.save wrote, or the name of a bundled model.
+            Unless the model is in the file, decompression requires the same one, and its weights
+            stay in a run folder, in RUN/weights, even if training resumes.
+        data: The file, or the folder of images or videos.
         out: The file to write.
-        fit: Accept losses, which are refused otherwise: images and videos cropped, scaled, turned
-            grey or reduced to what the model takes, frames that fill no clip, damaged files.
+        with_model: Put the model into the file, so that nothing else is needed to decompress it.
+        verify: Decode everything again before the file gets its name; by default only the first
+            examples.
+        fit: Accept losses, which are refused otherwise: images and videos turned grey or reduced
+            to the levels that the model takes, frames left out by --stride, damaged files.
         stride: Number of video frames from one frame of a clip to the next.
         device: Device to compute on; decompression requires the same kind.
     """
@@ -41,85 +55,156 @@ class Compress:
     data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Path
     conditions: OmitArgPrefixes[Conditions] = field(default_factory=Conditions)
+    with_model: bool = False
+    verify: bool = False
     fit: bool = False
     stride: Positive = 1
     device: str = "cpu"
 
     def __call__(self) -> None:
-        from autoregress.coding import encode, fingerprint
+        from autoregress.archive import encode_to, fingerprint
         from autoregress.data import check_distinct
+        from autoregress.packing import pack
         from autoregress.storage import is_run, keep
+        from autoregress.tables import Table
 
         check_output(self.out)
         check_distinct(self.out, self.data, self.run)
-        model = load_model(self.run, self.device)
+        of_table = holds_table(self.run)
+        taker = load_table(self.run) if of_table else load_model(self.run, self.device)
+        model = taker.coder if isinstance(taker, Table) else taker
         reading = Reading(stride=self.stride, condition=self.conditions.source(model))
-        examples = open_like(model, self.data, reading, lossless=not self.fit)
-        context = self.conditions.context(model, examples)
-        if is_run(self.run):
+        packed = pack(taker, self.data, reading)
+        say_losses(self.data, packed.account, lossless=not self.fit)
+        context = self.conditions.context(model, packed.source)
+        if not self.with_model and (of_table or is_run(self.run)):
             keep(self.run, model, fingerprint(model))
-        with Progress("compressing", model.dims) as progress:
-            content = encode(model, examples, context=context, on_progress=progress)
-        write_file(self.out, content)
-        bits = 8 * len(content) / (len(examples) * model.dims)
-        raw = math.log2(max(model.symbols.levels))
+        started = time.perf_counter()
+        with Progress("compressing", model.dims, _bits(model) / 8) as progress:
+            size = encode_to(
+                self.out,
+                model,
+                packed.source,
+                context=context,
+                with_model=self.with_model,
+                verify=self.verify,
+                on_progress=progress,
+                manifest=packed.manifest,
+                beside=packed.beside,
+            )
+        seconds = time.perf_counter() - started
+        count = len(packed.source)
         announce(
-            f"{len(examples):,} examples in {self.out}: {len(content):,} bytes, "
-            f"{bits:.4f} bits/dim of {raw:.4g}",
+            f"{count:,} examples in {self.out}: {size:,} bytes, "
+            f"{8 * size / (count * model.dims):.4f} bits/dim of "
+            f"{math.log2(max(model.symbols.levels)):.4g}, "
+            f"{count * _bits(model) / 8e6 / max(seconds, 1e-9):.3g} MB/s",
             self.out,
         )
+        announce(beside_others(packed, model, size, with_model=self.with_model), self.out)
 
 
 @dataclass(frozen=True)
 class Decompress:
-    """Restore the examples of a compressed file, exactly.
+    """Restore the files of a compressed file, exactly.
 
     autoregress decompress runs/mine rows.areg --out rows.npy
 
-    autoregress decompress runs/photos photos.areg --out photos
+    autoregress decompress photos.areg --out photos
+
+    The second file was made with --with-model.
 
     Args:
-        run: The model with which the examples were compressed.
+        run: The model with which the examples were compressed, unless it is in the file.
         compressed: The file that compress wrote.
-        out: An .npy, .npz or .csv file; for images also a folder, for a .png of each, or a .png,
-            exact for one image and a sheet to view for several; for clips also .mkv (lossless),
-            .gif or .mp4.
+        out: For images and videos a folder, in which they get their names, or one .png or .mkv;
+            for a table a .csv; for an array an .npy or .npz. Examples of any kind can also be
+            written as .npy, .npz or .csv, images as a .png to view, clips as .gif or .mp4.
         given: The numbers that all examples are conditioned on, as given to compress; labels are
             in the file.
-        rate: Number of frames a second of a .gif, .mp4 or .mkv, by default 10.
+        salvage: Restore what damage has left, and say what is lost, instead of refusing a damaged
+            file.
+        rate: Number of frames a second of a .gif, .mp4 or .mkv, by default 10, or that of the
+            videos.
         device: Device to compute on, the same kind as for compression.
     """
 
-    run: Annotated[Positional[Path], arg(metavar="RUN")]
-    compressed: Annotated[Positional[Path], arg(metavar="COMPRESSED")]
+    files: Annotated[Positional[tuple[Path, ...]], arg(metavar="[RUN] COMPRESSED")]
     out: Path
     given: tuple[str, ...] = ()
+    salvage: bool = False
     rate: Positive | None = None
     device: str = "cpu"
 
     def __call__(self) -> None:
         from autoregress import data as datasets
-        from autoregress.coding import MAGIC, decode, encoded_by
+        from autoregress.archive import described
+        from autoregress.packing import restore
 
-        datasets.check_writable(self.out)
-        datasets.check_distinct(self.out, self.compressed)
-        rate = frame_rate(self.rate, self.out)
+        if not 1 <= len(self.files) <= 2:
+            raise ValueError(f"give RUN and COMPRESSED, or COMPRESSED alone, not {len(self.files)}")
+        *run, compressed = self.files
+        datasets.check_writable(_as_table(self.out))
+        datasets.check_distinct(self.out, compressed)
+        frame_rate(self.rate, self.out)
         try:
-            with self.compressed.open("rb") as file:
-                content = file.read(len(MAGIC))
-                if content == MAGIC:  # else it may be a device without end
-                    content += file.read()
+            archive = self._archive(run, compressed)
+            size = _bits(archive.model) / 8
+            with Progress("decompressing", archive.model.dims, size) as progress:
+                done = restore(archive, self.out, rate=self.rate, on_progress=progress)
         except OSError as error:
-            raise unreadable(self.compressed, error) from error
-        model = load_model(self.run, self.device, kept=encoded_by(content))
-        try:
-            context = None
-            if self.given or model.labels is None:
-                context = given_context(model, self.given, 1)
-            with Progress("decompressing", model.dims) as progress:
-                x = decode(model, content, context=context, on_progress=progress)
-        except ValueError as error:
-            raise ValueError(f"{self.compressed}: {error}") from None
-        symbols = model.symbols
-        files = datasets.write(self.out, x.cpu(), symbols.levels, symbols.columns, rate=rate)
-        announce(f"{len(x):,} examples in {named(files)}", self.out)
+            raise unreadable(compressed, error) from error
+        announce(f"{done.examples:,} examples in {named(done.files)}", self.out)
+        lost = f"{described(archive.lost)} lost" if archive.lost else ""
+        if archive.cut:
+            lost += f"{'; ' if lost else ''}the file is cut short after {len(archive):,} examples"
+        if done.missing:
+            lost += f"; not restored: {', '.join(done.missing[:8])}"
+        if lost:
+            announce(lost, self.out)
+
+    def _archive(self, run: list[Path], compressed: Path) -> Archive:
+        from autoregress.archive import Archive, digest_in
+
+        model = None
+        if run:
+            digest = digest_in(compressed)
+            model = load_model(run[0], self.device, kept=digest, of_table=True)
+        archive = Archive(compressed, model, on_damage="skip" if self.salvage else "raise")
+        archive.model.to(chosen_device(self.device))
+        if self.given or (archive.model.context and archive.model.labels is None):
+            archive.condition(given_context(archive.model, self.given, 1))
+        return archive
+
+
+def beside_others(
+    packed: Packed, model: AutoregressiveModel, size: int, *, with_model: bool
+) -> str:
+    """The size of a file beside those that other formats have, and what of it is the model."""
+    from autoregress.archive import model_size
+    from autoregress.packing import comparison
+
+    sizes, estimated = comparison(packed)
+    own = model_size(model)
+    without = size - own if with_model else size
+    about = "about " if estimated else ""
+    figures = ", ".join(f"{name} {about}{other:,}" for name, other in sizes.items())
+    line = f"beside {figures} bytes; "
+    line += f"without the model {without:,}" if with_model else f"with the model {size + own:,}"
+    beaten = [name for name, other in sizes.items() if other < size]
+    both = [name for name, other in sizes.items() if other < without + own]
+    if beaten:
+        line += f"; {' and '.join(beaten)} {'is' if len(beaten) == 1 else 'are'} smaller"
+    elif both:
+        line += f", and then {' and '.join(both)} {'is' if len(both) == 1 else 'are'} smaller"
+    return line
+
+
+def _bits(model: AutoregressiveModel) -> float:
+    """Number of bits of an example whose symbols are all as likely."""
+    return sum(map(math.log2, model.symbols.levels))
+
+
+def _as_table(out: Path) -> Path:
+    """A path that can be written to if ``out`` can be, for the texts of tables."""
+    return out.with_suffix(".csv") if out.suffix.lower() in (".tsv", ".txt") else out

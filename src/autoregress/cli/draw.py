@@ -33,7 +33,7 @@ class Sample:
     autoregress sample runs/mine --count 64 --out samples.png
 
     Args:
-        run: A run folder, or one that ar.save wrote.
+        run: A run folder, one that ar.save wrote, or the name of a bundled model, such as digits.
         out: A .png (images, or vectors of square length), .npy, .npz or .csv file, or a folder for
             a .png of each image; for clips also .gif or .mp4 to view, or .mkv (lossless, one file
             per clip).
@@ -106,7 +106,7 @@ class Complete:
     a .csv, empty cells and "?"; in clips and images, everything after the known frames or rows.
 
     Args:
-        run: A run folder, or one that ar.save wrote.
+        run: A run folder, one that ar.save wrote, or the name of a bundled model, such as digits.
         partial: The examples to complete; of each video the beginning is used.
         out: An .npz, .npy, .csv or .png file; for clips also .gif, .mp4 or .mkv.
         known_frames: Number of frames known at the start of each clip.

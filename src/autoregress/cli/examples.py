@@ -16,6 +16,7 @@ from autoregress.data.reading import Reading
 
 if TYPE_CHECKING:
     from autoregress.data import Source
+    from autoregress.data.source import Account
     from autoregress.model import AutoregressiveModel
 
 
@@ -100,11 +101,20 @@ def open_examples(
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     source = open(path, reading, quiet=False, **options)
-    if lossless and source.complaint:
-        raise ValueError(f"{path} would not be restored: {source.complaint}; --fit accepts this")
-    if said := "; ".join(filter(None, [source.complaint, *source.account.remarks])):
-        print(said, file=sys.stderr)
+    say_losses(path, source.account, lossless=lossless)
     return source.data() if in_memory and not source.streamed else source
+
+
+def say_losses(path: Path, account: Account, *, lossless: bool = False) -> None:
+    """Says in one line on standard error what was left out or changed.
+
+    Raises:
+        ValueError: ``lossless``, and there is something that was.
+    """
+    if lossless and account.complaint:
+        raise ValueError(f"{path} would not be restored: {account.complaint}; --fit accepts this")
+    if said := "; ".join(filter(None, [account.complaint, *account.remarks])):
+        print(said, file=sys.stderr)
 
 
 def open_like(model: AutoregressiveModel, path: Path, reading: Reading, **options: Any) -> Source:

@@ -19,7 +19,7 @@ class Info:
     autoregress info runs/mine
 
     Args:
-        run: A run folder, or one that ar.save wrote.
+        run: A run folder, one that ar.save wrote, or the name of a bundled model, such as digits.
     """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]

@@ -38,7 +38,7 @@ class Evaluate:
     autoregress evaluate runs/mine --data test.npz
 
     Args:
-        run: A run folder, or one that ar.save wrote.
+        run: A run folder, one that ar.save wrote, or the name of a bundled model, such as digits.
         data: Examples of the kind it was trained on; of an .npz the array "test", of shards the
             split "test" (folder:name for another split).
         stride: Number of video frames from one frame of a clip to the next.
@@ -110,7 +110,7 @@ class Score:
     autoregress score runs/mine rows.npz --out scores.csv
 
     Args:
-        run: A run folder, or one that ar.save wrote.
+        run: A run folder, one that ar.save wrote, or the name of a bundled model, such as digits.
         data: The examples to score.
         out: A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions;
             of a table, its columns that fit the others of the row least, with p-values and what

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoregress.cli.tables import holds_table
+from autoregress.cli.tables import holds_table, load_table
 
 if TYPE_CHECKING:
     import torch
@@ -60,20 +60,28 @@ class Conditions:
         return examples.context
 
 
-def load_model(run: Path, device: str, *, kept: str | None = None) -> AutoregressiveModel:
+def load_model(
+    run: Path, device: str, *, kept: str | None = None, of_table: bool = False
+) -> AutoregressiveModel:
     """The model of a run folder, or of one that ``ar.save`` wrote, on a device.
 
     Args:
         kept: the name of weights to be preferred, if the folder keeps them.
+        of_table: whether it may be that of a table.
     """
     from autoregress.storage import load, load_kept
 
-    if holds_table(run):
+    if holds_table(run) and not of_table:
         raise ValueError(
-            f"{run} is the run of a table, for evaluate, score, impute, query, sample and info"
+            f"{run} is the run of a table, for evaluate, score, impute, query, sample, compress, "
+            "decompress and info"
         )
     place = chosen_device(device)
     model = load_kept(run, kept, map_location=place) if kept else None
+    if model is None and of_table and holds_table(run):
+        return load_table(run).coder
+    if model is None and of_table and holds_table(run):
+        return load_table(run).coder
     return load(run, map_location=place) if model is None else model
 
 

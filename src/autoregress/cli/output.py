@@ -77,14 +77,15 @@ class Progress:
     Args:
         doing: what the verb does, such as "compressing".
         symbols: number of symbols of an example, if symbols are counted instead of examples.
+        size: number of bytes of an example, if bytes a second are shown too.
     """
 
-    def __init__(self, doing: str, symbols: int = 1) -> None:
+    def __init__(self, doing: str, symbols: int = 1, size: float | None = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        self._doing, self._symbols = doing, symbols
+        self._doing, self._symbols, self._size = doing, symbols, size
         console = Console(stderr=True)
         self._terminal = console.is_terminal
         self._bar = Bar(
@@ -128,7 +129,10 @@ class Progress:
         task = self._bar.tasks[self._task]
         if task.speed and task.time_remaining is not None:
             left = timedelta(seconds=round(min(task.time_remaining, LONGEST)))
-            line += f"  {task.speed:,.{0 if task.speed >= 10 else 2}f} examples/s  {left} left"
+            line += f"  {task.speed:,.{0 if task.speed >= 10 else 2}f} examples/s"
+            if self._size is not None:
+                line += f"  {task.speed * self._size / 1e6:.3g} MB/s"
+            line += f"  {left} left"
         if self._terminal:
             self._bar.update(self._task, description=line, refresh=True)
         elif now - self._printed >= LINES:

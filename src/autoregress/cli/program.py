@@ -30,10 +30,13 @@ from autoregress.cli.measure import Evaluate, Score
 from autoregress.cli.mix import Mix
 from autoregress.cli.options import REGISTRY, TooLargeError, spelt_out
 from autoregress.cli.output import flush_stdout, give_up_stdout, never_fail_to_print
+from autoregress.cli.page import Page
 from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
 from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
+from autoregress.cli.report import Report
 from autoregress.cli.runs import Runs
+from autoregress.cli.serve import Serve
 from autoregress.cli.tables import Impute, Query, TrainTable
 from autoregress.cli.train import Train
 from autoregress.version import __version__
@@ -52,11 +55,14 @@ VERBS: dict[str, type[Any]] = {
     "impute": Impute,
     "query": Query,
     "mix": Mix,
+    "page": Page,
     "prepare": Prepare,
     "recipes": Recipes,
     "plan": Plan,
     "info": Info,
     "runs": Runs,
+    "serve": Serve,
+    "report": Report,
 }
 HELP = f"""usage: autoregress VERB …
 

@@ -165,7 +165,9 @@ class Query:
 
 def holds_table(run: Path) -> bool:
     """Whether a folder is the run of a table."""
-    return (run / SCHEMA).is_file()
+    from autoregress.bundled import folder_of
+
+    return (folder_of(run) / SCHEMA).is_file()
 
 
 def refuse_for_table(run: Path, **given: bool) -> None:
@@ -278,6 +280,7 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 
 def schema_of(run: Path) -> str:
     """The schema of a run, as it is printed."""
+    from autoregress.bundled import folder_of
     from autoregress.tables import Schema
 
-    return str(Schema.read(run / SCHEMA))
+    return str(Schema.read(folder_of(run) / SCHEMA))

@@ -79,7 +79,7 @@ def open(
     request = Request(reading, split, like, labels, partial, workers, quiet)
     try:
         format = format_at(path, clips=_asks_for_clips(reading, like))
-        _refuse_options(path, format, request)
+        check_options(path, format, request)
         source = format.open(path, request)
     except OSError as error:
         name = error.filename or path
@@ -263,7 +263,7 @@ def _asks_for_clips(reading: Reading, like: Symbols | None) -> bool:
     return reading.frames is not None or (like is not None and len(like.event_shape) == 4)
 
 
-def _refuse_options(path: Path, format: Format, request: Request) -> None:
+def check_options(path: Path, format: Format, request: Request) -> None:
     """Raises ValueError for options that do not apply to a format."""
     if request.partial and not format.says_what_is_known:
         raise ValueError(f"{path} holds {format.holds_what}, which cannot mark unknown entries")

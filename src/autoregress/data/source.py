@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,6 +33,25 @@ class Change:
     path: Path
     how: str
     option: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array was stored that examples were read from.
+
+    Attributes:
+        name: its name in an .npz, None for an .npy.
+        dtype: its type, as NumPy writes it.
+        shape: its shape.
+        order: "C" or "F".
+        packed: number of bits of a row if its bits are packed, else None.
+    """
+
+    name: str | None
+    dtype: str
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    packed: int | None = None
 
 
 @dataclass
@@ -94,6 +113,7 @@ class Source(ABC):
     Attributes:
         symbols: event shape, levels and columns together, as a model has them.
         account: what became of the files that the examples were read from.
+        layout: how they were stored, if they were read from an array in a file.
 
     Raises:
         ValueError: the levels do not fit the shape.
@@ -121,6 +141,7 @@ class Source(ABC):
         self.symbols = Symbols(event_shape, levels, columns)
         self.labels = None if labels is None else tuple(labels)
         self.account = Account()
+        self.layout: Layout | None = None
         self._context = context
 
     @abstractmethod

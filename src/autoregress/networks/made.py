@@ -191,9 +191,9 @@ class MADE(AutoregressiveModel):
         self._fresh_connectivities = connectivities == "any"
         # The hidden layer whose degrees each node of the network has. A residual block is two
         # nodes, the second of which returns to the stream.
-        self._nodes = [0]
+        self.nodes = [0]
         for layer in range(1, len(hidden)):
-            self._nodes += [layer, 0] if config.residual else [layer]
+            self.nodes += [layer, 0] if config.residual else [layer]
 
         self.encoding = Encoding(self.symbols, config.mixture)
         self._set_orderings(config.orderings)
@@ -202,7 +202,7 @@ class MADE(AutoregressiveModel):
         )
 
         inputs, outputs = (int(widths.sum()) for widths in self.encoding.widths)
-        sizes = [inputs, *(hidden[node] for node in self._nodes)]
+        sizes = [inputs, *(hidden[node] for node in self.nodes)]
         # The rows of W are the input or output columns, the side whose order changes.
         self.layers = nn.ModuleList(
             MaskedLinear(a, b, by_source=i == 0, conditioning=conditioning, context=self.context)
@@ -480,7 +480,7 @@ class MADE(AutoregressiveModel):
         assert isinstance(member, MaskedMember)
         own = member.map(lambda columns: columns.to(self.device))
         hidden = [units.to(self.device) for units in member.hidden]
-        return own.inputs, [hidden[node] for node in self._nodes], own.outputs
+        return own.inputs, [hidden[node] for node in self.nodes], own.outputs
 
     # The incremental face
 

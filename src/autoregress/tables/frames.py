@@ -160,8 +160,7 @@ def _texts(path: Path, content: bytes) -> Columns:
     text, encoding = _decoded(path, content)
     if not text.strip():
         raise ValueError(f"{path} is empty")
-    separator = _separator(text[:SAMPLE])
-    quote = "'" if text.count("'") > 4 * (1 + text.count('"')) and text[:1] == "'" else '"'
+    separator, quote = dialect_of(text)
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, quotechar=quote,
         skipinitialspace=True, strict=False,
@@ -245,6 +244,12 @@ def _decoded(path: Path, content: bytes) -> tuple[str, str]:
             raise ValueError(f"{path} is not a text file")
         return text, name
     raise AssertionError  # latin-1 decodes everything
+
+
+def dialect_of(text: str) -> tuple[str, str]:
+    """The separator and the quote of a text."""
+    quote = "'" if text.count("'") > 4 * (1 + text.count('"')) and text[:1] == "'" else '"'
+    return _separator(text[:SAMPLE]), quote
 
 
 def _separator(sample: str) -> str:

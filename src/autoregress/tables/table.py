@@ -13,11 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoregress.bundled import folder_of
+from autoregress.card import Card
 from autoregress.configs import MADEConfig
 from autoregress.data.source import Data
 from autoregress.disk import write_json
 from autoregress.networks.made import MADE
-from autoregress.storage import load, save
+from autoregress.storage import load, model_config, parameters, read_config, save, share
 from autoregress.tables.cells import Cells
 from autoregress.tables.columns import Column, Kind, Labels, Numbers
 from autoregress.tables.density import Floats
@@ -228,23 +230,59 @@ class Table:
             learnt.summary = _summary(result, _independent(model, train, held), len(held))
         if run is not None:
             learnt.save(run)
+            config = read_config(Path(run) / "training")
+            known = {name: config.get(name) for name in ("training", "data")}
+            learnt.card(Path(run).name, str(run), **known).write(Path(run))
         return learnt
+
+    @property
+    def coder(self) -> MADE:
+        """The model of rows in the order of the columns, by which they are compressed."""
+        return self.model.ensemble([list(range(self.model.dims))])
 
     # Keeping
 
-    def save(self, folder: str | Path) -> None:
-        """Saves schema and model in a folder, from which :meth:`load` restores them."""
+    def save(self, folder: str | Path, *, hub: str | None = None) -> None:
+        """Saves schema and model in a folder, from which :meth:`load` restores them.
+
+        Args:
+            hub: owner/name on the Hugging Face Hub, to which they are then uploaded; see
+                :func:`autoregress.save`.
+        """
+        folder = Path(folder)
         save(self.model, folder)
-        write_json(Path(folder) / SCHEMA, self.schema.to_json())
+        write_json(folder / SCHEMA, self.schema.to_json())
+        if hub is not None:
+            share(folder, hub, self.card(hub, f"hub:{hub}"))
+
+    def card(self, title: str, name: str, **known: Any) -> Card:
+        """The card of this table.
+
+        Args:
+            name: what :meth:`load` finds it by.
+            **known: further attributes of the :class:`~autoregress.card.Card`.
+        """
+        return Card(
+            title,
+            model_config(self.model),
+            parameters(self.model),
+            f'table = ar.Table.load("{name}")',
+            **{"about": self.summary, "schema": str(self.schema), **known},
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Restores a saved table.
 
+        Args:
+            folder: the folder; or "penguins", a bundled model of the Palmer penguins, unless there
+                is a folder of that name; or "hub:owner/name" on the Hugging Face Hub.
+
         Raises:
             ValueError: the folder holds no table, or it is damaged.
         """
-        path = Path(folder) / SCHEMA
+        folder = folder_of(folder)
+        path = folder / SCHEMA
         schema, model = Schema.read(path), load(folder)
         levels = tuple(column.levels for column in schema.columns)
         if not isinstance(model, MADE) or model.symbols.levels != levels:

@@ -1,25 +1,27 @@
 """The folder of a run: its configuration, its best weights and its state.
 
-``config.json`` and ``model.safetensors`` (the best weights) are those of a saved model;
-``last.json`` and a folder beside it are the last checkpoint, ``log.jsonl`` the record of each
-epoch. Of several processes, each but the first logs its start and any error in
-``logs/rank-1.log`` and so on. ``.lock`` is locked while a process trains.
+``config.json`` and ``model.safetensors`` (the best weights) are those of a saved model, which
+``README.md`` describes for people; ``last.json`` and a folder beside it are the last checkpoint,
+``log.jsonl`` the record of each epoch. Of several processes, each but the first logs its start and
+any error in ``logs/rank-1.log`` and so on. ``.lock`` is locked while a process trains.
 """
 
 from __future__ import annotations
 
 import fcntl
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import IO, Any, TypedDict
 
 from torch import Tensor
 
+from autoregress.card import Card
 from autoregress.disk import make_folder, naming, write_json
 from autoregress.kinds import as_kind
 from autoregress.model import AutoregressiveModel
@@ -28,11 +30,12 @@ from autoregress.storage import (
     CONFIG,
     WEIGHTS,
     model_config,
+    parameters,
     read_config,
     read_weights,
     write_weights,
 )
-from autoregress.training.checkpoints import LAST, Snapshot, State
+from autoregress.training.checkpoints import LAST, Position, Snapshot, State
 from autoregress.training.log import Log, Record
 from autoregress.training.options import Training
 from autoregress.version import __version__
@@ -78,14 +81,16 @@ class RunFolder:
     def __init__(
         self,
         path: Path,
-        model: dict[str, Any],
+        config: Mapping[str, Any],
+        parameters: int,
         processes: Processes,
         aside: ThreadPoolExecutor | None,
     ) -> None:
         self.path = path
         self.step = 0
         self._processes = processes
-        self._model = model
+        self._config, self._parameters = config, parameters
+        self._model = config["model"]
         self._aside = aside
         self._writing: Future[None] | None = None
         self._writers = processes if aside is None else processes.aside()
@@ -121,7 +126,7 @@ class RunFolder:
         with ExitStack() as stack:
             processes.from_first(lambda: _set_up(path, config, stack))
             aside = stack.enter_context(ThreadPoolExecutor(1)) if options.async_save else None
-            folder = cls(path, config["model"], processes, aside)
+            folder = cls(path, config, parameters(model), processes, aside)
             stack.callback(folder._wait)
             try:
                 yield folder
@@ -144,6 +149,7 @@ class RunFolder:
         else:
             self.checkpoint(state)
         self._log = first(lambda: Log(self.path / LOG, state.position.history))
+        self.describe(state.position)
         self._note(f"from step {self.step}")
         return best
 
@@ -187,6 +193,25 @@ class RunFolder:
             with path.open("a", encoding="utf-8") as file:
                 file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
 
+    def describe(self, position: Position) -> None:
+        """Writes the card of the model, with the score of its best weights so far."""
+        if not self._processes.first:
+            return
+        name, scores = self.path.absolute().name, {}
+        if position.best is not None:
+            measured = f"validation examples, after epoch {position.best_epoch}"
+            scores = {measured: position.best}
+        card = Card(
+            name,
+            self._model,
+            self._parameters,
+            f'model = ar.load("{self.path}")',
+            scores=scores,
+            data=self._config["data"],
+            training=self._config["training"],
+        )
+        card.write(self.path)
+
     def log(self, record: Record) -> None:
         """Adds a line to the log of the run."""
         if self._processes.first:
@@ -216,13 +241,34 @@ def _locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ValueError(f"{path / LOCK} cannot be written: {error.strerror or error}") from error
     with file:
+        with suppress(OSError):  # the file system may have no locks
+            if not _lock(file):
+                raise ValueError(f"another process is training in {path}")
+        yield
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether a file could be locked; a reader of :func:`is_training` holds it for a moment."""
+    for wait in (0.1, 0.1, 0.0):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"another process is training in {path}") from None
-        except OSError:  # the file system has no locks
-            pass
-        yield
+            time.sleep(wait)
+        else:
+            return True
+    return False
+
+
+def is_training(path: Path) -> bool:
+    """Whether a process is training in a folder at this moment."""
+    try:
+        with (path / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # it never trained here, or the file system has no locks
+        pass
+    return False
 
 
 def _check_same_run(path: Path, config: Mapping[str, Any]) -> None:

@@ -171,6 +171,8 @@ def fit(
                 if loop.best is not None:
                     model.load_state_dict(loop.best)
                 model.eval()
+        if folder is not None:
+            folder.describe(state.position)
 
     now = state.position
     seconds = math.fsum(record["seconds"] for record in now.history)

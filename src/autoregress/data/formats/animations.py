@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,16 @@ def write_mkv(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> lis
     digits = max(3, len(str(len(films) - 1)))
     paths = [path.with_stem(f"{path.stem}-{n:0{digits}}") for n in range(len(films))]
     paths = [path] if len(films) == 1 else paths
-    grey = films.shape[-1] == 1
     for name, film in zip(paths, films, strict=True):
-        options = {"level": "3", "slices": "1", "slicecrc": "1"}
-        content = _encode(film, "matroska", "ffv1", "gray" if grey else "bgr0", rate, options)
-        write_file(name, content)
+        write_file(name, ffv1(film, rate))
     return paths
+
+
+def ffv1(film: np.ndarray, rate: int | Fraction) -> memoryview:
+    """A film, uint8 (T, H, W, C), as the content of an .mkv, without loss."""
+    pixel_format = "gray" if film.shape[-1] == 1 else "bgr0"
+    options = {"level": "3", "slices": "1", "slicecrc": "1"}
+    return _encode(film, "matroska", "ffv1", pixel_format, rate, options)
 
 
 def write_mp4(path: Path, x: Tensor, symbols: Symbols, *, rate: int = 10) -> None:
@@ -120,7 +125,7 @@ def _encode(
     container: str,
     codec: str,
     pixel_format: str,
-    rate: int,
+    rate: int | Fraction,
     options: dict[str, str],
 ) -> memoryview:
     """A film as the content of a file; in memory, as containers go back to their beginning."""

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -20,7 +21,7 @@ from torch import Tensor
 from autoregress.data.conditions import from_labels
 from autoregress.data.formats.format import Extra, Format, Request
 from autoregress.data.formats.npy import MAGIC, read_array, read_header
-from autoregress.data.source import Data, Source
+from autoregress.data.source import Data, Layout, Source
 from autoregress.disk import open_file, replacing
 from autoregress.symbols import Columns, Symbols
 
@@ -105,7 +106,7 @@ class Arrays(Format):
     def open(self, path: Path, request: Request) -> Source:
         file, key = _address(path)
         reading, like = request.of_shape(3), request.like
-        array, known, condition = _load(file, key, request)
+        array, known, condition, layout = _load(file, key, request)
         array, known = _as_rows(array, known, file)
         if not request.partial:
             known = None
@@ -123,12 +124,15 @@ class Arrays(Format):
             if isinstance(array, np.memmap):
                 mapped = MappedArray(array, levels, columns)
                 mapped.check()
+                mapped.layout = layout
                 return mapped
             x = torch.from_numpy(whole_numbers(array))
             levels = max(2, int(x.max()) + 1) if levels is None else levels
             known = None if known is None else torch.from_numpy(known)
             context, labels = _context(condition, request.labels)
-            return Data(x, levels, columns, known, context, labels)
+            data = Data(x, levels, columns, known, context, labels)
+            data.layout = layout
+            return data
 
     def splits(self, path: Path) -> Sequence[str]:
         file, key = _address(path)
@@ -169,10 +173,10 @@ FORMAT = Arrays()
 
 def write_npy(file: IO[bytes], array: np.ndarray) -> None:
     """Writes an .npy; unlike ``np.save`` also to a pipe, and with the system's own errors."""
-    array = np.ascontiguousarray(array)
+    array = array if array.flags.f_contiguous else np.ascontiguousarray(array)
     header = np.lib.format.header_data_from_array_1_0(array)
     np.lib.format.write_array_header_1_0(file, header)
-    file.write(array.data)
+    file.write((array if array.flags.c_contiguous else array.T).data)
 
 
 def whole_numbers(array: np.ndarray, *, first: int = 0) -> np.ndarray:
@@ -254,7 +258,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.n
 
 def _load(
     path: Path, key: str | None, request: Request
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, Layout]:
     """An array, its mask of known entries and its conditions, each None if there is none."""
     condition = request.reading.condition
     with open_file(path) as file:
@@ -265,16 +269,21 @@ def _load(
             if condition is not None:
                 raise ValueError(f"{path} is a single array, with no {condition!r} beside it")
             shape, order, dtype = read_header(file, path.stat().st_size, path)
-            return np.memmap(file, dtype, "r", file.tell(), shape, order), None, None
+            array = np.memmap(file, dtype, "r", file.tell(), shape, order)
+            return array, None, None, Layout(None, dtype.str, shape, order)
         with _archive(file, path) as arrays:
             name = _choose(path, list(arrays), key, request.split, condition)
             beside = _beside(path, list(arrays), name, condition)
             array = arrays[name]()
             known = arrays["known"]() if "known" in arrays else None
             given = None if beside is None else arrays[beside]()
+            order = "C" if array.flags.c_contiguous else "F"
+            layout = Layout(name, array.dtype.str, array.shape, order)
             if "dim" in arrays:
-                array = _unpack(array, arrays["dim"](), path)
-            return array, known, given
+                rows = _unpack(array, arrays["dim"](), path)
+                packed = None if rows is array else rows.shape[1]
+                array, layout = rows, replace(layout, packed=packed)
+            return array, known, given, layout
 
 
 def _choose(

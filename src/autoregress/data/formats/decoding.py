@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -126,6 +127,12 @@ def size_and_grey(path: Path, cache: Path) -> tuple[tuple[int, int], bool]:
         _write(target, [image.height, image.width, image.mode in GREY])
     height, width, grey = json.loads(target.read_bytes())
     return (height, width), grey
+
+
+def frame_rate(path: Path) -> Fraction:
+    """The number of frames a second of a video file, 10 if it does not say."""
+    with pyav().open(path) as file:
+        return file.streams.video[0].average_rate or Fraction(10)
 
 
 def decoded(path: Path, size: tuple[int, int], grey: bool, cache: Path) -> Decoded:

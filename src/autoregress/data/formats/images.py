@@ -95,7 +95,7 @@ class ImageFolder(Source):
         account = Account("images", remarks=remarks)
         self._pages: list[tuple[Path, int]] = []
         shapes, all_grey = dict[tuple[int, int], Path](), True
-        for file, looked in _first_looks(paths, size, grey, levels, workers, quiet):
+        for file, looked in first_looks(paths, size, grey, levels, workers, quiet):
             if looked.damage:
                 account.skipped.append((file, looked.damage))
             account.changed += [Change(file, *loss) for loss in looked.lost.items()]
@@ -112,7 +112,7 @@ class ImageFolder(Source):
             raise ValueError(f"{path} holds no image that can be read: {account.complaint}")
         if grey is None:
             grey = all_grey
-        context, labels = _classes(path, [file for file, _ in self._pages], condition, labels)
+        context, labels = classes_of(path, [file for file, _ in self._pages], condition, labels)
         shape = (1 if grey else 3, *(size or next(iter(shapes))))
         super().__init__(shape, levels, context=context, labels=labels)
         self._size, self._levels, self.account = size, levels, account
@@ -187,7 +187,7 @@ class Images(Format):
             exact = len(x) == 1 and len(event) in (2, 3)
             image = _exactly(x, symbols)[0] if exact else None
             image = image or picture(x, symbols.levels, symbols.columns)
-            write_file(path, _png(image))
+            write_file(path, png(image))
             return [path]
         if len(event) == 4:
             raise ValueError(f"{path}: clips are written as .mkv, a file for each")
@@ -195,14 +195,14 @@ class Images(Format):
         digits = max(3, len(str(len(images) - 1)))
         with new_folder(path) as folder:
             for n, image in enumerate(images):
-                write_file(folder / f"{n:0{digits}}.png", _png(image))
+                write_file(folder / f"{n:0{digits}}.png", png(image))
         return [path]
 
 
 FORMAT = Images()
 
 
-def _first_looks(
+def first_looks(
     paths: list[Path],
     size: tuple[int, int] | None,
     grey: bool | None,
@@ -233,7 +233,7 @@ def _check_one_size(path: Path, shapes: dict[tuple[int, int], Path]) -> None:
         )
 
 
-def _classes(
+def classes_of(
     root: Path, paths: Sequence[Path], condition: str | None, labels: Sequence[str] | None
 ) -> tuple[Tensor | None, Sequence[str] | None]:
     """The class of each image as its context, and the names of the classes."""
@@ -331,7 +331,8 @@ def _exactly(x: Tensor, symbols: Symbols) -> list[Image.Image]:
     return [Image.fromarray(v[0] if len(v) == 1 else v.transpose(1, 2, 0)) for v in values]
 
 
-def _png(image: Image.Image) -> memoryview:
+def png(image: Image.Image) -> memoryview:
+    """An image as the content of a .png."""
     content = io.BytesIO()
     image.save(content, format="png")
     return content.getbuffer()

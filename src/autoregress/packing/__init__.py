@@ -1,0 +1,7 @@
+"""Files and folders as examples that a model compresses, and back to the same files."""
+
+from autoregress.packing.pack import Restored, pack, restore
+from autoregress.packing.packed import Packed
+from autoregress.packing.sizes import comparison
+
+__all__ = ["Packed", "Restored", "comparison", "pack", "restore"]

@@ -1,0 +1,452 @@
+"""Tables in text files, which come back to the byte.
+
+The model codes the symbols of each row. What else its cells say is kept beside each chunk of rows:
+where in their bins numbers lie, the columns that the model does not learn, and every cell and line
+that is not written as the others are.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autoregress.archive.manifest import squeezed, unsqueezed
+from autoregress.container import Reader, number
+from autoregress.data.source import Data, Source
+from autoregress.disk import replacing
+from autoregress.kinds import as_kind
+from autoregress.packing.columns import STYLES, Bins, Label, Way, way_of
+from autoregress.packing.lines import Lines, decoded, read_lines, written
+from autoregress.packing.packed import Packed
+from autoregress.tables import Table
+from autoregress.tables.columns import Labels, Numbers
+from autoregress.tables.frames import as_cells, dialect_of
+
+KIND = "table"
+TEXTS = (".csv", ".tsv", ".txt")
+DAMAGED = "the compressed file is damaged: what it keeps beside its rows is not what was written"
+# The most that the cells of a chunk may become, and between them.
+MOST, BETWEEN = 2**28, "\0"
+# How the cells of a column are kept: those that differ from what is predicted, or all.
+DIFFERENT, ALL = 0, 1
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A column of a file.
+
+    Attributes:
+        dim: place of its symbol in an example; −1 for the label that an example is conditioned
+            on; None if the model does not learn it.
+        meaning: what its symbols stand for.
+        way: how its cells are written.
+    """
+
+    dim: int | None
+    meaning: Label | Bins | None
+    way: Way
+
+
+class Text:
+    """The text of a table: what is the same for all rows.
+
+    Attributes:
+        head: what comes before the first row.
+        lines: what stands between cells and at the end of a line.
+        columns: the columns.
+    """
+
+    def __init__(
+        self,
+        head: str,
+        encoding: str,
+        lines: tuple[str, str],
+        columns: Sequence[Spoken],
+    ) -> None:
+        self.head, self.encoding, self.lines, self.columns = head, encoding, lines, columns
+
+    def to_json(self) -> dict[str, Any]:
+        """The content, from which :meth:`from_json` restores it."""
+        columns = []
+        for each in self.columns:
+            meaning = None if each.meaning is None else asdict(each.meaning)
+            if isinstance(each.meaning, Bins):  # the differences are smaller
+                meaning = {**asdict(each.meaning), "first": each.meaning.first[0]}
+            way = {k: v for k, v in vars(each.way).items() if v != getattr(Way(), k)}
+            columns.append([each.dim, meaning, way])
+        return {
+            "kind": KIND, "head": self.head, "encoding": self.encoding, "lines": self.lines,
+            "columns": columns,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Text:
+        """Restores what :meth:`to_json` gave.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        kind = tuple[int | None, dict[str, Any] | None, dict[str, Any]]
+        columns = list[Spoken]()
+        for dim, meaning, way in as_kind(content.get("columns"), list[kind], "columns"):
+            if meaning is not None and "width" in meaning:
+                meaning = dict(meaning)
+                width = as_kind(meaning["width"], tuple[int, ...], "width")
+                first = as_kind(meaning.get("first"), int, "first")
+                if not width or min(width) < 1 or sum(width) >= 2**62:
+                    raise ValueError(DAMAGED)
+                starts = [first + sum(width[:n]) for n in range(len(width))]
+                meaning = as_kind({**meaning, "first": starts}, Bins, "bins")
+            elif meaning is not None:
+                meaning = as_kind(meaning, Label, "labels")
+            full = {**vars(Way()), **way}
+            columns.append(Spoken(dim, meaning, as_kind(full, Way, "way")))
+        head, encoding = (as_kind(content.get(k), str, k) for k in ("head", "encoding"))
+        lines = as_kind(content.get("lines"), tuple[str, str], "lines")
+        if encoding not in ("utf-8", "cp1252", "latin-1"):
+            raise ValueError(DAMAGED)
+        return cls(head, encoding, lines, columns)
+
+    # A chunk of rows
+
+    def predicted(
+        self,
+        column: Spoken,
+        symbols: NDArray[np.int64],
+        offsets: NDArray[np.int64] | None,
+        start: int,
+    ) -> list[str]:
+        """The cells of a column, as its symbols tell and as its cells are usually written.
+
+        Args:
+            start: the number of the first row, in a column that counts.
+        """
+        way, meaning = column.way, column.meaning
+        if meaning is None:
+            if way.counts:
+                return [str(start + row) for row in range(len(symbols))]
+            return [way.missing] * len(symbols)
+        if isinstance(meaning, Label):
+            cells = [f"{way.before}{text}{way.after}" for text in meaning.texts]
+            known = len(cells)
+            return [cells[s] if 0 <= s < known else way.missing for s in symbols.tolist()]
+        assert offsets is not None
+        text, first = meaning.writer(), meaning.first
+        return [
+            f"{way.before}{text(first[s] + o)}{way.after}" if s >= 0 else way.missing
+            for s, o in zip(symbols.tolist(), offsets.tolist(), strict=True)
+        ]
+
+    def pack(
+        self,
+        x: NDArray[np.int64],
+        labels: NDArray[np.int64] | None,
+        records: Sequence[str],
+        cells: Sequence[list[str] | None],
+        numbers: Mapping[int, NDArray[np.int64]],
+    ) -> bytes:
+        """What is kept beside rows (rows, D) so that their text comes back.
+
+        Args:
+            numbers: by dimension, the numbers (rows,) of cells that are numbers.
+        """
+        rows, width = len(records), len(self.columns)
+        even = [own is not None and len(own) == width for own in cells]
+        table = [own if fits else [""] * width for own, fits in zip(cells, even, strict=True)]
+        places, streams, texts = bytearray(), list[bytes](), list[str]()
+        columns = list[list[str]]()
+        for place, column in enumerate(self.columns):
+            raws = [own[place] for own in table]  # pyright: ignore[reportOptionalSubscript]
+            symbols, start = self._symbols(column, x, labels), 0
+            offsets, coded = None, b""
+            if isinstance(column.meaning, Bins):
+                assert column.dim is not None
+                offsets, _ = column.meaning.offsets(symbols, numbers[column.dim])
+                coded = column.meaning.pack(symbols, offsets)
+            if column.way.counts and raws[0].isdecimal() and len(raws[0]) < 16:
+                start = int(raws[0])
+            cells_of = self.predicted(column, symbols, offsets, start)
+            wrong = [row for row in range(rows) if even[row] and cells_of[row] != raws[row]]
+            different, everything = (
+                BETWEEN.join(each) for each in ([raws[r] for r in wrong], raws)
+            )
+            # As far as can be said of one column alone.
+            cost = len(coded) + 2 * len(wrong) + len(squeezed(different.encode()))
+            if (wrong or coded) and len(squeezed(everything.encode())) < cost:
+                places += number(ALL)
+                texts.append(everything)
+                columns.append(raws)
+                continue
+            places += number(DIFFERENT) + number(start) + number(len(wrong)) + _gaps(wrong)
+            streams.append(number(len(coded)) + coded)
+            texts.append(different)
+            for row in wrong:
+                cells_of[row] = raws[row]
+            columns.append(cells_of)
+        lines = self._joined(columns, rows)
+        wrong = [row for row in range(rows) if lines[row] != records[row]]
+        places += number(len(wrong)) + _gaps(wrong)
+        texts.append(BETWEEN.join(records[row] for row in wrong))
+        kept = squeezed(bytes(places) + BETWEEN.join(texts).encode())
+        return number(len(places)) + number(len(kept)) + kept + b"".join(streams)
+
+    def unpack(self, x: NDArray[np.int64], labels: NDArray[np.int64] | None, content: bytes) -> str:
+        """The text of rows (rows, D), from what was kept beside them.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        rows, read = len(x), Reader(content)
+        length, size = read.number(), read.number()
+        kept = unsqueezed(read.take(size), MOST)
+        places = Reader(kept[:length])
+        try:
+            texts = iter(kept[length:].decode().split(BETWEEN))
+        except UnicodeDecodeError as error:
+            raise ValueError(DAMAGED) from error
+
+        def some(count: int) -> list[str]:
+            # No text at all is one empty one.
+            found = [text for _, text in zip(range(max(1, count)), texts, strict=False)]
+            if len(found) != max(1, count):
+                raise ValueError(DAMAGED)
+            return found[:count]
+
+        columns = list[list[str]]()
+        for column in self.columns:
+            if places.number() == ALL:
+                columns.append(some(rows))
+                continue
+            start, wrong = places.number(), _from_gaps(places, rows)
+            coded = read.take(read.number())
+            symbols, offsets = self._symbols(column, x, labels), None
+            if isinstance(column.meaning, Bins):
+                if symbols.max(initial=-1) >= len(column.meaning.width):
+                    raise ValueError(DAMAGED)
+                offsets = column.meaning.unpack(symbols, coded)
+            cells = self.predicted(column, symbols, offsets, start)
+            for row, text in zip(wrong, some(len(wrong)), strict=True):
+                cells[row] = text
+            columns.append(cells)
+        lines = self._joined(columns, rows)
+        wrong = _from_gaps(places, rows)
+        for row, text in zip(wrong, some(len(wrong)), strict=True):
+            lines[row] = text
+        read.end()
+        return "".join(lines)
+
+    def _joined(self, columns: Sequence[Sequence[str]], rows: int) -> list[str]:
+        if not columns:
+            return [self.lines[1]] * rows
+        return [written(cells, self.lines) for cells in zip(*columns, strict=True)]
+
+    def _symbols(
+        self, column: Spoken, x: NDArray[np.int64], labels: NDArray[np.int64] | None
+    ) -> NDArray[np.int64]:
+        if column.dim is None:
+            return np.full(len(x), -1)
+        if column.dim < 0:
+            if labels is None:
+                raise ValueError(DAMAGED)
+            return labels
+        if column.dim >= x.shape[1]:
+            raise ValueError(DAMAGED)
+        return x[:, column.dim]
+
+
+def pack_table(table: Table, path: Path) -> Packed:
+    """A text file with the columns of a table that was learnt.
+
+    Raises:
+        ValueError: it cannot be read, or holds cells that the table's columns cannot have.
+    """
+    cells = as_cells(path)
+    encoded = table.schema.encode(cells)
+    x = np.stack([each.symbols for each in encoded], 1)
+    lines, header = _lines(path, *dialect_of(_text(path)), len(x))
+    numbers = dict[int, NDArray[np.int64]]()
+    meanings = dict[str, tuple[int, Label | Bins]]()
+    for dim, column in enumerate(table.schema.columns):
+        if isinstance(column, Numbers):
+            meaning: Label | Bins = Bins.of(column)
+            if column.name in cells:
+                cleaned = table.schema.cleaned(cells[column.name])
+                own = np.append(column.numbers(cleaned), 0)[cleaned.codes]
+                numbers[dim] = own.round().astype(np.int64)
+            else:
+                numbers[dim] = np.zeros(len(x), np.int64)
+        else:
+            assert isinstance(column, Labels)
+            meaning = Label(column.labels)
+        meanings[column.name] = dim, meaning
+    names = _names(lines, header, {name: own.values() for name, own in cells.items()})
+    learnt = [meanings.get(name) if name is not None else None for name in names]
+    source = Data(torch.from_numpy(x), table.model.symbols.levels, None, torch.from_numpy(x >= 0))
+    return _packed(source, path, lines, header, learnt, numbers, None)
+
+
+def pack_symbols(source: Source, path: Path, condition: str | None) -> Packed:
+    """A .csv file of labels or symbols, already read as examples."""
+    x = source[:].flatten(1)
+    lines, header = _lines(path, ",", '"', len(x))
+    columns = source.columns
+    texts = (
+        [Label(tuple(map(str, range(k)))) for k in source.symbols.levels]
+        if columns is None
+        else [Label(labels) for labels in columns.labels]
+    )
+    names = [None if columns is None else name for name in (columns.names if columns else ())]
+    head = lines.rows[0] if header else [str(n) for n in range(lines.width)]
+    labels = None
+    learnt: list[tuple[int, Label | Bins] | None] = []
+    if source.context is not None and source.labels is not None:
+        labels = source.context.argmax(1).numpy()
+    dims = iter(range(len(texts)))
+    for name in head:
+        if name == condition:
+            learnt.append(None if labels is None else (-1, Label(source.labels or ())))
+        else:
+            dim = names.index(name) if names and header else next(dims)
+            learnt.append((dim, texts[dim]))
+    return _packed(source, path, lines, header, learnt, {}, labels)
+
+
+def restore(text: Text, rows: Iterable[str], out: Path) -> list[Path]:
+    """Writes the text of rows, in order, to a file."""
+    with replacing(out) as file:
+        file.write(text.head.encode(text.encoding))
+        for each in rows:
+            file.write(each.encode(text.encoding))
+    return [out]
+
+
+def _packed(
+    source: Source,
+    path: Path,
+    lines: Lines,
+    header: int,
+    learnt: Sequence[tuple[int, Label | Bins] | None],
+    numbers: Mapping[int, NDArray[np.int64]],
+    labels: NDArray[np.int64] | None,
+) -> Packed:
+    records, cells = lines.records[header:], lines.cells[header:]
+    width = len(learnt)
+    x = source[:].flatten(1).numpy().astype(np.int64)
+    columns = list[Spoken]()
+    for place, own in enumerate(learnt):
+        raws = [row[place] if row is not None and len(row) == width else None for row in cells]
+        if own is None:
+            columns.append(Spoken(None, None, way_of(raws, [None] * len(raws), learnt=False)))
+            continue
+        dim, meaning = own
+        symbols = labels if dim < 0 else x[:, dim]
+        assert symbols is not None
+        if isinstance(meaning, Label):
+            texts = [meaning.text(symbol) for symbol in symbols.tolist()]
+        else:
+            meaning, texts = _styled(meaning, symbols, numbers[dim], raws)
+        columns.append(Spoken(dim, meaning, way_of(raws, texts, learnt=True)))
+    text = Text(
+        "".join(lines.records[:header]), lines.encoding, (lines.separator, lines.newline), columns
+    )
+
+    def beside(first: int, count: int) -> bytes:
+        rows = slice(first, first + count)
+        own = None if labels is None else labels[rows]
+        some = {dim: values[rows] for dim, values in numbers.items()}
+        packed = text.pack(x[rows], own, records[rows], cells[rows], some)
+        if text.unpack(x[rows], own, packed) != "".join(records[rows]):
+            raise ValueError(f"{path}: rows {first} to {first + count - 1} would not come back")
+        return packed
+
+    return Packed(source, text.to_json(), beside, [path])
+
+
+def _styled(
+    meaning: Bins,
+    symbols: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    raws: Sequence[str | None],
+) -> tuple[Bins, list[str | None]]:
+    """The way in which numbers are written that fits most cells, and their texts in it."""
+    offsets, inside = meaning.offsets(symbols, numbers)
+    exact = np.array(meaning.first)[np.maximum(symbols, 0)] + offsets
+    best, chosen, texts = -1, meaning, list[str | None]()
+    for style in STYLES:
+        write = meaning.writer(style)
+        own = [
+            write(n) if k else None for n, k in zip(exact.tolist(), inside.tolist(), strict=True)
+        ]
+        fits = sum(
+            text is not None and raw is not None and text == raw.strip(" \"'")
+            for text, raw in zip(own, raws, strict=True)
+        )
+        if fits > best:
+            best, chosen, texts = fits, replace(meaning, style=style), own
+    return chosen, texts
+
+
+def _lines(path: Path, separator: str, quote: str, rows: int) -> tuple[Lines, int]:
+    """The lines of a file, and how many of them are its header."""
+    content = _content(path)
+    if b"\0" in content:
+        raise ValueError(f"{path} is not UTF-8 text; save it as CSV in UTF-8")
+    lines = read_lines(content, separator, quote)
+    header = len(lines.records) - rows
+    if header not in (0, 1):
+        raise ValueError(f"{path}: its lines are not its rows; save it as CSV anew")
+    return lines, header
+
+
+def _content(path: Path) -> bytes:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if not set(suffixes) & set(TEXTS):
+        raise ValueError(f"{path}: save it as .csv first; only the text of a table is restored")
+    return gzip.decompress(path.read_bytes()) if suffixes[-1] == ".gz" else path.read_bytes()
+
+
+def _text(path: Path) -> str:
+    return decoded(_content(path))[1]
+
+
+def _names(
+    lines: Lines, header: int, columns: Mapping[str, Sequence[str | None]]
+) -> list[str | None]:
+    """The name of each column of a file; None for those that were passed over in reading."""
+    names, found = iter(columns.items()), list[str | None]()
+    name, values = next(names, (None, ()))
+    rows = lines.rows[header:]
+    for place in range(lines.width):
+        own = [row[place] if place < len(row) else "" for row in rows]
+        if name is not None and own == list(values):
+            found.append(name)
+            name, values = next(names, (None, ()))
+        else:
+            found.append(None)
+    return found
+
+
+def _gaps(rows: Sequence[int]) -> bytes:
+    """Ascending numbers of rows."""
+    before = [-1, *rows[:-1]]
+    return b"".join(number(b - a - 1) for a, b in zip(before, rows, strict=True)) if rows else b""
+
+
+def _from_gaps(read: Reader, most: int) -> list[int]:
+    count, row = read.number(), -1
+    if count > most:
+        raise ValueError(DAMAGED)
+    rows = list[int]()
+    for _ in range(count):
+        row += read.number() + 1
+        rows.append(row)
+    if row >= most:
+        raise ValueError(DAMAGED)
+    return rows

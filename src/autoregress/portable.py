@@ -1,0 +1,809 @@
+"""Arithmetic whose results are the same bits on every machine.
+
+Machines differ in the order in which they take sums, in fused multiply-adds, and in their exp and
+log. They agree in the sum, difference, product, quotient and square root of two float64 numbers,
+and in sums of whole numbers below 2⁵³, in any order (IEEE 754). So here the operands of a matrix
+product or a convolution are rounded to whole multiples of a power of two, few enough bits that no
+sum passes 2⁵³; other sums are treated alike; and exp and log are polynomials, evaluated one
+operation at a time. All else a network does moves, compares or chooses numbers. Integer arithmetic
+serves the same end in Ballé et al., Integer Networks for Data Compression (ICLR 2019).
+
+:class:`Arithmetic` does this below all networks, at the level of torch's operations, and refuses an
+operation for which it has no such form. docs/format.md defines every step.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from autoregress.conditionals import NO_PROBABILITIES
+from autoregress.model import AutoregressiveModel
+
+# Bits of an operand of a product, and the largest number of products in one sum: 2 · 20 + 13 = 53.
+BITS, PIECE = 20, 2**13
+# The sum of all probabilities of a symbol, as whole numbers.
+TOTAL = 2**24
+# Significant bits that are kept of a constant, as Python's own log may differ in the last one.
+CONSTANT = 32
+# Number of elements whose intermediate results fit into a processor's cache.
+CACHED = 2**14
+
+# Adding and subtracting it rounds a number below 2⁵¹ to a whole one.
+WHOLE = 1.5 * 2.0**52
+EXPONENT = 0x7FF << 52  # the exponent's bits in a float64
+LARGEST = 1000.0  # exponents of powers of two are kept within ±LARGEST
+
+# 2^r − 1 for |r| ≤ 1/2, to 5e-11: coefficients of r, r², …
+POWER = (
+    *(0.6931471805416519, 0.24022651075850363, 0.05550410962582675, 0.009618036911040342),
+    *(0.0013333430777164841, 0.00015467110330655515, 1.5314949215190667e-05),
+)
+# log((1 + s) / (1 − s)) for |s| ≤ 0.172, to 2e-10: coefficients of s, s³, …
+LOGARITHM = (1.999999993743756, 0.666669484527566, 0.3996579475883064, 0.3010033184236566)
+LN2, LOG2E = 0.6931471805599453, 1.4426950408889634
+# erf(x) = 1 − (a₁ t + a₂ t² + …) exp(−x²) with t = 1 / (1 + p x), to 1.5e-7 (Abramowitz and
+# Stegun, 7.1.26).
+ERF_P = 0.3275911
+ERF = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
+
+Action = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+
+
+# Models
+
+
+def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
+    """A copy of a model for :func:`arithmetic`: in float64, its matrices rounded to 20 bits.
+
+    A copy made by this function is returned as it is. Where a device has no float64, the copy is on
+    the CPU.
+
+    Raises:
+        ValueError: the model keeps numbers apart from its weights, or a weight is not finite.
+    """
+    if _grid(next(model.parameters())) is not None:
+        return model
+    model.require_finite()
+    for name, module in model.named_modules():
+        for own in module._non_persistent_buffers_set:
+            buffer = module._buffers[own]
+            if buffer is not None and buffer.is_floating_point():
+                raise ValueError(
+                    f"the model computes {f'{name}.{own}'.lstrip('.')} when it is made, which is "
+                    "not portable; save it with the weights (a persistent buffer)"
+                )
+    with torch.inference_mode():
+        made = copy.deepcopy(model).requires_grad_(False).eval()
+        with Arithmetic():  # as a family may derive numbers from its weights
+            made.to("cpu" if model.device.type == "mps" else model.device, torch.float64)
+        for parameter in made.parameters():
+            if parameter.dim() > 1 and parameter.numel():
+                parameter.copy_(_rounded(parameter, tuple(range(parameter.dim())), BITS))
+            _mark(parameter, _Grid())
+    return made
+
+
+@contextmanager
+def arithmetic() -> Iterator[None]:
+    """A context in which all operations of torch are those of :class:`Arithmetic`."""
+    with torch.inference_mode(), Arithmetic():
+        yield
+
+
+def frequencies(probabilities: Tensor) -> Tensor:
+    """Probabilities (…, K) as whole numbers of at least 1 that sum to 2²⁴, each less 1; float64.
+
+    Raises:
+        ValueError: these are no distributions.
+    """
+    # A little less than all there is, as the probabilities may add up to a little more than 1; the
+    # first level is given the rest.
+    room = TOTAL - probabilities.shape[-1]
+    whole = (probabilities * float(room - 16)).floor_().clamp_(min=0)
+    rest = float(room) - whole.sum(-1)
+    if not ((rest >= 0) & (rest <= room)).all():
+        raise ValueError(NO_PROBABILITIES)
+    whole[..., 0] += rest
+    return whole
+
+
+# Rounding
+
+
+class _Grid:
+    """That a tensor, and all that share its memory, need no rounding before a product.
+
+    Attributes:
+        kept: whether none of them has been written to.
+    """
+
+    def __init__(self) -> None:
+        self.kept = True
+
+
+def _grid(x: Tensor) -> _Grid | None:
+    grid = x.__dict__.get("_grid")
+    return grid if grid is not None and grid.kept else None
+
+
+def _mark(x: Tensor, grid: _Grid | None) -> None:
+    x.__dict__["_grid"] = grid
+
+
+def _forget(written: Tensor) -> None:
+    grid = _grid(written)
+    if grid is not None:
+        grid.kept = False
+
+
+def _rounded(x: Tensor, dims: int | tuple[int, ...], bits: int) -> Tensor:
+    """x rounded to ``bits`` bits below the power of two above its largest number along ``dims``."""
+    magic = x.abs().amax(dims, keepdim=True).view(torch.int64)
+    # The number whose last bit is worth as much as the last one to be kept.
+    magic = magic.bitwise_and_(EXPONENT).add_((53 - bits << 52) + (1 << 51)).view(torch.float64)
+    return x.add(magic).sub_(magic)
+
+
+def _operand(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
+    return x if _grid(x) is not None else _rounded(x, dims, BITS)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product of a (…, M, K) and b (…, K, N)."""
+    count = a.shape[-1]
+    if count == 0:
+        return a @ b
+    if count == 1:
+        return a * b
+    return _exact(_operand(a, -1), _operand(b, -2))
+
+
+def _exact(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product of operands that are rounded already."""
+    if a.shape[-1] <= PIECE:
+        return a @ b
+    first, *others = (
+        own @ other for own, other in zip(a.split(PIECE, -1), b.split(PIECE, -2), strict=True)
+    )
+    for other in others:
+        first += other
+    return first
+
+
+# Functions
+
+
+def _in_cache(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """An elementwise function that takes many steps, for as much at a time as caches hold."""
+
+    def apply(x: Tensor) -> Tensor:
+        if x.numel() <= CACHED or x.device.type != "cpu":
+            return function(x)
+        flat = x.reshape(-1)
+        out = torch.empty_like(flat)
+        for own, place in zip(flat.split(CACHED), out.split(CACHED), strict=True):
+            place.copy_(function(own))
+        return out.view(x.shape)
+
+    return apply
+
+
+def _power(x: Tensor) -> Tensor:
+    """2^x, where x is overwritten."""
+    x.clamp_(-LARGEST, LARGEST)
+    whole = x + WHOLE
+    r = x.sub_(whole - WHOLE)
+    p = r * POWER[-1]
+    for coefficient in reversed(POWER[:-1]):
+        p.add_(coefficient).mul_(r)
+    p.add_(1.0)
+    # The last bits of ``whole`` are the whole number, which goes into the exponent.
+    p.view(torch.int64).add_(whole.view(torch.int64) << 52)
+    return p
+
+
+@_in_cache
+def _exp(x: Tensor) -> Tensor:
+    return _power(x * LOG2E)
+
+
+@_in_cache
+def _expm1(x: Tensor) -> Tensor:
+    # Near 0 by the polynomial itself, which loses no digits there.
+    r = (x * LOG2E).clamp_(-0.5, 0.5)
+    p = r * POWER[-1]
+    for coefficient in reversed(POWER[:-1]):
+        p.add_(coefficient).mul_(r)
+    return p.where((x.abs() * LOG2E) <= 0.5, _power(x * LOG2E).sub_(1.0))
+
+
+@_in_cache
+def _log(x: Tensor) -> Tensor:
+    bits = x.clamp(min=2.0**-1022).view(torch.int64)
+    # The exponent such that the rest, m, is between √½ and √2.
+    exponent = (bits - 0x3FE6A09E667F3BCD) >> 52
+    m = (bits - (exponent << 52)).view(torch.float64)
+    s = (m - 1.0).div_(m + 1.0)
+    square = s * s
+    p = square * LOGARITHM[-1]
+    for coefficient in reversed(LOGARITHM[1:-1]):
+        p.add_(coefficient).mul_(square)
+    p.add_(LOGARITHM[0]).mul_(s).add_(exponent.double().mul_(LN2))
+    return p.masked_fill_(x == 0, -math.inf).masked_fill_((x < 0) | x.isnan(), math.nan)
+
+
+@_in_cache
+def _log1p(x: Tensor) -> Tensor:
+    # As log u · x / (u − 1) with u = 1 + x as it was rounded, no digits of a small x are lost.
+    u = x + 1.0
+    return (_log(u) * (x / (u - 1.0))).where(u != 1.0, x)
+
+
+@_in_cache
+def _sigmoid(x: Tensor) -> Tensor:
+    return _one_over(_power(x * -LOG2E).add_(1.0))
+
+
+@_in_cache
+def _tanh(x: Tensor) -> Tensor:
+    return _one_over(_power(x * (2 * LOG2E)).add_(1.0)).mul_(-2.0).add_(1.0)
+
+
+@_in_cache
+def _erf(x: Tensor) -> Tensor:
+    size = x.abs()
+    t = _one_over((size * ERF_P).add_(1.0))
+    p = t * ERF[-1]
+    for coefficient in reversed(ERF[:-1]):
+        p.add_(coefficient).mul_(t)
+    p.mul_(_exp(-(size * size))).neg_().add_(1.0)
+    return p * x.sign()
+
+
+@_in_cache
+def _asinh(x: Tensor) -> Tensor:
+    size = x.abs()
+    return _log((size * size).add_(1.0).sqrt_().add_(size)) * x.sign()
+
+
+@_in_cache
+def _log_sigmoid(x: Tensor) -> Tensor:
+    return x.clamp(max=0).sub_(_log1p(_exp(-x.abs())))
+
+
+def _one_over(x: Tensor) -> Tensor:
+    return torch.ones_like(x).div_(x)
+
+
+def _axes(x: Tensor, dim: Any) -> tuple[int, ...]:
+    """Axes to sum over, of which none means all."""
+    if dim is None or (isinstance(dim, Sequence) and not dim):
+        return tuple(range(x.dim()))
+    return tuple(dim) if isinstance(dim, Sequence) else (dim,)
+
+
+def _summands(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Numbers rounded such that their sums along these axes are exact, in any order."""
+    count = math.prod(x.shape[d] for d in dims)
+    return x if count <= 1 else _rounded(x, dims, 52 - (count - 1).bit_length())
+
+
+def _sum(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    dims = _axes(x, dim)
+    if not dims:
+        return x.clone()
+    return _summands(x, dims).sum(dims, keepdim=keepdim)
+
+
+def _mean(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    dims = _axes(x, dim)
+    return _divided(_sum(x, dims, keepdim), math.prod(x.shape[d] for d in dims))
+
+
+def _var(
+    x: Tensor,
+    dim: Any = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    dims = _axes(x, dim)
+    count = math.prod(x.shape[d] for d in dims)
+    less = (1 if unbiased else 0) if correction is None else correction
+    apart = x - _mean(x, dims, True)
+    return _divided(_sum(apart * apart, dims, keepdim), count - less)
+
+
+def _cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    return _summands(x, (dim,)).cumsum(dim)
+
+
+def _softmax(x: Tensor, dim: int, *_: Any, **__: Any) -> Tensor:
+    p = _exp(x - x.amax(dim, keepdim=True))
+    return p.div_(_sum(p, dim, True))
+
+
+def _log_softmax(x: Tensor, dim: int, *_: Any, **__: Any) -> Tensor:
+    apart = x - x.amax(dim, keepdim=True)
+    return apart - _log(_sum(_exp(apart), dim, True))
+
+
+def _logsumexp(x: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    dims = _axes(x, dim)
+    largest = x.amax(dims, keepdim=True)
+    largest = largest.masked_fill(largest.isinf(), 0)
+    out = _log(_sum(_exp(x - largest), dims, True)) + largest
+    return out if keepdim else out.squeeze(dims)
+
+
+def _layer_norm(
+    x: Tensor,
+    shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    *_: Any,
+) -> Tensor:
+    dims = tuple(range(-len(shape), 0))
+    apart = x - _mean(x, dims, True)
+    variance = _mean(apart * apart, dims, True)
+    out = apart.div_(variance.add_(_constant(eps)).sqrt_())
+    if weight is not None:
+        out.mul_(weight)
+    return out if bias is None else out.add_(bias)
+
+
+def _attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    if dropout_p or is_causal or enable_gqa:
+        raise _refusal("scaled_dot_product_attention with dropout, is_causal or enable_gqa")
+    scores = _product(q, k.mT)
+    scores.mul_(_constant(1 / math.sqrt(q.shape[-1]) if scale is None else scale))
+    if attn_mask is not None:
+        boolean = attn_mask.dtype == torch.bool
+        scores = scores.masked_fill(~attn_mask, -math.inf) if boolean else scores + attn_mask
+    return _product(_softmax(scores, -1), v)
+
+
+def _matmul(a: Tensor, b: Tensor) -> Tensor:
+    if a.dim() == 1:
+        return _matmul(a.unsqueeze(0), b).squeeze(-2 if b.dim() > 1 else 0)
+    if b.dim() == 1:
+        return _product(a, b.unsqueeze(-1)).squeeze(-1)
+    return _product(a, b)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    out = _matmul(x, _turned(weight))
+    return out if bias is None else out.add_(bias)
+
+
+def _addmm(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    out = _matmul(a, b)
+    if alpha != 1:
+        out.mul_(_constant(alpha))
+    return out.add_(c if beta == 1 else c * _constant(beta))
+
+
+def _turned(weight: Tensor) -> Tensor:
+    """A transpose, which needs no more rounding than the weight."""
+    turned = weight.mT
+    _mark(turned, _grid(weight))
+    return turned
+
+
+def _numbers(values: int | Sequence[int], count: int) -> list[int]:
+    each = [values] if isinstance(values, int) else list(values)
+    return each * count if len(each) == 1 else each
+
+
+def _convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """A convolution as one matrix product; each example is rounded on its own."""
+    kernel = weight.shape[2:]
+    if groups != 1:
+        parts = zip(x.chunk(groups, -1 - len(kernel)), weight.chunk(groups), strict=True)
+        each = [_convolution(*p, None, stride, padding, dilation) for p in parts]
+        return _with_bias(torch.cat(each, -1 - len(kernel)), bias, len(kernel))
+    if x.dim() == len(kernel) + 1:
+        return _convolution(x[None], weight, bias, stride, padding, dilation)[0]
+    every, apart, border = (_numbers(n, len(kernel)) for n in (stride, dilation, padding))
+    x = _operand(x, tuple(range(1, x.dim()))).movedim(1, -1)
+    if any(border):
+        x = F.pad(x, [0, 0, *(n for n in reversed(border) for _ in range(2))])
+    for axis, (size, step, gap) in enumerate(zip(kernel, every, apart, strict=True), 1):
+        x = x.unfold(axis, (size - 1) * gap + 1, step)[..., ::gap]
+    # (N, *places, inputs, *kernel), of which the inputs go last, as they are in memory.
+    windows = x.movedim(1 + len(kernel), -1)
+    columns = _operand(weight, tuple(range(1, weight.dim()))).movedim(1, -1).flatten(1).T
+    places, numbers = windows.shape[1 : 1 + len(kernel)], columns.shape[0]
+    out = x.new_empty(len(x), *places, len(weight))
+    few = max(1, 8 * CACHED // max(1, math.prod(places) * numbers))
+    for some, result in zip(windows.split(few), out.split(few), strict=True):
+        result.copy_(_exact(some.reshape(*some.shape[: 1 + len(kernel)], numbers), columns))
+    return _with_bias(out.movedim(-1, 1), bias, len(kernel))
+
+
+def _transposed(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    output_padding: int | Sequence[int] = 0,
+    groups: int = 1,
+    dilation: int | Sequence[int] = 1,
+) -> Tensor:
+    """A transposed convolution, as a convolution over inputs with zeros between them."""
+    axes = tuple(range(2, weight.dim()))
+    if groups != 1 or x.dim() != weight.dim() or any(_numbers(output_padding, len(axes))):
+        raise _refusal("a transposed convolution of groups or with output_padding")
+    every, apart, border = (_numbers(n, len(axes)) for n in (stride, dilation, padding))
+    sizes = [(n - 1) * step + 1 for n, step in zip(x.shape[2:], every, strict=True)]
+    spread = x.new_zeros(*x.shape[:2], *sizes)
+    spread[(..., *(slice(None, None, step) for step in every))] = x
+    around = [
+        (size - 1) * gap - edge
+        for size, gap, edge in zip(weight.shape[2:], apart, border, strict=True)
+    ]
+    turned = weight.flip(axes).transpose(0, 1)
+    _mark(turned, _grid(weight))
+    return _convolution(spread, turned, bias, 1, around, apart)
+
+
+def _with_bias(out: Tensor, bias: Tensor | None, spatial: int) -> Tensor:
+    return out if bias is None else out.add_(bias.view(-1, *(1,) * spatial))
+
+
+def _embedding_bag(
+    weight: Tensor,
+    indices: Tensor,
+    offsets: Tensor,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Any:
+    if mode != 0 or per_sample_weights is not None:
+        raise _refusal("embedding_bag other than a plain sum")
+    weight = _operand(weight, tuple(range(weight.dim())))
+    return torch.embedding_bag(
+        weight, indices, offsets, False, 0, False, None, include_last_offset, padding_idx
+    )
+
+
+def _divided(x: Any, y: Any, *, rounding_mode: str | None = None) -> Tensor:
+    if rounding_mode is not None:
+        if any(
+            (isinstance(n, Tensor) and n.is_floating_point()) or type(n) is float for n in (x, y)
+        ):
+            raise _refusal("div with a rounding_mode, of floating-point numbers")
+        return torch.div(x, y, rounding_mode=rounding_mode)
+    if isinstance(y, int | float):  # as a tensor, as some devices multiply by its inverse instead
+        y = torch.full((), y, dtype=x.dtype if x.is_floating_point() else None, device=x.device)
+    return torch.div(x, y)
+
+
+def _power_of(x: Tensor, exponent: Any) -> Tensor:
+    if exponent == 2:
+        return x * x
+    if exponent == 0.5:
+        return x.sqrt()
+    raise _refusal(f"pow with exponent {exponent}")
+
+
+def _added(x: Any, y: Any, *, alpha: float = 1) -> Tensor:
+    return torch.add(x, y if alpha == 1 else y * _constant(alpha))
+
+
+def _subtracted(x: Any, y: Any, *, alpha: float = 1) -> Tensor:
+    return torch.sub(x, y if alpha == 1 else y * _constant(alpha))
+
+
+def _cross_entropy(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    reduction: int = 1,
+) -> Tensor:
+    if weight is not None or pos_weight is not None or reduction != 0:
+        raise _refusal("binary_cross_entropy_with_logits with weights or a reduction")
+    return (x * (1.0 - target)).sub_(_log_sigmoid(x))
+
+
+def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    if beta != 1:
+        raise _refusal("softplus with beta other than 1")
+    return -_log_sigmoid(-x)
+
+
+def _gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
+    if approximate == "tanh":
+        inner = x * (x * x * 0.044715 + 1.0) * 0.7978845608028654
+        return x * (_tanh(inner) + 1.0) * 0.5
+    return x * (_erf(x * 0.7071067811865476) + 1.0) * 0.5
+
+
+def _elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
+    if scale != 1 or input_scale != 1:
+        raise _refusal("elu with scales")
+    return x.where(x > 0, _expm1(x) * _constant(alpha))
+
+
+def _arange(*args: Any, **kwargs: Any) -> Tensor:
+    if any(isinstance(n, float) and not n.is_integer() for n in args):
+        raise _refusal("arange in fractions")
+    return torch.arange(*args, **kwargs)
+
+
+def _fresh(x: Tensor) -> Tensor:
+    """Constants that Python computed, rounded to :data:`CONSTANT` significant bits."""
+    if not x.is_floating_point() or x.dtype != torch.float64:
+        return x
+    high = x * (2.0 ** (53 - CONSTANT) + 1)
+    return (high - (high - x)).where(x.isfinite(), x)
+
+
+@lru_cache(4096)
+def _constant(value: Any) -> Any:
+    """A number of Python, rounded to :data:`CONSTANT` significant bits."""
+    if type(value) is not float or not math.isfinite(value):
+        return value
+    fraction, exponent = math.frexp(value)
+    return math.ldexp(round(math.ldexp(fraction, CONSTANT)), exponent - CONSTANT)
+
+
+# Operations
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Operations that move numbers, after which no other rounding is needed than before.
+MOVES = _names(
+    """
+    alias as_strided chunk clone contiguous detach diagonal expand expand_as flatten flip index
+    index_select lift_fresh_copy mT movedim narrow numpy_T permute reshape ravel select slice
+    split split_with_sizes squeeze swapaxes t T transpose unbind unflatten unfold unsafe_chunk
+    unsafe_split unsqueeze view view_as _unsafe_view moveaxis
+    """
+)
+# Operations that give the same bits everywhere: they move, compare, choose or count, or compute
+# each result by one operation of IEEE 754.
+EXACT = MOVES | _names(
+    """
+    _local_scalar_dense _to_copy _unique2 abs absolute all amax
+    aminmax amin any argmax argmin argsort bincount bitwise_and bitwise_left_shift bitwise_not
+    bitwise_or bitwise_right_shift bitwise_xor bucketize cat ceil clamp clamp_max clamp_min
+    clip concat constant_pad_nd copy copysign count_nonzero cummax cummin diff diag empty empty_like
+    empty_permuted empty_strided eq equal eye fill floor frexp full full_like gather ge greater
+    greater_equal gt hardtanh heaviside hstack index_copy index_fill index_put int_repr is_nonzero
+    isfinite isin isinf isnan isneginf isposinf item le less less_equal logical_and logical_not
+    logical_or logical_xor lt masked_fill masked_scatter masked_select max maximum median meshgrid
+    min minimum mul multiply ne neg negative new_empty new_empty_strided new_full new_ones new_zeros
+    nonzero nonzero_numpy not_equal numel one_hot ones ones_like pad relu relu6 repeat
+    repeat_interleave replication_pad1d replication_pad2d reflection_pad1d reflection_pad2d
+    resize_ roll rot90 round scalar_tensor scatter searchsorted sgn sign signbit slice_scatter
+    select_scatter sort sqrt stack take take_along_dim threshold tile to topk tril triu trunc fix
+    unique_consecutive unique_dim unique_dim_consecutive vstack where zero zeros zeros_like
+ embedding is_same_size type_as
+    """
+)
+# Operations that count where they are given whole numbers.
+INTEGER = _names("sum cumsum prod cumprod remainder fmod floor_divide square pow add sub rsub")
+
+COMPUTED: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("matmul", "mm", "bmm", "mv"), _matmul),
+    **dict.fromkeys(("addmm", "baddbmm", "addmv"), _addmm),
+    **dict.fromkeys(("softmax", "_softmax", "_safe_softmax"), _softmax),
+    **dict.fromkeys(("log_softmax", "_log_softmax"), _log_softmax),
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _convolution),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _transposed),
+    **dict.fromkeys(("div", "divide", "true_divide"), _divided),
+    **dict.fromkeys(("sub", "subtract"), _subtracted),
+    "add": _added,
+    "addcdiv": lambda c, a, b, *, value=1: _added(c, _divided(a, b), alpha=value),
+    "addcmul": lambda c, a, b, *, value=1: _added(c, a * b, alpha=value),
+    "arange": _arange,
+    "asinh": _asinh,
+    "binary_cross_entropy_with_logits": _cross_entropy,
+    "cumsum": _cumsum,
+    "elu": _elu,
+    "embedding_bag": _embedding_bag,
+    "erf": _erf,
+    "exp": _exp,
+    "expm1": _expm1,
+    "gelu": _gelu,
+    "layer_norm": _layer_norm,
+    "leaky_relu": lambda x, slope=0.01: x.where(x > 0, x * _constant(slope)),
+    "lift_fresh": _fresh,
+    "linear": _linear,
+    "log": _log,
+    "log1p": _log1p,
+    "log_sigmoid": _log_sigmoid,
+    "logsumexp": _logsumexp,
+    "mean": _mean,
+    "pow": _power_of,
+    "reciprocal": _one_over,
+    "rsqrt": lambda x: _one_over(x.sqrt()),
+    "rsub": lambda x, y, *, alpha=1: torch.sub(y, x if alpha == 1 else x * _constant(alpha)),
+    "scaled_dot_product_attention": _attention,
+    "sigmoid": _sigmoid,
+    "silu": lambda x: x * _sigmoid(x),
+    "softplus": _softplus,
+    "square": lambda x: x * x,
+    "std": lambda *args, **kwargs: _var(*args, **kwargs).sqrt_(),
+    "sum": _sum,
+    "tanh": _tanh,
+    "var": _var,
+}
+
+# The same, where the first argument is overwritten.
+IN_PLACE: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("addmm", "baddbmm"), lambda c, a, b: c.add_(_matmul(a, b))),
+    "add": lambda x, y: x.add_(y),
+    "sub": lambda x, y: x.sub_(y),
+}
+
+
+def _refusal(what: str) -> ValueError:
+    return ValueError(
+        f"the model computes {what}, which has no form that gives the same bits on every machine "
+        "(autoregress.portable); build its conditionals from other operations of torch"
+    )
+
+
+class Arithmetic(TorchDispatchMode):
+    """A mode of torch in which every operation gives the same bits everywhere.
+
+    It is entered in inference mode, in which torch asks it for whole operations, such as a softmax,
+    rather than for their parts.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._actions: dict[Any, Action] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        action = self._actions.get(func)
+        if action is None:
+            action = self._actions[func] = self._action(func)
+        return action(args, kwargs or {})
+
+    def _action(self, func: Any) -> Action:
+        """What is done for an operation."""
+        name = func.overloadpacket.__name__
+        base = name.removesuffix("_") if func._schema.is_mutable else name
+        if base in MOVES:
+            return _moved(func)
+        if base in EXACT:
+            return _unchanged(func)
+        if base in COMPUTED:
+            return _computed(func, base)
+        if base in INTEGER:
+            return _counted(func, _refused(base))
+        if func.has_kernel_for_dispatch_key(torch.DispatchKey.CompositeImplicitAutograd):
+            return self._parts(func)
+        return _refused(base)
+
+    def _parts(self, func: Any) -> Action:
+        """An operation that torch defines by others, each of which is looked at."""
+
+        def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            with self:
+                return func.decompose(*args, **kwargs)
+
+        return run
+
+
+def _floating(x: Any) -> bool:
+    return type(x) is float or (isinstance(x, Tensor) and x.is_floating_point())
+
+
+def _refused(base: str) -> Action:
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise _refusal(base)
+
+    return run
+
+
+def _constants(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    for value in args:
+        if type(value) is float:
+            return tuple(_constant(v) if type(v) is float else v for v in args)
+    return args
+
+
+def _unchanged(func: Any) -> Action:
+    mutable = func._schema.is_mutable
+
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if mutable:
+            _forget(kwargs["out"] if "out" in kwargs else args[0])
+        return func(*_constants(args), **kwargs)
+
+    return run
+
+
+def _moved(func: Any) -> Action:
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        grid = _grid(args[0])
+        if grid is not None:
+            for each in (out,) if isinstance(out, Tensor) else out:
+                _mark(each, grid)
+        return out
+
+    return run
+
+
+def _counted(func: Any, otherwise: Action) -> Action:
+    """An operation of whole numbers, and what is done for it with others."""
+
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for value in args:
+            if _floating(value):
+                return otherwise(args, kwargs)
+        return func(*args, **kwargs)
+
+    return run
+
+
+def _computed(func: Any, base: str) -> Action:
+    function, mutable = COMPUTED[base], func._schema.is_mutable
+    in_place = IN_PLACE.get(base) if mutable else None
+
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        target = None
+        if mutable:
+            target = kwargs.pop("out") if "out" in kwargs else args[0]
+            _forget(target)
+        kinds = {v.dtype for v in args if isinstance(v, Tensor) and v.is_floating_point()}
+        narrow = kinds - {torch.float64}
+        if narrow:
+            args = tuple(v.double() if _floating(v) and type(v) is not float else v for v in args)
+        elif in_place is not None and not kwargs:
+            return in_place(*_constants(args))
+        out = function(*_constants(args), **kwargs)
+        if narrow == kinds and narrow and isinstance(out, Tensor):
+            out = out.to(max(narrow, key=lambda dtype: dtype.itemsize))
+        return out if target is None else target.copy_(out)
+
+    return _counted(func, run) if base in INTEGER else run
