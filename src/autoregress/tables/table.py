@@ -237,8 +237,8 @@ class Table:
 
     @property
     def coder(self) -> MADE:
-        """The model of rows in the order of the columns, by which they are compressed."""
-        return self.model.ensemble([list(range(self.model.dims))])
+        """The model of rows in its first ordering, by which they are compressed."""
+        return self.model.ensemble(self.model.orderings[:1])
 
     # Keeping
 
