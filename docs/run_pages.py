@@ -2,7 +2,7 @@
 
     python docs/run_pages.py docs/first-steps.md
 
-writes what each block prints into the block of kind ``output`` that follows it, if one does, and the
+writes what each block prints into the block of kind ``output`` that follows it, if one does, and
 pictures that it saves and the page shows beside the page. The tests run all pages, and compare what
 is printed, apart from numbers, with what the pages show.
 """

@@ -105,7 +105,7 @@ def test_data_flows_through_few_floors():
     for module in TopologicalSorter(graph).static_order():
         floors[module] = 1 + max((floors[other] for other in graph[module]), default=-1)
     assert floors["autoregress.data.source"] <= 2
-    users = LAYERS[LAYERS.index("sklearn") :]
+    users = LAYERS[LAYERS.index("packing") :]
     assert max(n for module, n in floors.items() if layer(f"{module}.") not in users) <= 11
 
 
