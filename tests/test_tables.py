@@ -223,6 +223,17 @@ def test_a_row_of_another_width_is_named(tmp_path):
         as_cells(path)
 
 
+def test_what_is_no_table_is_refused_in_a_sentence(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("1, " * 9 + "x" * 200_000 + "\n")
+    with pytest.raises(ValueError, match="not a table of separated cells"):
+        as_cells(path)
+    with pytest.raises(
+        ValueError, match=r"no column to learn: every cell is '0'; .{,60}; …; kinds"
+    ):
+        Schema.infer(list(as_cells({str(n): [str(n)] * 3 for n in range(9)}).values()))
+
+
 def test_marks_between_digits_are_said():
     cells = as_cells({"a": ["1,234", "5,000", "12,345,678"] * 9, "b": ["1,5", "2,25", "3"] * 9})
     schema = Schema.infer(list(cells.values()), kinds={"a": "number"})

@@ -160,15 +160,15 @@ def _texts(path: Path, content: bytes) -> Columns:
     text, encoding = _decoded(path, content)
     if not text.strip():
         raise ValueError(f"{path} is empty")
-    separator, quote = dialect_of(text)
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, quotechar=quote,
-        skipinitialspace=True, strict=False,
-    )  # fmt: skip
     try:
+        separator, quote = dialect_of(text)
+        reader = csv.reader(
+            io.StringIO(text, newline=""), delimiter=separator, quotechar=quote,
+            skipinitialspace=True, strict=False,
+        )  # fmt: skip
         rows = [row for row in reader if row]
     except csv.Error as error:
-        raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
+        raise ValueError(f"{path} is not a table of separated cells: {error}") from error
     rows, before, after = _table_of(path, rows)
     header = not all(_number_or_empty(cell) for cell in rows[0])
     names = rows.pop(0) if header else [str(n) for n in range(len(rows[0]))]

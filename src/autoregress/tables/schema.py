@@ -144,7 +144,9 @@ class Schema:
                 pairs = [(other, by_name[other.name]) for other in columns if other is not column]
                 columns[n] = grouped(column, by_name[column.name], pairs)
         if not columns:
-            raise ValueError("there is no column to learn: " + "; ".join(c.why for c in left_out))
+            why = list(dict.fromkeys(other.why for other in left_out))
+            shown = "; ".join(why[:3]) + ("; …" if len(why) > 3 else "")
+            raise ValueError(f"there is no column to learn: {shown}; kinds may say otherwise")
         marks = MISSING if missing is None else frozenset(missing)
         return cls(tuple(columns), tuple(left_out), tuple(names), marks, tuple(notes))
 
