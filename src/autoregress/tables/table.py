@@ -18,8 +18,10 @@ from autoregress.card import Card
 from autoregress.configs import MADEConfig
 from autoregress.data.source import Data
 from autoregress.disk import write_json
+from autoregress.networks.encoding import Encoding
 from autoregress.networks.made import MADE
 from autoregress.storage import load, model_config, parameters, read_config, save, share
+from autoregress.symbols import Symbols
 from autoregress.tables.cells import Cells
 from autoregress.tables.columns import Column, Kind, Labels, Numbers
 from autoregress.tables.density import Floats
@@ -45,6 +47,8 @@ NETWORK = MADEConfig(
 )  # fmt: skip
 TRAINING = Training(lr=5e-3, schedule="cosine", weight_decay=0.2, patience=10, ema=0.99)
 MANY = 10_000
+# Largest number of direct weights, which grow with the square of the columns.
+MOST_DIRECT = 2**24
 # By default the batch size is a power of two between these, about a fiftieth of the rows, and the
 # number of epochs gives a number of updates between these, about half that of rows, but is not
 # below the fewest.
@@ -215,6 +219,9 @@ class Table:
         options = {**vars(NETWORK), "ordered": tuple(c.ordered for c in schema.columns)}
         if len(train) >= MANY:
             options |= {"orderings": 1, "dropout": 0.0}
+        symbols = Symbols((len(levels),), levels, ordered=options["ordered"], gaps=True)
+        inputs, outputs = (int(w.sum()) for w in Encoding(symbols, NETWORK.mixture).widths)
+        options["direct"] = inputs * outputs <= MOST_DIRECT
         torch.manual_seed(settings.seed)
         model = MADE(len(levels), levels, **{**options, **(network or {})})
         result = fit(
