@@ -387,7 +387,7 @@ def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> 
     return nw.to_native(frame.with_columns(*series))
 
 
-def in_kind_of(like: Any, texts: Mapping[str, Sequence[str]], schema: Any) -> Any:
+def in_kind_of(like: Any, texts: Mapping[str, Sequence[str | None]], schema: Any) -> Any:
     """Columns of texts as a table of the same kind as another; as they are without one.
 
     An array has NaN in the columns that the model does not learn.
@@ -400,7 +400,7 @@ def in_kind_of(like: Any, texts: Mapping[str, Sequence[str]], schema: Any) -> An
         numeric = like.dtype.kind in "biuf"
         array = np.full((rows, len(schema.order)), np.nan, np.float64 if numeric else object)
         for name, values in columns.items():
-            array[:, schema.order.index(name)] = values
+            array[:, schema.order.index(name)] = np.array(values, array.dtype)  # NaN for None
         return array
     import narwhals.stable.v2 as nw
 
