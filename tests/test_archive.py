@@ -11,6 +11,7 @@ import weakref
 import zlib
 from typing import Any
 
+import golden
 import numpy as np
 import pytest
 import torch
@@ -319,6 +320,13 @@ def test_unknown_entries_come_back(monkeypatch):
 
 
 # The model inside
+
+
+@pytest.mark.parametrize("name", golden.MODELS)
+def test_files_of_every_family_are_read_for_ever(name):
+    with np.load(golden.SYMBOLS) as file:
+        x = torch.from_numpy(file[name]).long()
+    assert torch.equal(ar.decode(golden.path_of(name).read_bytes()), x)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
