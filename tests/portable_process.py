@@ -1,4 +1,4 @@
-"""Prints a hash of the probabilities of every model in a folder, as they are coded here."""
+"""Prints a hash of the probabilities of every model in a folder, and which golden files decode."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from families import FAMILIES
 from torch import Tensor
@@ -16,13 +17,13 @@ import autoregress as ar
 from autoregress.conditionals import Conditional, Ordered
 from autoregress.portable import arithmetic, prepared
 
-ROWS = 5
+ROWS, GOLDEN = 5, Path(__file__).parent / "golden"
 
 
-def examples(model: ar.AutoregressiveModel) -> Tensor:
+def examples(model: ar.AutoregressiveModel, rows: int = ROWS) -> Tensor:
     """The same examples of a model everywhere."""
-    numbers = torch.arange(ROWS * model.dims).view(ROWS, model.dims)
-    return (numbers * 7 % 11 % torch.tensor(model.symbols.levels)).view(ROWS, *model.event_shape)
+    numbers = torch.arange(rows * model.dims).view(rows, model.dims)
+    return (numbers * 7 % 11 % torch.tensor(model.symbols.levels)).view(rows, *model.event_shape)
 
 
 def probabilities(model: ar.AutoregressiveModel, x: Tensor) -> list[Tensor]:
@@ -62,5 +63,13 @@ def main(folder: str) -> dict[str, Any]:
     return found
 
 
+def golden(folder: Path) -> bool:
+    """Whether the examples of a folder decode to its symbols."""
+    model = ar.load(folder)
+    decoded = ar.decode(model, (folder / "examples.areg").read_bytes())
+    return np.array_equal(decoded.numpy(), np.load(folder / "symbols.npy"))
+
+
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    decoded = {path.parent.name: golden(path.parent) for path in GOLDEN.glob("*/config.json")}
+    print(json.dumps([main(sys.argv[1]), decoded]))

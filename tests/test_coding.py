@@ -119,19 +119,6 @@ def test_another_model_is_refused():
             decode(different, content)
 
 
-def test_files_of_this_version_are_read_by_later_ones():
-    model = MADE(event_shape=2, symbols=2, hidden=(1,))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-    content = bytes.fromhex(
-        "a4726567041c046ad1d2d46a716b650cdd631ef0f388044d41444500800201020104c95f4e76a44c0f000300982c6bf338d07efa3f000000a3676da3"
-    )
-    x = torch.tensor([[0, 1], [1, 1], [0, 0]])
-    assert torch.equal(decode(model, content), x)
-    assert encode(model, x) == content
-
-
 def test_another_context_or_other_probabilities_are_noticed(monkeypatch):
     model = made("context")
     x, context = rows(model, 50)

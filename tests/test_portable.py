@@ -17,7 +17,7 @@ import portable_process
 import pytest
 import torch
 from families import FAMILIES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,7 +26,7 @@ import autoregress as ar
 from autoregress.portable import TOTAL, arithmetic, frequencies, prepared
 from autoregress.traversal import Unrolling
 
-DTYPES = ("float32", "float64")
+DTYPES, GOLDEN = ("float32", "float64"), portable_process.GOLDEN
 # Settings in which torch and its libraries take sums in other orders, with other instructions.
 SETTINGS: dict[str, dict[str, str]] = {
     "default": {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "OMP_NUM_THREADS": "2"},
@@ -72,8 +72,27 @@ def test_every_family_has_the_same_bits_under_every_setting(name, weights, here)
         text=True,
         check=True,
     )
-    assert json.loads(found.stdout) == here
+    bits, decoded = json.loads(found.stdout)
+    assert bits == here
     assert len(here) == len(DTYPES) * len(FAMILIES)
+    assert len(decoded) > len(FAMILIES)
+    assert all(decoded.values())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_golden_files_are_decoded_for_ever(name):
+    assert portable_process.golden(GOLDEN / name.replace(" ", "-"))
+
+
+@pytest.mark.parametrize("name", ["MADE", "bits"])
+def test_a_decoder_written_from_the_documentation_decodes_them(name):
+    script = Path(__file__).parent / "numpy_decoder.py"
+    found = subprocess.run(
+        [sys.executable, script, GOLDEN / name], capture_output=True, text=True, check=True
+    )
+    printed = json.loads(found.stdout)
+    assert np.array_equal(printed["symbols"], np.load(GOLDEN / name / "symbols.npy"))
+    assert not printed["torch"]
 
 
 @pytest.mark.parametrize("threads", [2, 4])
@@ -152,6 +171,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-3, 1.0, 30.0]))
 def test_functions_are_nearly_those_of_torch(name, seed, scale):
     function, error = FUNCTIONS[name]

@@ -260,8 +260,8 @@ def _pop_unknown(stack: Any, count: int, dims: int) -> Tensor:
 
 def _share(number: int, count: int) -> Any:
     """The code for flags of which a number are set."""
-    shares = np.array([1 - number / count, number / count])
-    return stream.model.Categorical(shares, perfect=False)
+    shares = torch.tensor([1 - number / count, number / count], dtype=torch.float64)
+    return stream.model.Categorical(frequencies(shares), perfect=False)
 
 
 def _push(

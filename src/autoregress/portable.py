@@ -58,6 +58,8 @@ LN2, LOG2E = 0.6931471805599453, 1.4426950408889634
 ERF_P = 0.3275911
 ERF = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
 
+NARROW = frozenset((torch.float32, torch.float16, torch.bfloat16))
+
 Action = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
@@ -833,14 +835,16 @@ def _computed(func: Any, base: str) -> Action:
         if mutable:
             target = kwargs.pop("out") if "out" in kwargs else args[0]
             _forget(target)
-        kinds = {v.dtype for v in args if isinstance(v, Tensor) and v.is_floating_point()}
-        narrow = kinds - {torch.float64}
-        if narrow:
-            args = tuple(v.double() if _floating(v) and type(v) is not float else v for v in args)
-        elif in_place is not None and not kwargs:
-            return in_place(*_constants(args))
+        narrow = [v.dtype for v in args if isinstance(v, Tensor) and v.dtype in NARROW]
+        if not narrow:
+            if in_place is not None and not kwargs and target is args[0]:
+                return in_place(*_constants(args))
+            out = function(*_constants(args), **kwargs)
+            return out if target is None else target.copy_(out)
+        wide = any(isinstance(v, Tensor) and v.dtype == torch.float64 for v in args)
+        args = tuple(v.double() if isinstance(v, Tensor) and v.dtype in NARROW else v for v in args)
         out = function(*_constants(args), **kwargs)
-        if narrow == kinds and narrow and isinstance(out, Tensor):
+        if not wide and isinstance(out, Tensor):
             out = out.to(max(narrow, key=lambda dtype: dtype.itemsize))
         return out if target is None else target.copy_(out)
 
