@@ -11,10 +11,10 @@ import weakref
 import zlib
 from typing import Any
 
-import golden
 import numpy as np
 import pytest
 import torch
+import whole
 from families import FAMILIES
 from fuzz import damaged
 from hypothesis import given, settings
@@ -322,11 +322,11 @@ def test_unknown_entries_come_back(monkeypatch):
 # The model inside
 
 
-@pytest.mark.parametrize("name", golden.MODELS)
-def test_files_of_every_family_are_read_for_ever(name):
-    with np.load(golden.SYMBOLS) as file:
+@pytest.mark.parametrize("name", whole.MODELS)
+def test_files_with_the_model_inside_are_read_for_ever(name):
+    with np.load(whole.SYMBOLS) as file:
         x = torch.from_numpy(file[name]).long()
-    assert torch.equal(ar.decode(golden.path_of(name).read_bytes()), x)
+    assert torch.equal(ar.decode(whole.path_of(name).read_bytes()), x)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
