@@ -363,8 +363,12 @@ NOTES = """
 FORMATS = ("xz", "zstd", "zstd, each row", "PNG", "WebP", "JPEG XL", "FFV1")
 
 
-def page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """The lines of the page."""
+def page(rows: Sequence[dict[str, Any]]) -> str:
+    """The page of these figures."""
+    return "\n".join(_lines(rows)) + "\n"
+
+
+def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield HEAD
     others = " | ".join(FORMATS)
     yield f"| | examples | content | ours | with the model | {others} | pays after |"
@@ -441,8 +445,7 @@ def main(kinds: tuple[str, ...] = tuple(KINDS), /, seed: int = 0, page_only: boo
     )
     for kind in () if page_only else kinds:
         figures.add(measured(kind, seed))
-    text = "\n".join(page(figures.rows)) + "\n"
-    (ROOT / "docs" / "results" / "codec.md").write_text(text)
+    (ROOT / "docs" / "results" / "codec.md").write_text(page(figures.rows))
 
 
 if __name__ == "__main__":

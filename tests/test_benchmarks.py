@@ -210,7 +210,7 @@ def test_the_end_of_a_film_is_held_out(tmp_path):
     [
         *("made_tables", "made_curves", "made_speed", "pixels_tables", "pixels_speed"),
         *("photos_tables", "video_tables", "video_speed", "shards_speed", "distributed_speed"),
-        "density_tables",
+        *("density_tables", "codec_tables"),
     ],
 )
 def test_pages_are_made_from_their_figures(name):
