@@ -5,14 +5,15 @@
     python benchmarks/codec_tables.py --page-only
 
 Figures go to docs/results/codec.json, one row for each kind of data, and from there to
-docs/results/codec.md. Every file is compressed and decompressed again; seconds are CPU seconds of one
-thread. The models are trained for a minute or two on the training part, and code held-out files.
+docs/results/codec.md. Every file is compressed and decompressed again; seconds are CPU seconds of
+one thread. The models are trained for a minute or two, and code held-out files.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import random
 import tempfile
 import time
@@ -179,7 +180,8 @@ def measured(kind: str, seed: int) -> dict[str, Any]:
         started = time.process_time()
         held = KINDS[kind](folder, seed)
         training = time.process_time() - started
-        packed = pack(held.taker, held.path, ar.data.Reading(cache=folder / "cache"))
+        cache = {"cache": folder / "cache"} if kind == "clips" else {}
+        packed = pack(held.taker, held.path, ar.data.Reading(**cache))
         model = held.taker.coder if isinstance(held.taker, ar.Table) else held.taker
         started = time.process_time()
         size = encode_to(
@@ -198,13 +200,23 @@ def measured(kind: str, seed: int) -> dict[str, Any]:
         assert _same(held.path, restored)
         sizes, estimated = comparison(packed)
         assert not estimated
+        beside = sum(len(chunk.beside) for chunk in archive._contents.chunks())
         row = {
-            "recipe": kind, "seed": seed, "training": training, "examples": len(packed.source),
-            "content": _content(packed, held.path), "files": sum(f.stat().st_size for f in packed.files),
-            "bytes": size, "model": model_size(model), "nats": _nats(packed, model),
-            "dims": model.dims, "beside": sum(len(p.beside) for p in archive.parts()),
-            "encoding": encoding, "decoding": decoding, "sizes": sizes | zstd(packed, held),
-        }  # fmt: skip
+            "recipe": kind,
+            "seed": seed,
+            "training": training,
+            "examples": len(packed.source),
+            "dims": model.dims,
+            "content": _content(packed, held.path),
+            "files": sum(file.stat().st_size for file in packed.files),
+            "bytes": size,
+            "model": model_size(model),
+            "beside": beside,
+            "nats": _nats(packed, model),
+            "encoding": encoding,
+            "decoding": decoding,
+            "sizes": sizes | zstd(packed, held),
+        }
         if kind == "rows":
             row["damage"] = damage(model, packed)
             row["chunk"] = chunk_cost(held, seed)
@@ -323,88 +335,100 @@ def chunk_cost(held: Held, seed: int) -> dict[str, float]:
 
 HEAD = f"""# Compressed files
 
-Held-out files of every kind, compressed by small models that one core trains in a minute or two, and
-decompressed again: the text of tables came back to the byte, arrays with their type, images and clips
-in every pixel, in files of the same names. Beside them, the sizes that other compressors give the same
-content at their strongest settings. Figures in bytes; the smallest of those without a model is bold, and
-ours where it is smaller.
+Held-out files of every kind, compressed by small models that one core trains in a minute or two,
+and decompressed again: the text of tables came back to the byte, arrays with their type, images and
+clips in every pixel, in files of the same names. Beside them, the sizes that other compressors give
+the same content at their strongest settings. Figures in bytes; the smallest of those without a
+model is bold, and ours where it is smaller.
 
     {COMMAND}
 """
 
 NOTES = """
 - *ours* is the size of the file without its model; *with the model* has the weights in it, as
-  `compress --with-model` writes it. A model pays for itself once it has coded enough: the last column
-  says how many times the content of this table that is, beside the best of the others.
-- *xz* (`-9e`) and *zstd* (`-19`) get the file itself, for images and clips all pixels at once, without a
-  container; *zstd, each row* gets every row apart, with a dictionary of 64 KiB trained on training rows
-  (not counted). PNG, WebP (lossless) and JPEG XL (lossless, effort 9) get each image or frame apart, FFV1
-  each clip.
-- MB/s: content by CPU second of one thread on a shared machine, of encoding (with its first batch decoded
-  again) and of decoding with all that restores the files. The other compressors are a hundred to a thousand
-  times as fast.
-- Of the tables' bytes, *beside* are those for what the model does not know: columns that it does not
-  learn, where in its bin a number lies, cells written in another way.
+  `compress --with-model` writes it. A model pays for itself once it has coded enough: the last
+  column says how many times the content of this table that is, beside the best of the others.
+- *xz* (`-9e`) and *zstd* (`-19`) get the file itself, for images and clips all pixels at once;
+  *zstd, each row* gets every row apart, with a dictionary of 64 KiB trained on training rows (not
+  counted). PNG, WebP (lossless) and JPEG XL (lossless, effort 9) get each image or frame apart,
+  FFV1 each clip.
+- MB/s: content by CPU second of one thread on a busy machine, of encoding (with its first batch
+  decoded again) and of decoding with all that restores the files. The other compressors are a
+  hundred to a thousand times as fast.
+- *beside* are the bytes for what the model of a table does not know: columns that it does not
+  learn, where in its bin a number lies, cells written in another way. Bits/dim are without them;
+  header, frames, names and index count.
 """
 
+FORMATS = ("xz", "zstd", "zstd, each row", "PNG", "WebP", "JPEG XL", "FFV1")
 
-def page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+
+def page(rows: Sequence[dict[str, Any]]) -> str:
+    """The page of these figures."""
+    return "\n".join(_lines(rows)) + "\n"
+
+
+def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield HEAD
-    formats = ["xz", "zstd", "zstd, each row", "PNG", "WebP", "JPEG XL", "FFV1"]
-    yield (
-        "| | examples | content | ours | with the model | "
-        + " | ".join(formats)
-        + " | pays after |"
-    )
-    yield "|---|" + "---:|" * (5 + len(formats))
+    others = " | ".join(FORMATS)
+    yield f"| | examples | content | ours | with the model | {others} | pays after |"
+    yield "|---|" + "---:|" * (5 + len(FORMATS))
     ordered = sorted(rows, key=lambda row: list(NAMES).index(row["recipe"]))
-    for row in ordered:
-        best = min(row["sizes"].values())
-        ours = f"**{row['bytes']:,}**" if row["bytes"] < best else f"{row['bytes']:,}"
-        cells = [
-            f"**{size:,}**" if size == best else f"{size:,}" if size else "–"
-            for size in (row["sizes"].get(name, 0) for name in formats)
-        ]
-        saved = best - row["bytes"]
-        pays = f"{row['model'] / saved:.1f} ×" if saved > 0 else "never"
-        yield " | ".join(
-            [
-                f"| {NAMES[row['recipe']]}",
-                f"{row['examples']:,}",
-                f"{row['content']:,}",
-                ours,
-                f"{row['bytes'] + row['model']:,}",
-                *cells,
-                f"{pays} |",
-            ]
-        )
+    yield from map(_sizes, ordered)
     yield NOTES
-    yield "\n| | bits/dim | of the model's | beside, bytes | trained, s | encoding, MB/s | decoding, MB/s |"
+    yield "| | bits/dim | −log₂ p | beside | training, s | encoding, MB/s | decoding, MB/s |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
-    for row in ordered:
-        symbols = row["examples"] * row["dims"]
-        coded = 8 * (row["bytes"] - row["beside"]) / symbols
-        yield (
-            f"| {NAMES[row['recipe']]} | {coded:.4f} | {row['nats'] / symbols / np.log(2):.4f} | "
-            f"{row['beside'] or '–'} | {row['training']:.0f} | "
-            f"{row['content'] / row['encoding'] / 1e6:.4f} | {row['content'] / row['decoding'] / 1e6:.4f} |"
-        )
-    yield "\nBits/dim without what is kept beside; header, frames, names and index count.\n"
+    yield from map(_speeds, ordered)
     for row in ordered:
         if "damage" in row:
-            found, cost = row["damage"], row["chunk"]
-            yield (
-                f"## Damage\n\nThe rows of {NAMES[row['recipe']]} in {found['chunks']} chunks of 4 KiB, "
-                f"{FLIPS:,} times with one byte changed at random: {found['flipped']:.1%} of the rows come "
-                f"back on average, all of them right; cut at a random place: {found['cut']:.1%}, nearly all "
-                "that is in the part that is left. `tests/fuzz.py` tries any kind of damage: of 1,000,000 "
-                "damaged files none gave a wrong row, failed otherwise than with a sentence, or took long.\n"
-            )
-            yield (
-                f"A chunk costs {cost['1']:.0f} bytes with one member and {cost['8']:.0f} with eight, whose "
-                f"first rows name their members: {cost['1'] / 2**16:.2%} and {cost['8'] / 2**16:.2%} of the "
-                "64 KiB at which one ends."
-            )
+            yield _damaged(row)
+
+
+def _sizes(row: dict[str, Any]) -> str:
+    sizes = row["sizes"]
+    best = min(sizes.values())
+
+    def shown(size: int | None, bold: bool) -> str:
+        return "–" if size is None else f"**{size:,}**" if bold else f"{size:,}"
+
+    saved = best - row["bytes"]
+    cells = [
+        NAMES[row["recipe"]],
+        f"{row['examples']:,}",
+        f"{row['content']:,}",
+        shown(row["bytes"], saved > 0),
+        f"{row['bytes'] + row['model']:,}",
+        *(shown(sizes.get(name), sizes.get(name) == best) for name in FORMATS),
+        f"{row['model'] / saved:.1f} ×" if saved > 0 else "never",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _speeds(row: dict[str, Any]) -> str:
+    symbols = row["examples"] * row["dims"]
+    cells = [
+        NAMES[row["recipe"]],
+        f"{8 * (row['bytes'] - row['beside']) / symbols:.4f}",
+        f"{row['nats'] / symbols / math.log(2):.4f}",
+        f"{row['beside']:,}" if row["beside"] else "–",
+        f"{row['training']:.0f}",
+        *(f"{row['content'] / row[each] / 1e6:.4f}" for each in ("encoding", "decoding")),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _damaged(row: dict[str, Any]) -> str:
+    found, cost, name = row["damage"], row["chunk"], NAMES[row["recipe"]]
+    one, eight = cost["1"], cost["8"]
+    return f"""
+## Damage
+
+The rows of {name} in {found["chunks"]} chunks of some 4 KiB, {FLIPS:,} times with one byte
+changed at random: {found["flipped"]:.1%} of the rows come back on average, all of them right. Cut
+at a random place: {found["cut"]:.1%}. `tests/fuzz.py salvage` tries damage of any kind.
+
+A further chunk costs {one:.0f} bytes with one member, and {eight:.0f} with eight, whose first rows
+name theirs: {one / 2**16:.2%} and {eight / 2**16:.2%} of the 64 KiB at which one ends."""
 
 
 def main(kinds: tuple[str, ...] = tuple(KINDS), /, seed: int = 0, page_only: bool = False) -> None:
@@ -421,8 +445,7 @@ def main(kinds: tuple[str, ...] = tuple(KINDS), /, seed: int = 0, page_only: boo
     )
     for kind in () if page_only else kinds:
         figures.add(measured(kind, seed))
-    text = "\n".join(page(figures.rows)).rstrip() + "\n"
-    (ROOT / "docs" / "results" / "codec.md").write_text(text)
+    (ROOT / "docs" / "results" / "codec.md").write_text(page(figures.rows))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ from PIL import Image
 from torch import Tensor
 
 import autoregress as ar
+from autoregress import coding
 from autoregress.archive import writing
 from autoregress.archive.contents import Contents
 from autoregress.archive.manifest import USUAL, inflated
@@ -619,11 +620,12 @@ def compressed(random: Random, folder: Path) -> Case:
 def _archive() -> tuple[bytes, Tensor, dict[int, Chunk]]:
     """Examples in several chunks with an index, and these chunks."""
     x = _compressed(0)[1].repeat(60, 1)
-    before, writing.CHUNK_BYTES = writing.CHUNK_BYTES, 20
+    before = writing.CHUNK_BYTES, coding.SIDE_BY_SIDE
+    writing.CHUNK_BYTES, coding.SIDE_BY_SIDE = 20, 256
     try:
         content = ar.encode(_model(0), x, with_model=True)
     finally:
-        writing.CHUNK_BYTES = before
+        writing.CHUNK_BYTES, coding.SIDE_BY_SIDE = before
     chunks = {chunk.first: chunk for chunk in Contents(io.BytesIO(content)).chunks()}
     assert len(chunks) > 3
     return content, x, chunks

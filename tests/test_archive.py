@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import whole
 from families import FAMILIES
 from fuzz import damaged
 from hypothesis import given, settings
@@ -42,6 +43,11 @@ from autoregress.storage import digest
 COUNT = 700
 
 
+@pytest.fixture(autouse=True)
+def _few_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coding, "SIDE_BY_SIDE", 256)
+
+
 @pytest.fixture(scope="module")
 def model() -> ar.MADE:
     torch.manual_seed(0)
@@ -57,6 +63,7 @@ def x(model: ar.MADE) -> Tensor:
 def content(model: ar.MADE, x: Tensor) -> bytes:
     """Examples in three chunks."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coding, "SIDE_BY_SIDE", 256)
         patch.setattr(writing, "CHUNK_BYTES", 100)
         return ar.encode(model, x)
 
@@ -313,6 +320,13 @@ def test_unknown_entries_come_back(monkeypatch):
 
 
 # The model inside
+
+
+@pytest.mark.parametrize("name", whole.MODELS)
+def test_files_with_the_model_inside_are_read_for_ever(name):
+    with np.load(whole.SYMBOLS) as file:
+        x = torch.from_numpy(file[name]).long()
+    assert torch.equal(ar.decode(whole.path_of(name).read_bytes()), x)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

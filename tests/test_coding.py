@@ -16,8 +16,8 @@ from families import FAMILIES
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoregress import coding
 from autoregress.archive import decode, encode
-from autoregress.coding import SIDE_BY_SIDE
 from autoregress.conditionals import Bernoulli
 from autoregress.container import CHUNK, LAST, Chunk, Header, read_frame, read_header
 from autoregress.model import AutoregressiveModel
@@ -25,6 +25,7 @@ from autoregress.model import AutoregressiveModel
 IMAGE: dict[str, Any] = {"event_shape": (3, 4, 4), "symbols": 4}
 DEEP: dict[str, Any] = {"event_shape": (1, 4, 4), "symbols": 65536}
 MADE, PIXELS, GATED = (FAMILIES[name] for name in ("MADE", "PixelCNN", "GatedPixelCNN"))
+FEW = 256  # side by side, so that several batches are quick
 MODELS: dict[str, Callable[[], AutoregressiveModel]] = {
     **FAMILIES,
     "bits": lambda: MADE(event_shape=9, symbols=2),
@@ -39,6 +40,11 @@ MODELS: dict[str, Callable[[], AutoregressiveModel]] = {
     "video": lambda: FAMILIES["VideoTransformer"](symbols=256),
     "ordered video": lambda: FAMILIES["ordered VideoTransformer"](symbols=256),
 }
+
+
+@pytest.fixture(autouse=True)
+def _few_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coding, "SIDE_BY_SIDE", FEW)
 
 
 def made(name: str) -> Any:
@@ -60,7 +66,7 @@ def rows(model: AutoregressiveModel, count: int) -> tuple[torch.Tensor, torch.Te
 @pytest.mark.parametrize("name", MODELS)
 def test_they_come_back_in_as_many_bits_as_the_model_says(name):
     model = made(name)
-    count = 5 if "video" in name else SIDE_BY_SIDE + 20
+    count = 5 if "video" in name else FEW + 20
     x, context = rows(model, count)
     content = encode(model, x, context=context)
     assert torch.equal(decode(model, content, context=None if model.labels else context), x)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import autoregress as ar
+from autoregress import coding
 from autoregress.archive import writing
 from autoregress.packing import comparison, pack, restore
 from autoregress.packing.columns import Bins, way_of
@@ -26,6 +27,7 @@ from autoregress.packing.packed import inside, restored_names
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(coding, "SIDE_BY_SIDE", 256)
     return tmp_path
 
 

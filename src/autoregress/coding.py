@@ -130,7 +130,6 @@ def unpack(
     """
     if not (
         (len(words) % 4 == 0 and len(words) >= 8 and any(words[-4:]))
-        and 1 <= rows <= SIDE_BY_SIDE
         and count * model.dims <= 8 * len(words) / CHEAPEST
         and (context is None or len(context) in (1, count))
     ):

@@ -25,7 +25,7 @@ LABELS, CONTEXT, GAPS = 1, 2, 4  # flags of a header
 BLOCK = 2**20  # bytes read at a time
 TAIL = 8  # bytes at the end of an index: its length and checksum
 LONGEST = 10  # bytes of a number
-MOST = 2**62  # examples
+MOST, MOST_ROWS = 2**62, 2**10  # examples in all, and side by side
 # Scanning a damaged file reads at most this number of times its bytes.
 PASSES = 8
 
@@ -93,7 +93,12 @@ class Header:
             kinds.append((kind // 2, kind % 2 == 1, read.number() if count > 1 else dims))
         read.end()
         least = min((levels for levels, _, _ in kinds), default=0)
-        if rows < 1 or least < 2 or dims < 1 or sum(n for _, _, n in kinds) != dims:
+        if (
+            not 1 <= rows <= MOST_ROWS
+            or least < 2
+            or dims < 1
+            or sum(n for _, _, n in kinds) != dims
+        ):
             raise ValueError(CONTRADICTION)
         try:
             return cls(model, name.decode(), tuple(shape), tuple(kinds), rows, flags)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from itertools import groupby
 
-from autoregress.coding import SIDE_BY_SIDE, rows_side_by_side
+from autoregress.coding import rows_side_by_side
 from autoregress.container import CONTEXT, CONTRADICTION, DIGEST, GAPS, LABELS, Header
 from autoregress.model import AutoregressiveModel
 from autoregress.portable import prepared
@@ -39,7 +39,7 @@ def check_header(header: Header, model: AutoregressiveModel) -> None:
         header.kinds,
         header.flags,
     )
-    if not same or header.rows > SIDE_BY_SIDE:
+    if not same:
         raise ValueError(CONTRADICTION)
 
 

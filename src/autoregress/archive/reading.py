@@ -280,8 +280,7 @@ def decode(
 
     Raises:
         ValueError: the bytes were not encoded by autoregress, are damaged, or belong to another
-            model or context; or the model's probabilities are not the same to the last bit here,
-            as can happen with another kind of processor or another version of torch.
+            model or context.
 
     Warns:
         UserWarning: examples were lost, with their numbers.

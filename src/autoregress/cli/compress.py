@@ -48,7 +48,7 @@ class Compress:
         fit: Accept losses, which are refused otherwise: images and videos turned grey or reduced
             to the levels that the model takes, frames left out by --stride, damaged files.
         stride: Number of video frames from one frame of a clip to the next.
-        device: Device to compute on; decompression requires the same kind.
+        device: Device to compute on; decompression may use another.
     """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
@@ -126,7 +126,7 @@ class Decompress:
             file.
         rate: Number of frames a second of a .gif, .mp4 or .mkv, by default 10, or that of the
             videos.
-        device: Device to compute on, the same kind as for compression.
+        device: Device to compute on.
     """
 
     files: Annotated[Positional[tuple[Path, ...]], arg(metavar="[RUN] COMPRESSED")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compile
 
 DIGIT = 24  # bits that the coder takes at once
 SAMPLED = 200  # rows from which the way of writing is found
+DECIMALS = 400
+# Of a date: without widths, which would be filled up.
+FORMAT = re.compile(r"([^%]|%[A-Za-z%]){0,60}")
 
 Style = Literal["fixed", "short", "float", "thousands"]
 STYLES: tuple[Style, ...] = ("fixed", "short", "float", "thousands")
@@ -90,6 +94,11 @@ class Bins:
         return cls(
             tuple(first), tuple(width), column.decimals, comma=column.comma, date=date, days=days
         )
+
+    def check(self) -> None:
+        """Raises ValueError for ways of writing that no column of a table has."""
+        if abs(self.decimals) > DECIMALS or not FORMAT.fullmatch(self.date or ""):
+            raise ValueError("the compressed file is damaged: it writes numbers in no known way")
 
     def writer(self, style: Style | None = None) -> Callable[[int], str]:
         """The text of a whole number."""

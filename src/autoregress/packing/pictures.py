@@ -285,7 +285,10 @@ def _whole(
             if not seen:
                 channels = event[-3]
                 *before, height, width = picture.extent
-                values = np.zeros((*before, channels, height, width), np.uint8)
+                try:
+                    values = np.zeros((*before, channels, height, width), np.uint8)
+                except MemoryError as error:
+                    raise ValueError(f"{picture.name} is too large for memory") from error
             place = np.unravel_index(number - start, counts)
             part = values[_part(place, event)]
             part[:] = tile[tuple(slice(n) for n in part.shape)].numpy()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ TEXTS = (".csv", ".tsv", ".txt")
 DAMAGED = "the compressed file is damaged: what it keeps beside its rows is not what was written"
 # The most that the cells of a chunk may become, and between them.
 MOST, BETWEEN = 2**28, "\0"
+NUMBER = 500  # characters of a number or a date
 # How the cells of a column are kept: those that differ from what is predicted, or all.
 DIFFERENT, ALL = 0, 1
 
@@ -52,6 +54,13 @@ class Spoken:
     dim: int | None
     meaning: Label | Bins | None
     way: Way
+
+    @property
+    def longest(self) -> int:
+        """The largest number of characters of a predicted cell."""
+        texts = self.meaning.texts if isinstance(self.meaning, Label) else ("?" * NUMBER,)
+        text = len(self.way.before) + len(self.way.after) + max(map(len, texts), default=0)
+        return max(text, len(self.way.missing))
 
 
 class Text:
@@ -100,10 +109,11 @@ class Text:
                 meaning = dict(meaning)
                 width = as_kind(meaning["width"], tuple[int, ...], "width")
                 first = as_kind(meaning.get("first"), int, "first")
-                if not width or min(width) < 1 or sum(width) >= 2**62:
+                if not width or min(width) < 1 or abs(first) + sum(width) >= 2**62:
                     raise ValueError(DAMAGED)
-                starts = [first + sum(width[:n]) for n in range(len(width))]
+                starts = list(accumulate(width[:-1], initial=first))
                 meaning = as_kind({**meaning, "first": starts}, Bins, "bins")
+                meaning.check()
             elif meaning is not None:
                 meaning = as_kind(meaning, Label, "labels")
             full = {**vars(Way()), **way}
@@ -231,7 +241,12 @@ class Text:
                 if symbols.max(initial=-1) >= len(column.meaning.width):
                     raise ValueError(DAMAGED)
                 offsets = column.meaning.unpack(symbols, coded)
-            cells = self.predicted(column, symbols, offsets, start)
+            if rows * column.longest > MOST:
+                raise ValueError(DAMAGED)
+            try:
+                cells = self.predicted(column, symbols, offsets, start)
+            except (ArithmeticError, ValueError) as error:  # no such number, or no such date
+                raise ValueError(DAMAGED) from error
             for row, text in zip(wrong, some(len(wrong)), strict=True):
                 cells[row] = text
             columns.append(cells)
@@ -275,6 +290,8 @@ def pack_table(table: Table, path: Path) -> Packed:
     meanings = dict[str, tuple[int, Label | Bins]]()
     for dim, column in enumerate(table.schema.columns):
         if isinstance(column, Numbers):
+            if column.absent:  # what is missing is written as such
+                x[x[:, dim] == column.levels - 1, dim] = -1
             meaning: Label | Bins = Bins.of(column)
             if column.name in cells:
                 cleaned = table.schema.cleaned(cells[column.name])
