@@ -20,11 +20,11 @@ import torch
 import autoregress as ar
 from autoregress import coding
 
-BITS = (1, 28, 28)
+BITS = (1, 14, 14)
 SMALL: dict[str, Any] = {"symbols": 2, "layers": 7, "features": 32, "head": 32}
 CLIPS: dict[str, Any] = {
     **{"subscale": (1, 2, 2), "width": 64, "embedding": 32, "heads": (2, 2), "head_width": 32},
-    **{"encoder_layers": 2, "decoder_layers": 2, "blocks": ((4, 4, 4),)},
+    **{"encoder_layers": 2, "decoder_layers": 2, "blocks": ((2, 4, 4),)},
 }
 FLOATS = 256  # examples side by side
 # What a batch of floats was in earlier versions, for any number of members.
@@ -37,7 +37,7 @@ FAMILIES: dict[str, tuple[str, Build]] = {
         "MADE, 50 columns of 256 ordered levels",
         partial(ar.MADE, 50, 256, hidden=(300, 300), ordered=True),
     ),
-    "pixelcnn": ("PixelCNN, 28×28 bits", partial(ar.PixelCNN, BITS, **SMALL)),
+    "pixelcnn": ("PixelCNN, 14×14 bits", partial(ar.PixelCNN, BITS, **SMALL)),
     "gated": (
         "Gated PixelCNN, 8×32 pixels of RGB",
         partial(ar.GatedPixelCNN, (3, 8, 32), layers=5, features=48),
@@ -46,14 +46,14 @@ FAMILIES: dict[str, tuple[str, Build]] = {
         "Gated PixelCNN, 8×8 pixels of nominal RGB",
         partial(ar.GatedPixelCNN, (3, 8, 8), layers=5, features=48, ordered=False),
     ),
-    "row-lstm": ("Row LSTM, 28×28 bits", partial(ar.RowLSTM, BITS, **SMALL | {"features": 16})),
+    "row-lstm": ("Row LSTM, 14×14 bits", partial(ar.RowLSTM, BITS, **SMALL | {"features": 16})),
     "bilstm": (
-        "Diagonal BiLSTM, 28×28 bits",
+        "Diagonal BiLSTM, 14×14 bits",
         partial(ar.DiagonalBiLSTM, BITS, **SMALL | {"features": 16}),
     ),
     "video": (
-        "Video Transformer, 4 frames of 16×16, 256 levels",
-        partial(ar.VideoTransformer, (4, 1, 16, 16), 256, **CLIPS),
+        "Video Transformer, 2 frames of 8×8, 256 levels",
+        partial(ar.VideoTransformer, (2, 1, 8, 8), 256, **CLIPS),
     ),
 }
 

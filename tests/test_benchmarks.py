@@ -210,6 +210,7 @@ def test_the_end_of_a_film_is_held_out(tmp_path):
     [
         *("made_tables", "made_curves", "made_speed", "pixels_tables", "pixels_speed"),
         *("photos_tables", "video_tables", "video_speed", "shards_speed", "distributed_speed"),
+        "coding_speed",
         *("density_tables", "codec_tables"),
     ],
 )
