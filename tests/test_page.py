@@ -768,6 +768,10 @@ def test_scrub_a_clip(browser: Browser, address: str, runs: Path, tmp_path: Path
         page.wait_for_timeout(200)
         assert "frames=1" in page.url
         frames = model.surprisal(clip).flatten(2).sum(2)[0] / np.log(2)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save picture").click()
+        with Image.open(saved.value.path()) as picture:
+            assert picture.size == (4 * 164 - 4, 7 * 164 - 4)  # the clip and 6 continuations
         label = page.locator(".timeline svg").get_attribute("aria-label") or ""
         shown = [float(each) for each in label.partition(": ")[2].split(",")]
         assert shown == pytest.approx(frames.tolist(), rel=0.1)

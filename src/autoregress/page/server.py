@@ -36,6 +36,7 @@ from autoregress.tables.frames import as_cells
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 LARGEST_QUESTION = 8 * 2**20  # bytes
+KEPT = 4  # models in memory
 VIEWER = re.compile(r"[\w-]{1,64}")
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 POLICY = (
@@ -203,6 +204,7 @@ class Site:
     hosts: Sequence[str] = LOCAL
     token: str = ""
     worker: Worker = field(default_factory=Worker)
+    _recent: list[Subject] = field(default_factory=list)
 
     # Pages
 
@@ -216,6 +218,9 @@ class Site:
         """The runs, and a description of those that are asked for by ``?run=``."""
         wanted = request.query_params.getlist("run") or list(self.shown)
         wanted = [name for name in wanted if name in self.subjects][:2] or list(self.shown)
+
+        for name in wanted:
+            self._use(self.subjects[name])
 
         def steps() -> Steps:
             yield {
@@ -237,6 +242,7 @@ class Site:
         body = await _body(request, LARGEST_QUESTION)
         if body is None:
             return _error(413, f"a question has at most {LARGEST_QUESTION:,} bytes")
+        self._use(subject)
         topic = f"{request.path_params['question']} {request.path_params['run']}"
         return self._stream(request, topic, answer(subject, body))
 
@@ -257,6 +263,13 @@ class Site:
         if subject is None:
             return _error(404, "there is no such run")
         return _events(follow(subject))
+
+    def _use(self, subject: Subject) -> None:
+        """Keeps a run's model in memory, and those of the runs used last."""
+        self._recent = [subject, *(other for other in self._recent if other is not subject)]
+        for other in self._recent[KEPT:]:
+            other.forget()
+        del self._recent[KEPT:]
 
     def _stream(self, request: Request, topic: str, steps: Steps) -> Response:
         viewer = request.headers.get("x-viewer", "")

@@ -100,6 +100,10 @@ class Subject:
             self.__dict__.pop("views", None)
         return self._model
 
+    def forget(self) -> None:
+        """Frees the memory of the model, which is loaded again when it is asked."""
+        self._model = None
+
     def _load(self) -> AutoregressiveModel | Table:
         newest = max(self._folders, key=_written)
         if not self.is_table:
