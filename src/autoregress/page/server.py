@@ -205,6 +205,7 @@ class Site:
     token: str = ""
     worker: Worker = field(default_factory=Worker)
     _recent: list[Subject] = field(default_factory=list)
+    _ended: bool = False
 
     # Pages
 
@@ -262,7 +263,12 @@ class Site:
         subject = self.subjects.get(request.path_params["run"])
         if subject is None:
             return _error(404, "there is no such run")
-        return _events(follow(subject))
+        return _events(follow(subject, lambda: self._ended))
+
+    def end(self) -> None:
+        """Ends all answers."""
+        self._ended = True
+        self.worker.stop()
 
     def _use(self, subject: Subject) -> None:
         """Keeps a run's model in memory, and those of the runs used last."""
@@ -286,7 +292,7 @@ class Site:
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             self.worker.start()
             yield
-            self.worker.stop()
+            self.end()
 
         routes = [
             Route("/", self.page),
@@ -417,15 +423,24 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server_of(site: Site) -> uvicorn.Server:
+class Server(uvicorn.Server):
     """The server of a site; ``run(sockets=[…])`` serves until Ctrl-C."""
-    config = uvicorn.Config(
-        site.app(),
-        log_level="error",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-        h11_max_incomplete_event_size=2**16,
-        limit_concurrency=1000,
-    )
-    return uvicorn.Server(config)
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        super().__init__(
+            uvicorn.Config(
+                site.app(),
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+                h11_max_incomplete_event_size=2**16,
+                limit_concurrency=1000,
+            )
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends all answers first: some would never end."""
+        self.site.end()
+        await super().shutdown(sockets)
