@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from autoregress.disk import parse_json
 from autoregress.page import lines, pixels, rows, uploads
 from autoregress.page.arrays import from_text
+from autoregress.page.columns import cells
 from autoregress.page.pixels import Evidence, Given
 from autoregress.page.subjects import Subject
 from autoregress.page.training import follow
@@ -123,7 +124,7 @@ def _example(subject: Subject, body: bytes) -> Steps:
 def _lines(subject: Subject, body: bytes) -> Steps:
     if subject.is_table:
         asked = parse_json(body, TableQuestion)
-        known = rows.cells(subject.views, asked["given"])
+        known = cells(subject.views, asked["given"])
         yield dict(
             lines.of_table(
                 subject.typed, known, asked["question"] or "", list(subject.views),
