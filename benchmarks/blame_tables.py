@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata, skew
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_wine
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -45,7 +45,7 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "gbsg2": lambda: package_tables.load("gbsg2"),
     "affairs": lambda: package_tables.load("affairs"),
     "autos": lambda: package_tables.load("autos"),
-    "breast cancer": lambda: load_breast_cancer(as_frame=True).frame,
+    "wine": lambda: load_wine(as_frame=True).frame,
 }
 PAGE = """# Faults in tables
 

@@ -220,3 +220,33 @@ def test_pages_are_made_from_their_figures(name):
     report = json.loads((results / f"{file}.json").read_text())
     content = report if name.endswith("_speed") else report["rows"]
     assert (results / f"{file}.md").read_text() == module.page(content)
+
+
+def test_a_tree_of_categories_is_normalised_and_conditions_by_summing():
+    import networks_tables
+
+    rng = np.random.default_rng(0)
+    levels = [2, 3, 4, 2]
+    x = rng.integers(0, 2, (500, 4))
+    x[:, 1] = (x[:, 0] + (rng.random(500) < 0.2)) % 3
+    x[:, 2] = (x[:, 1] + rng.integers(0, 2, 500)) % 4
+    tree = networks_tables.Tree.fit(x, levels, 1.0)
+    states = np.array(list(itertools.product(*map(range, levels))))
+    p = np.exp(tree.log_prob(states))
+    assert abs(p.sum() - 1) < 1e-12
+    known = np.array([[1, -1, 2, -1]])
+    given = (states[:, 0] == 1) & (states[:, 2] == 2)
+    expected = [p[given & (states[:, 1] == k)].sum() / p[given].sum() for k in range(3)]
+    np.testing.assert_allclose(tree.conditional(known, 1)[0], expected, atol=1e-12)
+
+
+def test_faults_are_where_they_are_said_to_be():
+    import blame_tables
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(50, 9, 200).round(2), "b": rng.choice(list("xyz"), 200)})
+    changed, where = blame_tables.injected(frame, seed=0)
+    differs = (changed != frame).to_numpy()
+    assert differs.sum() == round(blame_tables.SHARE * len(frame)) == (where >= 0).sum()
+    assert all(differs[row, dim] for row, dim in enumerate(where) if dim >= 0)

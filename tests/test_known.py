@@ -302,3 +302,41 @@ def test_a_fixed_order_measures_what_it_visits_first(name, float64):
     assert torch.allclose(nats, model.surprisal(x).where(known, 0))
     with pytest.raises(ValueError, match="first"):
         model.surprisal(x, known=~known)
+
+
+def without_ordering() -> ar.MADE:
+    return make_made(**MADES["mixed"] | {"orderings": 2, "direct": True}, gaps=True, evidence=True)
+
+
+@torch.no_grad()
+def test_without_an_ordering_the_unknown_depend_on_all_that_is_known_and_on_nothing_else():
+    model = without_ordering()
+    x, known, _ = questions(model)
+    p = model.marginals(x, known).table()
+    torch.testing.assert_close(p.sum(-1), torch.ones_like(p[..., 0]))
+    levels = torch.tensor(model.symbols.levels)
+    for dim in range(model.dims):
+        changed = x.clone()
+        changed[:, dim] = (x[:, dim] + 1) % levels[dim]
+        differs = (model.marginals(changed, known).table() != p).any(-1)
+        for row in range(len(x)):
+            unknown = ~known[row]
+            assert bool(differs[row][unknown].all() if known[row, dim] else not differs[row].any())
+
+
+@torch.no_grad()
+def test_parts_of_an_update_hide_what_the_whole_hides():
+    model = without_ordering()
+    x, _, _ = questions(model)
+    kinds = set()
+    for seed in range(8):
+
+        def objective(places: Tensor, seed: int = seed) -> Tensor:
+            generator = torch.Generator().manual_seed(seed)
+            return model.objective(x[places], None, ar.Update(3, generator, places, len(x)))
+
+        whole = objective(torch.arange(len(x)))
+        parts = torch.cat([objective(places) for places in torch.arange(len(x)).split(7)])
+        torch.testing.assert_close(parts, whole)
+        kinds.add(bool((whole == 0).any()))  # a row of which nothing is hidden has no loss
+    assert kinds == {True, False}

@@ -224,6 +224,17 @@ def test_a_row_of_another_width_is_named(tmp_path):
         as_cells(path)
 
 
+def test_what_is_no_table_is_refused_in_a_sentence(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("1, " * 9 + "x" * 200_000 + "\n")
+    with pytest.raises(ValueError, match="not a table of separated cells"):
+        as_cells(path)
+    with pytest.raises(
+        ValueError, match=r"no column to learn: every cell is '0'; .{,60}; …; kinds"
+    ):
+        Schema.infer(list(as_cells({str(n): [str(n)] * 3 for n in range(9)}).values()))
+
+
 def test_marks_between_digits_are_said():
     cells = as_cells({"a": ["1,234", "5,000", "12,345,678"] * 9, "b": ["1,5", "2,25", "3"] * 9})
     schema = Schema.infer(list(cells.values()), kinds={"a": "number"})
@@ -588,3 +599,31 @@ def test_the_same_command_resumes(tmp_path):
     resumed = ar.Table.fit(rows(60), max_epochs=4, run=Path(tmp_path), **brief)
     some = rows(9, seed=2)
     assert np.array_equal(whole.log_prob(some), resumed.log_prob(some))
+
+
+# Many labels
+
+
+def test_rare_labels_share_symbols_with_those_of_like_company():
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 4, 3000)
+    chosen = rng.integers(0, 3000, 12_000)
+    columns = {
+        "user": [f"u{n}" for n in chosen],
+        "kind": [str(each) for each in kind[chosen]],
+        "spent": (3 * kind[chosen] + rng.normal(size=12_000)).round(2).tolist(),
+    }
+    schema = Schema.infer(list(as_cells(columns).values()))
+    column = schema.column("user")
+    assert isinstance(column, Labels)
+    assert column.levels <= 257
+    assert masses(column, [*column.labels, *(text for text, _ in column.rare), "never seen"]) == (
+        pytest.approx(np.ones(column.levels))
+    )
+    groups, counts = np.array(column.groups), np.array([count for _, count in column.rare])
+    own = np.array([kind[int(text[1:])] for text, _ in column.rare])
+    pure = [np.bincount(own[groups == g], counts[groups == g]).max() for g in np.unique(groups)]
+    assert sum(pure) / counts.sum() > 0.9  # a quarter of each kind at random
+    drawn = column.decode(np.full(50, column.levels - 1), rng)
+    assert set(column.encode(Cells.of("user", drawn)).symbols) == {column.levels - 1}
+    assert column_from_json(json.loads(json.dumps(column.to_json()))) == column

@@ -61,7 +61,7 @@ class MADEConfig(Brief):
             one answer for all dimensions, or one for each. It makes no difference to bits.
         mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
         gaps: Take events with unknown entries, which are -1, also in training: they are no inputs,
-            and log p is that of the known entries. With evidence, half of the updates hide a
+            and log p is that of the known entries. With evidence, 40 % of the updates hide a
             random share of each example's entries and predict those from all the others, without
             an ordering.
 

@@ -41,7 +41,7 @@ DEFAULT_MEMBERS = 8
 
 # With evidence, the share of updates with some dimensions first, without and with gaps; with gaps,
 # that of updates without an ordering, and of examples in which others hide entries.
-PROMOTED, UNORDERED, HIDDEN = (0.5, 0.25), 0.5, 0.25
+PROMOTED, UNORDERED, HIDDEN = (0.5, 0.125), 0.4, 0.25
 
 # Number of steps per block of the incremental pass: large enough for matrix products to pay off,
 # small enough to keep the work within a block low.
@@ -372,7 +372,7 @@ class MADE(AutoregressiveModel):
         Each update uses the next ordering and connectivity of the lists, or a fresh one where the
         model was made with "any" (order- and connectivity-agnostic training). With ``evidence``, a
         random subset of dimensions moves to the front with probability 1/2. With ``gaps`` as well,
-        half of the updates instead hide a random share of each example's entries, and take −log p
+        40 % of the updates instead hide a random share of each example's entries, and take −log p
         of each hidden entry given those that are shown. All examples of an update share these
         choices, whichever part or process holds them.
         """

@@ -275,6 +275,8 @@ def pack_table(table: Table, path: Path) -> Packed:
     meanings = dict[str, tuple[int, Label | Bins]]()
     for dim, column in enumerate(table.schema.columns):
         if isinstance(column, Numbers):
+            if column.absent:  # what is missing is written as such
+                x[x[:, dim] == column.levels - 1, dim] = -1
             meaning: Label | Bins = Bins.of(column)
             if column.name in cells:
                 cleaned = table.schema.cleaned(cells[column.name])

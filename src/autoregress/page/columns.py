@@ -100,9 +100,10 @@ class View:
         ends = np.array([column.number(edge) for edge in self._edges.tolist()])
         pieces = column.pieces(ends.tolist())
         middles = ends[:-1] + column.number(0.5)
-        places = np.searchsorted(middles, np.asarray(pieces.values, np.float64))
-        shares = np.zeros((column.levels, len(ends)))
-        np.add.at(shares, (pieces.symbols, places), pieces.shares)
+        values = np.asarray(pieces.values, np.float64)
+        shares, known = np.zeros((column.levels, len(ends))), ~np.isnan(values)  # NaN is missing
+        places = np.searchsorted(middles, values[known])
+        np.add.at(shares, (pieces.symbols[known], places), pieces.shares[known])
         return shares
 
 

@@ -152,14 +152,20 @@ class Column(ABC):
 
 @dataclass(frozen=True)
 class Labels(Column):
-    """Categories: the frequent labels, and one symbol for all others.
+    """Categories: the frequent labels, and a symbol for each group of rare ones.
 
-    Given that symbol, a rare label has its share of the rare ones, as if a label that was never
-    seen had been seen once.
+    Given its group's symbol, a rare label has its share of the group. Labels that were never seen
+    are part of the first group, as if one of them had been seen once.
+
+    Attributes:
+        labels: those with a symbol of their own.
+        rare: all others that were seen, and how often.
+        groups: the number of the group of each of these; all are in the first one by default.
     """
 
     labels: tuple[str, ...]
     rare: tuple[tuple[str, int], ...] = ()
+    groups: tuple[int, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
 
     kind: ClassVar[Kind] = "category"
@@ -183,11 +189,12 @@ class Labels(Column):
 
     @property
     def levels(self) -> int:
-        return max(2, len(self.labels) + 1 + self.absent)
+        return max(2, len(self.labels) + self._others + self.absent)
 
     @property
-    def _other(self) -> int:
-        return len(self.labels)
+    def _others(self) -> int:
+        """Number of groups."""
+        return 1 + max(self.groups, default=0)
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -197,64 +204,80 @@ class Labels(Column):
         return places
 
     @cached_property
-    def _rare(self) -> dict[str, float]:
-        total = sum(count for _, count in self.rare) + 1
-        return {text: math.log(count / total) for text, count in self.rare}
+    def _rare(self) -> dict[str, tuple[int, float]]:
+        """The symbol of each rare label, and its log-probability given that."""
+        groups = self.groups or (0,) * len(self.rare)
+        first = len(self.labels)
+        return {
+            text: (first + group, math.log(count / self._sizes[group]))
+            for (text, count), group in zip(self.rare, groups, strict=True)
+        }
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        """How often each group was seen, once more for what was never seen."""
+        sizes = [1] + [0] * (self._others - 1)
+        for (_, count), group in zip(self.rare, self.groups or (0,) * len(self.rare), strict=True):
+            sizes[group] += count
+        return sizes
 
     @property
-    def _unseen(self) -> float:
-        return -math.log(sum(count for _, count in self.rare) + 1)
+    def _unseen(self) -> tuple[int, float]:
+        return len(self.labels), -math.log(self._sizes[0])
 
     def knows(self, text: str) -> bool:
         """Whether a label was seen in training."""
         return text in self._places or text in self._rare
 
     def encode(self, cells: Cells) -> Encoded:
-        symbols = [self._places.get(text, self._other) for text in cells.texts]
-        details = [
-            0.0 if text in self._places else self._rare.get(text, self._unseen)
+        found = [
+            (self._places[text], 0.0)
+            if text in self._places
+            else self._rare.get(text, self._unseen)
             for text in cells.texts
         ]
-        symbols.append(len(self.labels) + 1 if self.absent else -1)  # which code −1 picks
-        return Encoded(
-            np.array(symbols, np.int64)[cells.codes], np.array([*details, 0.0])[cells.codes]
-        )
+        # What code −1 picks comes last.
+        found.append((self.levels - 1 if self.absent else -1, 0.0))
+        symbols, details = zip(*found, strict=True)
+        return Encoded(np.array(symbols, np.int64)[cells.codes], np.array(details)[cells.codes])
 
     def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str | None]:
-        others = [text for text, _ in self.rare] or [OTHER]
-        weights = np.array([count for _, count in self.rare] or [1], np.float64)
-        drawn = rng.choice(len(others), len(symbols), p=weights / weights.sum())
-        return [
-            (*self.labels, others[place], None)[symbol]
-            for symbol, place in zip(symbols.tolist(), drawn.tolist(), strict=True)
-        ]
+        out = np.array([*self.labels, *[OTHER] * self._others, None], object)[symbols]
+        groups = np.array(self.groups or (0,) * len(self.rare), np.int64) + len(self.labels)
+        counts = np.array([count for _, count in self.rare], np.float64)
+        for symbol in np.unique(symbols[symbols >= len(self.labels)]):
+            members = np.flatnonzero(groups == symbol)
+            rows = np.flatnonzero(symbols == symbol)
+            if len(members):
+                p = counts[members] / counts[members].sum()
+                chosen = members[rng.choice(len(members), len(rows), p=p)]
+                out[rows] = [self.rare[place][0] for place in chosen.tolist()]
+        return out.tolist()
 
     @property
     def single_values(self) -> Sequence[Any]:
         return self.labels
 
     def typical(self, symbols: Symbols) -> list[str]:
-        return [self._text(symbol) for symbol in symbols.tolist()]
-
-    def _text(self, symbol: int) -> str:
-        return [*self.labels, OTHER, ABSENT][symbol]
+        texts = [*self.labels, *[OTHER] * self._others, ABSENT]
+        return [texts[symbol] for symbol in symbols.tolist()]
 
     def pieces(self, values: Sequence[Any]) -> Pieces:
-        others = [text for text, _ in self.rare]
-        shares = [math.exp(self._rare[text]) for text in others] + [math.exp(self._unseen)]
-        texts = [*self.labels, *others, OTHER]
-        symbols = [*range(len(self.labels)), *[self._other] * len(shares)]
-        masses = [*[1.0] * len(self.labels), *shares]
+        texts = [*self.labels, *self._rare, OTHER]
+        found = [*((place, 0.0) for place in range(len(self.labels))), *self._rare.values()]
+        found.append(self._unseen)
         if self.absent:
-            texts, symbols, masses = [*texts, ABSENT], [*symbols, self._other + 1], [*masses, 1.0]
-        return Pieces(texts, np.array(symbols), np.array(masses))
+            texts, found = [*texts, ABSENT], [*found, (self.levels - 1, 0.0)]
+        symbols, shares = zip(*found, strict=True)
+        return Pieces(texts, np.array(symbols), np.exp(shares))
 
     def value(self, text: str) -> str:
         return dict(self.aliases).get(text, text)
 
     def describe(self) -> str:
         shown = ", ".join(self.labels[:5]) + (", …" if len(self.labels) > 5 else "")
-        rare = f", {len(self.rare)} rare ones together" if self.rare else ""
+        together = f"in {self._others} groups" if self._others > 1 else "together"
+        rare = f", {len(self.rare)} rare ones {together}" if self.rare else ""
         return f"{len(self.labels)} labels ({shown}){rare}"
 
     def to_json(self) -> dict[str, Any]:

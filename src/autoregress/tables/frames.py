@@ -160,15 +160,15 @@ def _texts(path: Path, content: bytes) -> Columns:
     text, encoding = _decoded(path, content)
     if not text.strip():
         raise ValueError(f"{path} is empty")
-    separator, quote = dialect_of(text)
-    lines = _aligned(io.StringIO(text, newline=""), separator)
-    reader = csv.reader(
-        lines, delimiter=separator, quotechar=quote, skipinitialspace=True, strict=False
-    )
     try:
+        separator, quote = dialect_of(text)
+        lines = _aligned(io.StringIO(text, newline=""), separator)
+        reader = csv.reader(
+            lines, delimiter=separator, quotechar=quote, skipinitialspace=True, strict=False
+        )
         rows = [row for row in reader if row]
     except csv.Error as error:
-        raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
+        raise ValueError(f"{path} is not a table of separated cells: {error}") from error
     rows, before, after = _table_of(path, rows)
     header = not all(_number_or_empty(cell) for cell in rows[0])
     names = rows.pop(0) if header else [str(n) for n in range(len(rows[0]))]
@@ -393,7 +393,7 @@ def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> 
     return nw.to_native(frame.with_columns(*series))
 
 
-def in_kind_of(like: Any, texts: Mapping[str, Sequence[str]], schema: Any) -> Any:
+def in_kind_of(like: Any, texts: Mapping[str, Sequence[str | None]], schema: Any) -> Any:
     """Columns of texts as a table of the same kind as another; as they are without one.
 
     An array has NaN in the columns that the model does not learn.
@@ -406,7 +406,7 @@ def in_kind_of(like: Any, texts: Mapping[str, Sequence[str]], schema: Any) -> An
         numeric = like.dtype.kind in "biuf"
         array = np.full((rows, len(schema.order)), np.nan, np.float64 if numeric else object)
         for name, values in columns.items():
-            array[:, schema.order.index(name)] = values
+            array[:, schema.order.index(name)] = np.array(values, array.dtype)  # NaN for None
         return array
     import narwhals.stable.v2 as nw
 

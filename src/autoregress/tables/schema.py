@@ -29,6 +29,7 @@ from autoregress.tables.columns import (
     column_from_json,
     plain,
 )
+from autoregress.tables.groups import grouped
 
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
@@ -41,8 +42,9 @@ DATE_FORMATS = (
     "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%B %d, %Y", "%b %d, %Y", "%Y-%m", "%Y%m%d", "%b-%y",
     "%d%b%Y",
 )  # fmt: skip
-# A column has at most this number of labels of its own; the rare ones share a symbol.
-LABELS = 256
+# A column has at most this number of labels of its own; if there are more, at most that of frequent
+# ones, and the rare ones are in groups.
+LABELS, FREQUENT = 256, 192
 # The largest number that a float64 counts to.
 EXACT = 2**53
 # Names of columns whose distinct whole numbers identify rows.
@@ -118,6 +120,7 @@ class Schema:
             if kind not in get_args(Kind):
                 raise ValueError(f"{kind!r} is not a kind; there are {', '.join(get_args(Kind))}")
         columns, left_out, notes = list[Column](), list[LeftOut](), list[str]()
+        by_name = dict[str, Cells]()  # of the columns to learn, nothing where cells are missing
         for cells in table:
             marks = MISSING if missing is None else frozenset(missing)
             found = sorted(marks & set(cells.texts) - {""})
@@ -133,10 +136,17 @@ class Schema:
             chosen = _column(rest, kinds.get(cells.name), notes, absent=cells.name in absent)
             if isinstance(chosen, Column):
                 columns.append(chosen)
+                by_name[chosen.name] = rest
             else:
                 left_out.append(chosen)
+        for n, column in enumerate(columns):
+            if isinstance(column, Labels) and column.rare:
+                pairs = [(other, by_name[other.name]) for other in columns if other is not column]
+                columns[n] = grouped(column, by_name[column.name], pairs)
         if not columns:
-            raise ValueError("there is no column to learn: " + "; ".join(c.why for c in left_out))
+            why = list(dict.fromkeys(other.why for other in left_out))
+            shown = "; ".join(why[:3]) + ("; …" if len(why) > 3 else "")
+            raise ValueError(f"there is no column to learn: {shown}; kinds may say otherwise")
         marks = MISSING if missing is None else frozenset(missing)
         return cls(tuple(columns), tuple(left_out), tuple(names), marks, tuple(notes))
 
@@ -237,7 +247,8 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
         return LeftOut(name, cells.source, kind, why)
 
     def labels() -> Labels:
-        return Labels.fit(cells, most=LABELS, least=1, absent=absent)
+        most = LABELS if len(cells.texts) <= LABELS else FREQUENT
+        return Labels.fit(cells, most=most, least=1, absent=absent)
 
     if seen == 0:
         return left_out("constant", "every cell is missing")

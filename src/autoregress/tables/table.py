@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,8 +19,10 @@ from autoregress.card import Card
 from autoregress.configs import MADEConfig
 from autoregress.data.source import Data
 from autoregress.disk import write_json
+from autoregress.networks.encoding import Encoding
 from autoregress.networks.made import MADE
 from autoregress.storage import load, model_config, parameters, read_config, save, share
+from autoregress.symbols import Symbols
 from autoregress.tables.cells import Cells
 from autoregress.tables.columns import Column, Kind, Labels, Numbers
 from autoregress.tables.density import Floats
@@ -43,8 +46,10 @@ NETWORK = MADEConfig(
     hidden=(256, 256), orderings=8, evidence=True, gaps=True, direct=True, residual=True,
     norm=True, dropout=0.1,
 )  # fmt: skip
-TRAINING = Training(lr=5e-3, schedule="cosine", patience=10, ema=0.99)
+TRAINING = Training(lr=5e-3, schedule="cosine", weight_decay=0.2, patience=10, ema=0.99)
 MANY = 10_000
+# Largest number of direct weights, which grow with the square of the columns.
+MOST_DIRECT = 2**24
 # By default the batch size is a power of two between these, about a fiftieth of the rows, and the
 # number of epochs gives a number of updates between these, about half that of rows, but is not
 # below the fewest.
@@ -215,6 +220,9 @@ class Table:
         options = {**vars(NETWORK), "ordered": tuple(c.ordered for c in schema.columns)}
         if len(train) >= MANY:
             options |= {"orderings": 1, "dropout": 0.0}
+        symbols = Symbols((len(levels),), levels, ordered=options["ordered"], gaps=True)
+        inputs, outputs = (int(w.sum()) for w in Encoding(symbols, NETWORK.mixture).widths)
+        options["direct"] = inputs * outputs <= MOST_DIRECT
         torch.manual_seed(settings.seed)
         model = MADE(len(levels), levels, **{**options, **(network or {})})
         result = fit(
@@ -224,6 +232,7 @@ class Table:
             run=None if run is None else Path(run) / "training",
             training=settings,
             quiet=quiet,
+            on_epoch=None if run is None else partial(_keep, schema, Path(run)),
         )
         learnt = cls(schema, model)
         if held is not None and result.valid is not None:
@@ -242,8 +251,8 @@ class Table:
 
     @property
     def coder(self) -> MADE:
-        """The model of rows in the order of the columns, by which they are compressed."""
-        return self.model.ensemble([list(range(self.model.dims))])
+        """The model of rows in its first ordering, by which they are compressed."""
+        return self.model.ensemble(self.model.orderings[:1])
 
     # Keeping
 
@@ -557,6 +566,12 @@ class Table:
     def _complete(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The rows with their unknown cells drawn from the model."""
         return self.model.complete(x.clamp(min=0), x >= 0, generator=generator).cpu()
+
+
+def _keep(schema: Schema, run: Path, record: Mapping[str, Any]) -> None:
+    """Writes the schema of a run that goes on, so that its best model so far can be asked."""
+    if not (run / SCHEMA).exists():
+        write_json(run / SCHEMA, schema.to_json())
 
 
 def training_for(rows: int) -> Training:
