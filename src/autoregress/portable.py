@@ -100,7 +100,7 @@ def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
 @contextmanager
 def arithmetic() -> Iterator[None]:
     """A context in which all operations of torch are those of :class:`Arithmetic`."""
-    with torch.inference_mode(), Arithmetic():
+    with torch.inference_mode(), np.errstate(all="ignore"), Arithmetic():
         yield
 
 
@@ -187,14 +187,21 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
 
 def _exact(a: Tensor, b: Tensor) -> Tensor:
     """The matrix product of operands that are rounded already."""
-    if a.shape[-1] <= PIECE:
-        return a @ b
     first, *others = (
-        own @ other for own, other in zip(a.split(PIECE, -1), b.split(PIECE, -2), strict=True)
+        _times(own, other)
+        for own, other in zip(a.split(PIECE, -1), b.split(PIECE, -2), strict=True)
     )
     for other in others:
         first += other
     return first
+
+
+def _times(a: Tensor, b: Tensor) -> Tensor:
+    if b.dim() > 2 or a.device.type != "cpu":
+        return a @ b
+    # NumPy's library takes half the time of torch's where b has few columns; both are exact.
+    out = a.reshape(-1, len(b)).numpy() @ b.numpy()
+    return torch.from_numpy(out).view(*a.shape[:-1], -1)
 
 
 # Functions
