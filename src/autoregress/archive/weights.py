@@ -21,7 +21,7 @@ from autoregress.archive.manifest import inflated, pack_manifest, squeezed, unsq
 from autoregress.container import CONTRADICTION, WEIGHTS, Reader, frame, number
 from autoregress.disk import raw_bytes
 from autoregress.model import AutoregressiveModel
-from autoregress.portable import prepared
+from autoregress.portable import frequencies, prepared
 from autoregress.storage import build_model, model_config, set_weights
 
 Words = NDArray[np.uint64]
@@ -225,4 +225,5 @@ def _digits(width: int) -> list[tuple[int, int]]:
 
 
 def _frequencies(counts: NDArray[np.int64]) -> Any:
-    return stream.model.Categorical(counts / counts.sum(), perfect=False)
+    shares = torch.from_numpy(counts / counts.sum())
+    return stream.model.Categorical(frequencies(shares), perfect=False)

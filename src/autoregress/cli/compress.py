@@ -194,10 +194,16 @@ def beside_others(
     beaten = [name for name, other in sizes.items() if other < size]
     both = [name for name, other in sizes.items() if other < without + own]
     if beaten:
-        line += f"; {' and '.join(beaten)} {'is' if len(beaten) == 1 else 'are'} smaller"
+        line += f"; {_listed(beaten)} smaller"
     elif both:
-        line += f", and then {' and '.join(both)} {'is' if len(both) == 1 else 'are'} smaller"
+        line += f", and then {_listed(both)} smaller"
     return line
+
+
+def _listed(names: list[str]) -> str:
+    """Names as the subject of a sentence, with its verb."""
+    *others, last = names
+    return f"{', '.join(others)} and {last} are" if others else f"{last} is"
 
 
 def _bits(model: AutoregressiveModel) -> float:
