@@ -322,10 +322,15 @@ class Table:
     def explain(self, table: Any) -> Explanation:
         """For every cell, how surprising it is given all the other known cells of its row."""
         symbols, details = self._encode(as_cells(table))
-        found, own = Explanation.empty(self.schema.columns, len(symbols)), symbols.numpy()
-        for dim, column in enumerate(self.schema.columns):
-            found.put(dim, column, own[:, dim], details[:, dim], self._conditional(symbols, dim))
-        return found
+        columns, parts = self.schema.columns, list[Explanation]()
+        for start in range(0, len(symbols), ROWS):
+            x, own = (each[start : start + ROWS] for each in (symbols, details))
+            found = Explanation.empty(columns, len(x))
+            for dim, column in enumerate(columns):
+                p = self._conditional(x, dim)
+                found.put(dim, column, x[:, dim].numpy(), own[:, dim], p)
+            parts.append(found)
+        return Explanation.joined(parts)
 
     # Asking
 
@@ -419,7 +424,7 @@ class Table:
             if how == "draw":
                 new = column.decode(chosen[rows, dim], rng)
             else:
-                p = given[dim][rows]
+                p = given[dim]
                 if isinstance(column, Labels) and column.levels > len(column.labels) > 0:
                     p[:, len(column.labels) :] = 0  # nobody can write "(other)" down
                 if how == "mean" and isinstance(column, Numbers):
@@ -496,11 +501,13 @@ class Table:
 
     @torch.no_grad()
     def _given_known(self, x: Tensor, dims: Sequence[int]) -> list[Floats]:
-        """(rows, K) for each of some columns: its distributions given the known cells of rows."""
+        """For each of some columns its distributions (n, K) in the n rows where it is unknown."""
         parts = list[list[Floats]]()
         for rows in x.split(ROWS):
             each = self.model.given_known(rows.to(self.model.device))
-            parts.append([each[dim].table().cpu().numpy() for dim in dims])
+            tables = [each[dim].table().cpu().numpy() for dim in dims]
+            unknown = [rows[:, dim].numpy() < 0 for dim in dims]
+            parts.append([table[own] for table, own in zip(tables, unknown, strict=True)])
         return [np.concatenate(own) for own in zip(*parts, strict=True)]
 
     @torch.no_grad()
