@@ -324,7 +324,7 @@ class Table:
         symbols, details = self._encode(as_cells(table))
         columns, parts = self.schema.columns, list[Explanation]()
         for start in range(0, len(symbols), ROWS):
-            x, own = (each[start : start + ROWS] for each in (symbols, details))
+            x, own = symbols[start : start + ROWS], details[start : start + ROWS]
             found = Explanation.empty(columns, len(x))
             for dim, column in enumerate(columns):
                 p = self._conditional(x, dim)
