@@ -45,7 +45,7 @@ lowest:
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt torch
 	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt \
-		--editable '.[demo,sklearn]' httpx hypothesis pandas playwright pytest pytest-xdist scipy
+		--editable '.[demo,hub,sklearn]' httpx hypothesis pandas playwright pytest pytest-xdist scipy
 	.venv-lowest/bin/pytest -q -n 2 -m "not slow" -W default
 
 docs: venv

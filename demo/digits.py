@@ -61,7 +61,7 @@ def subjects(*, large: bool) -> list[Subject]:
     recipe = RECIPES["made-digits"]
     network, training = recipe.config, recipe.training
     bits, grey = replace(network, hidden=(512,)), replace(network, hidden=(256, 256), direct=False)
-    grey = replace(grey, residual=True, ordered=True)
+    grey = replace(grey, residual=True, ordered=True, evidence=True, conditioning=False)
     short = replace(training, start="marginals", max_epochs=200)
     return [
         Subject(

@@ -33,7 +33,8 @@ def samples(figure: FigureBase, found: Findings, across: int = 8) -> None:
         (right, found.samples, "samples of the model"),
     ):
         shown = digits[: len(found.samples)]
-        plot.samples(shown, found.levels, across=across, figure=part).axes[0].set_title(title)
+        plot.samples(shown, found.levels, across=across, figure=part)
+        part.suptitle(title)
 
 
 def completions(figure: FigureBase, found: Findings) -> None:

@@ -3,8 +3,8 @@
     python docs/run_pages.py docs/first-steps.md
 
 writes what each block prints into the block of kind ``output`` that follows it, if one does, and
-pictures that it saves and the page shows beside the page. The tests run all pages, and compare what
-is printed, apart from numbers, with what the pages show.
+the pictures that the page shows beside it. The tests run all pages, and compare what is printed,
+apart from numbers, with what the pages show.
 """
 
 from __future__ import annotations

@@ -119,8 +119,8 @@ def penguins(out: Path) -> None:
 
 def penguin_rows() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """The columns of the rows to train on, and of the test rows."""
-    with (files("palmerpenguins") / "data" / "penguins.csv").open(newline="") as file:
-        names, *rows = csv.reader(file)
+    table = (files("palmerpenguins") / "data" / "penguins.csv").read_text("utf-8")
+    names, *rows = csv.reader(table.splitlines())
     order = np.random.default_rng(0).permutation(len(rows))
     train, test = (
         dict(zip(names, map(list, zip(*(rows[i] for i in part), strict=True)), strict=True))

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import autoregress as ar
+from autoregress import coding
 from autoregress.archive import manifest, writing
 from autoregress.archive.contents import Contents
 from autoregress.archive.weights import pack_model, unpack_model
@@ -114,6 +115,7 @@ def test_all_examples_one_after_another(model, x, content):
 
 def test_damage_loses_the_chunk_that_it_touches_and_no_other(model, x, content):
     index, end = index_of(content)
+    wrong = content
     for place in index.places(end):
         for at in range(place.offset, place.offset + place.length):
             wrong = flipped(content, at)
@@ -408,17 +410,17 @@ def test_a_manifest_is_kept(model, x, monkeypatch):
 
 def test_everything_is_verified_if_asked_for(model, x, monkeypatch):
     calls = list[int]()
-    top = writing.Packing.top
+    top = coding.Packing.top
 
     def counted(self: Any, size: int, context: Any) -> Tensor:
         calls.append(size)
         return top(self, size, context)
 
-    monkeypatch.setattr(writing.Packing, "top", counted)
+    monkeypatch.setattr(coding.Packing, "top", counted)
     ar.encode(model, x)
     assert calls == [256]
     ar.encode(model, x, verify=True)
     assert calls == [256, 256, 256, 188]
-    monkeypatch.setattr(writing.Packing, "top", lambda self, *_: x[:0])
+    monkeypatch.setattr(coding.Packing, "top", lambda self, *_: x[:0])
     with pytest.raises(ValueError, match="do not decode to themselves"):
         ar.encode(model, x)

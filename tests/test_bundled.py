@@ -48,6 +48,7 @@ def test_the_clips_are_as_good_as_their_card_says():
 
 
 def test_the_penguins_are_as_good_as_their_card_says():
+    pytest.importorskip("palmerpenguins")
     _, test = make.penguin_rows()
     measured = -ar.Table.load("penguins").log_prob(test).mean()
     assert [measured] == pytest.approx([n for n, _ in figures("penguins").values()], abs=1e-3)

@@ -20,6 +20,7 @@ ANSWERED = {
     "mistyped recipe": (["train", "mode"], 2, "did you mean made?"),
     "mistyped flag": (["train", "made", "--hiden", "3"], 2, "--hiden"),
     "missing flags": (["evaluate", "runs/mine"], 2, "--data"),
+    "no run to serve": (["serve"], 2, "--demo"),
     "no recipe": (["train", "--data", "x.npz"], 2, "the recipe comes first"),
     "a number that is none": (["sample", "runs/x", "--out", "y.npy", "--count", "many"], 2, "many"),
     "a senseless option": (["train", "made", "--data", "x", "--run", "y", "--dropout", "2"], 2,

@@ -119,7 +119,7 @@ def test_files_of_this_version_are_read_by_later_ones():
         for parameter in model.parameters():
             parameter.zero_()
     content = bytes.fromhex(
-        "a4726567041c06d8b115059cf14ca495f1583f6b8264044d41444500800201020104da77980ca44c0f000300982c6bf30000000d40000000187ce6a6"
+        "a4726567041c046ad1d2d46a716b650cdd631ef0f388044d41444500800201020104c95f4e76a44c0f000300982c6bf338d07efa3f000000a3676da3"
     )
     x = torch.tensor([[0, 1], [1, 1], [0, 0]])
     assert torch.equal(decode(model, content), x)

@@ -1,27 +1,32 @@
 """The self-contained page: its JavaScript agrees with the library, and works without network."""
 
-import shutil
+from __future__ import annotations
+
+import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import run
-from playwright.sync_api import Browser, Page, sync_playwright
 from torch import Tensor
 
 import autoregress as ar
 from autoregress.page.export import self_contained
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    assert CHROMIUM, "Chromium is not installed, for example by apt-get install chromium"
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,7 @@ def test_a_run_of_images(tmp_path):
     assert headings(page) == ["Training", "Score", "Samples", "Completions", "Surprise", "Settings"]
     score = ar.evaluate(ar.load(tmp_path / "run"), x[30:])
     assert f"{score.nats:.4f} ± {score.standard_error:.4f}" in page
+    assert result.valid is not None
     assert f"{result.valid.nats:.4f}" in page
     sums = ar.load(tmp_path / "run").surprisal(x[30:35]).flatten(1).sum(1)
     assert len(sums) == 5
@@ -102,7 +104,7 @@ def test_what_cannot_be_reported_is_refused(tmp_path, capsys):
 def test_a_film_has_the_true_clips_above_and_the_drawn_ones_below():
     true, drawn = torch.zeros(1, 3, 1, 4, 4).long(), torch.ones(1, 3, 1, 4, 4).long()
     with Image.open(io.BytesIO(film(true, drawn, 1, 2))) as image:
-        assert image.n_frames == 2  # the last two are alike
+        assert getattr(image, "n_frames", 1) == 2  # the last two are alike
         first = np.asarray(image.convert("RGB"))
         image.seek(1)
         last = np.asarray(image.convert("RGB"))
@@ -115,12 +117,16 @@ def test_a_film_has_the_true_clips_above_and_the_drawn_ones_below():
 # Figures
 
 
+def axes_of(figure: Any) -> list[Any]:
+    return figure.axes
+
+
 def test_surprise_is_summed_over_channels_and_marked():
     x = torch.zeros(2, 3, 4, 4).long()
     nats, marked = torch.rand(2, 3, 4, 4), torch.zeros(2, 3, 4, 4, dtype=torch.bool)
     marked[1, :, 2, 3] = True
     figure = plot.surprise(x, nats, 2, marked=marked, titles=["a", "b"])
-    tiles, bar = figure.axes
+    tiles, bar = axes_of(figure)
     assert len(tiles.patches) == 2  # in the image, and in the map below it
     assert [tick.get_text() for tick in tiles.get_xticklabels()] == ["a", "b"]
     assert bar.get_ylim()[1] <= float(nats.sum(1).max())
@@ -130,7 +136,7 @@ def test_completions_keep_what_is_known():
     x, known = torch.randint(2, (2, 1, 3, 3)), torch.zeros(1, 3, 3, dtype=torch.bool)
     known[:, 0] = True
     draws = (1 - x).unsqueeze(1).expand(-1, 4, -1, -1, -1).where(~known, x.unsqueeze(1))
-    (axes,) = plot.completions(x, known, draws, 2).axes
+    (axes,) = axes_of(plot.completions(x, known, draws, 2))
     canvas = np.asarray(axes.get_images()[0].get_array())
     assert canvas.shape == (2 * 4 + 1, 6 * 4 + 1, 3)
     true, drawn = canvas[1:4, 1:4], canvas[1:4, 9:12]
@@ -142,7 +148,7 @@ def test_completions_keep_what_is_known():
 def test_marginals_have_the_shares_of_the_data_and_of_the_model():
     rows = {"size": ["S", "M", "L", "L"] * 10}
     table = ar.Table.fit(rows, max_epochs=1, quiet=True, network={"hidden": (4,)})
-    (axes,) = plot.marginals(table, rows).axes
+    (axes,) = axes_of(plot.marginals(table, rows))
     heights = [bar.get_height() for bar in axes.patches]
     model = table.distribution("size").probabilities
     assert heights == pytest.approx([0.5, 0.25, 0.25, 0, *model])

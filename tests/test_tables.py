@@ -206,6 +206,7 @@ def test_separators_and_encodings_are_told(tmp_path, separator, encoding):
             {"a": ["1,5", "4", "7"], "b": ["2", "5", "8"], "c": ["3", "6", "9"]},
         ),
         ("1,2\n3,4\n", "t.csv: without a header", {"0": ["1", "3"], "1": ["2", "4"]}),
+        ("a  b\n1 2\n  3   4 \n", "t.csv: separated by spaces", {"a": ["1", "3"], "b": ["2", "4"]}),
     ],
 )
 def test_what_a_file_holds_beside_its_table(tmp_path, text, said, columns):

@@ -1114,5 +1114,13 @@ def test_the_state_of_a_run_is_no_more_than_it_needs(tmp_path):
     state = State(model, None, make_optimiser(model.parameters(), Training()))
     state.read(tmp_path)
     assert state.position.epoch == 1
-    names = [".lock", "config.json", "last-1", "last.json", "log.jsonl", "model.safetensors"]
+    names = [
+        ".lock",
+        "README.md",
+        "config.json",
+        "last-1",
+        "last.json",
+        "log.jsonl",
+        "model.safetensors",
+    ]
     assert sorted(path.name for path in tmp_path.iterdir()) == names

@@ -17,7 +17,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, cast
 
 import constriction
 import numpy as np
@@ -32,10 +32,10 @@ from autoregress.traversal import Choose
 
 stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compiled, without types
 
-# The largest number of examples side by side, for efficient matrix products, and of their
-# probabilities, for memory. With several members the first batch is small, as an empty stack gives
-# no bits back.
-SIDE_BY_SIDE, PROBABILITIES, FIRST = 256, 2**25, 8
+# The largest number of examples side by side, for efficient matrix products, and of the numbers
+# kept for their symbols, for memory. With several members the first batch is small, as an empty
+# stack gives no bits back.
+SIDE_BY_SIDE, KEPT, FIRST = 1024, 2**24, 8
 
 # The words on the stack before the first symbol. With them every symbol costs at least −log₂(1 −
 # 2⁻²⁴) bits, as the coder's probabilities are multiples of 2⁻²⁴; an empty stack would take any
@@ -160,8 +160,8 @@ def unpack(
 
 def rows_side_by_side(model: AutoregressiveModel) -> int:
     """The number of examples that are encoded side by side."""
-    numbers = sum(map(_probabilities, model.symbols.levels, model.symbols.ordered))
-    return max(1, min(SIDE_BY_SIDE, model.chunk_rows, PROBABILITIES // numbers))
+    numbers = sum(6 if ordered else 3 for ordered in model.symbols.ordered)
+    return max(1, min(SIDE_BY_SIDE, model.chunk_rows, KEPT // numbers))
 
 
 def sizes(model: AutoregressiveModel, rows: int) -> Iterator[int]:
@@ -175,10 +175,10 @@ def sizes(model: AutoregressiveModel, rows: int) -> Iterator[int]:
 def _sizes_back(model: AutoregressiveModel, count: int, rows: int) -> Iterator[int]:
     """The sizes of the batches of ``count`` examples, in the order of decoding."""
     first = list[int]()
-    for size in sizes(model, rows):
-        if size == rows or sum(first) + size > count:
-            break
+    size = next(upwards := sizes(model, rows))
+    while size < rows and sum(first) + size <= count:
         first.append(size)
+        size = next(upwards)
     full, rest = divmod(count - sum(first), size)
     yield from chain([rest] if rest else [], repeat(size, full), reversed(first))
 
@@ -213,7 +213,7 @@ def _alike(model: AutoregressiveModel, x: Tensor) -> Iterator[tuple[Tensor, Auto
         return
     patterns, which = unknown.unique(dim=0, return_inverse=True)
     for index, rows in groups(which):
-        yield rows, _WithGaps(model, patterns[index].tolist())
+        yield rows, cast(AutoregressiveModel, _WithGaps(model, patterns[index].tolist()))
 
 
 class _WithGaps:
@@ -343,17 +343,12 @@ def _posterior(
 ) -> np.ndarray[Any, Any]:
     """The posterior over the members of each example, (batch, members)."""
     joint = model.member_log_probs(x, context) + model.log_weights[:, None]
-    return _table(joint.softmax(0).T)
+    return frequencies(joint.softmax(0).T.contiguous())  # in the order in which the coder reads
 
 
 def _weights(model: AutoregressiveModel) -> Any:
     """The prior over the members, the code for the member of an example."""
-    return stream.model.Categorical(_table(model.log_weights.exp()), perfect=False)
-
-
-def _probabilities(levels: int, ordered: bool) -> int:
-    """Number of probabilities at a dimension; ordered levels are coded in two digits."""
-    return 2 * (math.isqrt(levels - 1) + 1) if ordered else levels
+    return stream.model.Categorical(frequencies(model.log_weights.exp()), perfect=False)
 
 
 def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded]:
@@ -373,15 +368,15 @@ def _interval(probabilities: Tensor, symbols: Tensor) -> Coded:
 
     These three intervals are a code for the symbol as good as all its levels, in less memory.
     """
-    table, symbols = _table(probabilities), _numbers(symbols)
+    table, numbers = frequencies(probabilities), _numbers(symbols)
     if table.shape[1] <= 3:
-        return symbols, table
+        return numbers, table
     rows, last = np.arange(len(table)), table.shape[1] - 1
-    own = table[rows, symbols]
-    below = table.cumsum(1)[rows, symbols] - own + symbols
+    own = table[rows, numbers]
+    below = table.cumsum(1)[rows, numbers] - own + numbers
     above = TOTAL - 1 - own - below
     # Without a level on one side there are several on the other, one of which is split off.
-    lowest, highest = symbols == 0, symbols == last
+    lowest, highest = numbers == 0, numbers == last
     first = np.where(lowest, own, np.where(highest, 0, below - 1))
     final = np.where(highest, own, np.where(lowest, 0, above - 1))
     three = np.stack([first, TOTAL - 3 - first - final, final], 1)
@@ -392,7 +387,7 @@ def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
     """Decodes symbols (batch,) that :func:`_split` split."""
 
     def read(probabilities: Tensor) -> Tensor:
-        numbers = torch.from_numpy(stack.decode(_categorical(), _table(probabilities)))
+        numbers = torch.from_numpy(stack.decode(_categorical(), frequencies(probabilities)))
         return numbers.long().to(probabilities.device)
 
     def within(x: Tensor) -> Tensor:
@@ -407,14 +402,6 @@ def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
     return within(coarse + read(digits.fine(coarse // digits.base)))
 
 
-def _table(probabilities: Tensor) -> np.ndarray[Any, Any]:
-    """Probabilities (…, K) as the coder takes them: :func:`~autoregress.portable.frequencies`.
-
-    It divides each by their sum, 2²⁴ − K, multiplies it by that, and adds 1, without rounding.
-    """
-    return frequencies(probabilities).cpu().numpy()
-
-
 def require_one_hot(context: Tensor) -> None:
     """Raises ValueError unless every row (batch, labels) is that of a label."""
     if not (((context == 0) | (context == 1)).all() and (context.sum(1) == 1).all()):
@@ -427,11 +414,16 @@ def _label(model: AutoregressiveModel) -> Any:
 
 
 def _categorical() -> Any:
+    """The code for levels of given frequencies, each less 1.
+
+    It divides them by their sum, 2²⁴ − K, multiplies them by that, and adds 1: all exact.
+    """
     return stream.model.Categorical(perfect=False)
 
 
 def _numbers(symbols: Tensor) -> np.ndarray[Any, Any]:
-    return np.ascontiguousarray(symbols.cpu().numpy(), dtype=np.int32)
+    with torch._C._DisableTorchDispatch():  # whole numbers are the same everywhere
+        return np.ascontiguousarray(symbols.cpu().numpy(), dtype=np.int32)
 
 
 def _decoded_labels(stack: Any, model: AutoregressiveModel, count: int) -> Tensor:

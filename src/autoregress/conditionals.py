@@ -246,9 +246,12 @@ class Ordered(ABC):
         """
         return self._function()(x.double())
 
-    def _mixed(self, shares: Tensor, x: Tensor) -> Tensor:
+    def _mixing(self) -> Tensor:
+        """The weights of the components, (…, M, 1), float64, without the uniform share."""
+        return self.weights.double().softmax(-1).unsqueeze(-1) * (1 - UNIFORM)
+
+    def _mixed(self, shares: Tensor, weights: Tensor, x: Tensor) -> Tensor:
         """The distribution function from those of the components, (…, n, M), at x."""
-        weights = self.weights.double().softmax(-1).unsqueeze(-1) * (1 - UNIFORM)
         inside = (shares @ weights).squeeze(-1) + (x + 1) * (UNIFORM / self.levels)
         return inside.masked_fill(x < 0, 0).masked_fill(x >= self.levels - 1, 1)
 
@@ -310,10 +313,11 @@ class Logistics(Ordered):
     def _function(self) -> Callable[[Tensor], Tensor]:
         means = (self.centre.unsqueeze(-1) + self.means.double()).unsqueeze(-2)
         inverse = self._log_scales.double().neg().exp().unsqueeze(-2)
+        weights = self._mixing()
 
         def function(x: Tensor) -> Tensor:
             shares = (((x + 0.5).unsqueeze(-1) - means) * inverse).sigmoid()
-            return self._mixed(shares, x)
+            return self._mixed(shares, weights, x)
 
         return function
 
@@ -411,12 +415,13 @@ class ScaledLogistics(Ordered):
     def _function(self) -> Callable[[Tensor], Tensor]:
         means = self.means.double().unsqueeze(-2)
         inverse = self._log_scales.double().neg().exp().unsqueeze(-2)
+        weights = self._mixing()
 
         def function(x: Tensor) -> Tensor:
             # (n, …), as scales broadcast over the axes before their own.
             index = x.long().expand(*self.weights.shape[:-1], -1).movedim(-1, 0)
             edges = self.scale.edge(index).movedim(0, -1).unsqueeze(-1)
-            return self._mixed(((edges - means) * inverse).sigmoid(), x)
+            return self._mixed(((edges - means) * inverse).sigmoid(), weights, x)
 
         return function
 

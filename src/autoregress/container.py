@@ -346,11 +346,9 @@ class Reader:
         for n in range(LONGEST):
             byte = self.take(1)[0]
             value |= (byte & 127) << 7 * n
-            if byte < 128:
-                break
-        if byte > 127 or value >= 2**63:
-            raise ValueError(CONTRADICTION)
-        return value
+            if byte < 128 and value < 2**63:
+                return value
+        raise ValueError(CONTRADICTION)
 
     def several(self) -> list[int]:
         """The next numbers, after their count."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from autoregress.version import __version__
 
@@ -53,7 +54,7 @@ def upload(folder: Path, name: str) -> None:
 
 
 @contextmanager
-def _sentences(name: str, done: str) -> Iterator[object]:
+def _sentences(name: str, done: str) -> Iterator[Any]:
     """The library of the Hub, whose errors become one sentence."""
     try:
         import huggingface_hub as hub

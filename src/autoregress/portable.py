@@ -21,7 +21,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -36,7 +38,7 @@ TOTAL = 2**24
 # Significant bits that are kept of a constant, as Python's own log may differ in the last one.
 CONSTANT = 32
 # Number of elements whose intermediate results fit into a processor's cache.
-CACHED = 2**14
+CACHED = 2**15
 
 # Adding and subtracting it rounds a number below 2⁵¹ to a whole one.
 WHOLE = 1.5 * 2.0**52
@@ -48,8 +50,8 @@ POWER = (
     *(0.6931471805416519, 0.24022651075850363, 0.05550410962582675, 0.009618036911040342),
     *(0.0013333430777164841, 0.00015467110330655515, 1.5314949215190667e-05),
 )
-# log((1 + s) / (1 − s)) for |s| ≤ 0.172, to 2e-10: coefficients of s, s³, …
-LOGARITHM = (1.999999993743756, 0.666669484527566, 0.3996579475883064, 0.3010033184236566)
+# log((1 + s) / (1 − s)) for |s| ≤ 0.172, to 5e-10: coefficients of s, s³, …
+LOGARITHM = (2.0, 0.6666673193505133, 0.39982392791124227, 0.29753758148099857)
 LN2, LOG2E = 0.6931471805599453, 1.4426950408889634
 # erf(x) = 1 − (a₁ t + a₂ t² + …) exp(−x²) with t = 1 / (1 + p x), to 1.5e-7 (Abramowitz and
 # Stegun, 7.1.26).
@@ -63,7 +65,7 @@ Action = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
 def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
-    """A copy of a model for :func:`arithmetic`: in float64, its matrices rounded to 20 bits.
+    """A copy of a model for :func:`arithmetic`: in float64, its weights rounded to 20 bits.
 
     A copy made by this function is returned as it is. Where a device has no float64, the copy is on
     the CPU.
@@ -87,7 +89,7 @@ def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
         with Arithmetic():  # as a family may derive numbers from its weights
             made.to("cpu" if model.device.type == "mps" else model.device, torch.float64)
         for parameter in made.parameters():
-            if parameter.dim() > 1 and parameter.numel():
+            if parameter.numel():
                 parameter.copy_(_rounded(parameter, tuple(range(parameter.dim())), BITS))
             _mark(parameter, _Grid())
     return made
@@ -100,17 +102,20 @@ def arithmetic() -> Iterator[None]:
         yield
 
 
-def frequencies(probabilities: Tensor) -> Tensor:
-    """Probabilities (…, K) as whole numbers of at least 1 that sum to 2²⁴, each less 1; float64.
+def frequencies(probabilities: Tensor) -> NDArray[np.float64]:
+    """Probabilities (…, K) as whole numbers of at least 1 that sum to 2²⁴, each less 1.
 
     Raises:
         ValueError: these are no distributions.
     """
+    with torch._C._DisableTorchDispatch():  # these few steps are exact as they are
+        given = probabilities.double().contiguous().cpu().numpy()
     # A little less than all there is, as the probabilities may add up to a little more than 1; the
     # first level is given the rest.
-    room = TOTAL - probabilities.shape[-1]
-    whole = (probabilities * float(room - 16)).floor_().clamp_(min=0)
-    rest = float(room) - whole.sum(-1)
+    room = float(TOTAL - given.shape[-1])
+    whole = np.floor(given * (room - 16))
+    np.maximum(whole, 0, out=whole)
+    rest = room - whole.sum(-1)
     if not ((rest >= 0) & (rest <= room)).all():
         raise ValueError(NO_PROBABILITIES)
     whole[..., 0] += rest
@@ -137,7 +142,7 @@ def _grid(x: Tensor) -> _Grid | None:
 
 
 def _mark(x: Tensor, grid: _Grid | None) -> None:
-    x.__dict__["_grid"] = grid
+    vars(x)["_grid"] = grid
 
 
 def _forget(written: Tensor) -> None:
@@ -165,7 +170,17 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
         return a @ b
     if count == 1:
         return a * b
-    return _exact(_operand(a, -1), _operand(b, -2))
+    b = _operand(b, -2)
+    if b.dim() > 2 or a.numel() <= 2 * CACHED or _grid(a) is not None or a.device.type != "cpu":
+        return _exact(_operand(a, -1), b)
+    rows = a.reshape(-1, count)
+    out = a.new_empty(len(rows), b.shape[1])
+    few = max(1, CACHED // count)
+    for own, place in zip(rows.split(few), out.split(few), strict=True):
+        torch.mm(_rounded(own, -1, BITS), b, out=place) if count <= PIECE else place.copy_(
+            _exact(_rounded(own, -1, BITS), b)
+        )
+    return out.view(*a.shape[:-1], -1)
 
 
 def _exact(a: Tensor, b: Tensor) -> Tensor:
@@ -227,19 +242,24 @@ def _expm1(x: Tensor) -> Tensor:
     return p.where((x.abs() * LOG2E) <= 0.5, _power(x * LOG2E).sub_(1.0))
 
 
-@_in_cache
-def _log(x: Tensor) -> Tensor:
-    bits = x.clamp(min=2.0**-1022).view(torch.int64)
+def _logarithm(x: Tensor) -> Tensor:
+    """log x of positive numbers."""
+    bits = x.view(torch.int64)
     # The exponent such that the rest, m, is between √½ and √2.
-    exponent = (bits - 0x3FE6A09E667F3BCD) >> 52
+    exponent = (bits - 0x3FE6A09E667F3BCD).bitwise_right_shift_(52)
     m = (bits - (exponent << 52)).view(torch.float64)
-    s = (m - 1.0).div_(m + 1.0)
+    s = (m - 1.0).div_(m.add_(1.0))
     square = s * s
     p = square * LOGARITHM[-1]
     for coefficient in reversed(LOGARITHM[1:-1]):
         p.add_(coefficient).mul_(square)
-    p.add_(LOGARITHM[0]).mul_(s).add_(exponent.double().mul_(LN2))
-    return p.masked_fill_(x == 0, -math.inf).masked_fill_((x < 0) | x.isnan(), math.nan)
+    return p.add_(LOGARITHM[0]).mul_(s).add_(exponent.double().mul_(LN2))
+
+
+@_in_cache
+def _log(x: Tensor) -> Tensor:
+    out = _logarithm(x.clamp(min=2.0**-1022))
+    return out.masked_fill_(x == 0, -math.inf).masked_fill_((x < 0) | x.isnan(), math.nan)
 
 
 @_in_cache
@@ -278,7 +298,7 @@ def _asinh(x: Tensor) -> Tensor:
 
 @_in_cache
 def _log_sigmoid(x: Tensor) -> Tensor:
-    return x.clamp(max=0).sub_(_log1p(_exp(-x.abs())))
+    return x.clamp(max=0).sub_(_logarithm(_power(x.abs().mul_(-LOG2E)).add_(1.0)))
 
 
 def _one_over(x: Tensor) -> Tensor:
@@ -329,14 +349,20 @@ def _cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return _summands(x, (dim,)).cumsum(dim)
 
 
+def _shares(p: Tensor, dim: int) -> Tensor:
+    """The sum of numbers from 0 to 1, the largest of which is 1."""
+    magic = WHOLE * 2.0 ** ((p.shape[dim] - 1).bit_length() - 51)
+    return p.add(magic).sub_(magic).sum(dim, keepdim=True)
+
+
 def _softmax(x: Tensor, dim: int, *_: Any, **__: Any) -> Tensor:
     p = _exp(x - x.amax(dim, keepdim=True))
-    return p.div_(_sum(p, dim, True))
+    return p.div_(_shares(p, dim))
 
 
 def _log_softmax(x: Tensor, dim: int, *_: Any, **__: Any) -> Tensor:
     apart = x - x.amax(dim, keepdim=True)
-    return apart - _log(_sum(_exp(apart), dim, True))
+    return apart.sub_(_log(_shares(_exp(apart), dim)))
 
 
 def _logsumexp(x: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
@@ -435,19 +461,23 @@ def _convolution(
     if x.dim() == len(kernel) + 1:
         return _convolution(x[None], weight, bias, stride, padding, dilation)[0]
     every, apart, border = (_numbers(n, len(kernel)) for n in (stride, dilation, padding))
-    x = _operand(x, tuple(range(1, x.dim()))).movedim(1, -1)
+    x, axes = x.movedim(1, -1), tuple(range(1, x.dim()))
     if any(border):
         x = F.pad(x, [0, 0, *(n for n in reversed(border) for _ in range(2))])
-    for axis, (size, step, gap) in enumerate(zip(kernel, every, apart, strict=True), 1):
-        x = x.unfold(axis, (size - 1) * gap + 1, step)[..., ::gap]
-    # (N, *places, inputs, *kernel), of which the inputs go last, as they are in memory.
-    windows = x.movedim(1 + len(kernel), -1)
-    columns = _operand(weight, tuple(range(1, weight.dim()))).movedim(1, -1).flatten(1).T
-    places, numbers = windows.shape[1 : 1 + len(kernel)], columns.shape[0]
+    columns = _operand(weight, axes).movedim(1, -1).flatten(1).T
+    sizes = [(n - 1) * gap + 1 for n, gap in zip(kernel, apart, strict=True)]
+    places = [
+        (n - size) // step + 1 for n, size, step in zip(x.shape[1:-1], sizes, every, strict=True)
+    ]
     out = x.new_empty(len(x), *places, len(weight))
-    few = max(1, 8 * CACHED // max(1, math.prod(places) * numbers))
-    for some, result in zip(windows.split(few), out.split(few), strict=True):
-        result.copy_(_exact(some.reshape(*some.shape[: 1 + len(kernel)], numbers), columns))
+    few = max(1, 8 * CACHED // max(1, math.prod(places) * len(columns)))
+    for some, result in zip(x.split(few), out.split(few), strict=True):
+        some = _rounded(some, axes, BITS)
+        for axis, (size, step, gap) in enumerate(zip(sizes, every, apart, strict=True), 1):
+            some = some.unfold(axis, size, step)[..., ::gap]
+        # (few, *places, inputs, *kernel), of which the inputs go last, as they are in memory.
+        windows = some.movedim(1 + len(kernel), -1).reshape(*some.shape[: len(axes)], len(columns))
+        result.copy_(_exact(windows, columns))
     return _with_bias(out.movedim(-1, 1), bias, len(kernel))
 
 
@@ -603,7 +633,8 @@ MOVES = _names(
 # each result by one operation of IEEE 754.
 EXACT = MOVES | _names(
     """
-    _local_scalar_dense _to_copy _unique2 abs absolute all amax
+    __and__ __or__ __xor__ __lshift__ __rshift__ __iand__ __ior__ __ixor__
+    _has_compatible_shallow_copy_type _local_scalar_dense _to_copy _unique2 abs absolute all amax
     aminmax amin any argmax argmin argsort bincount bitwise_and bitwise_left_shift bitwise_not
     bitwise_or bitwise_right_shift bitwise_xor bucketize cat ceil clamp clamp_max clamp_min
     clip concat constant_pad_nd copy copysign count_nonzero cummax cummin diff diag empty empty_like
@@ -614,6 +645,7 @@ EXACT = MOVES | _names(
     min minimum mul multiply ne neg negative new_empty new_empty_strided new_full new_ones new_zeros
     nonzero nonzero_numpy not_equal numel one_hot ones ones_like pad relu relu6 repeat
     repeat_interleave replication_pad1d replication_pad2d reflection_pad1d reflection_pad2d
+    resolve_conj resolve_neg
     resize_ roll rot90 round scalar_tensor scatter searchsorted sgn sign signbit slice_scatter
     select_scatter sort sqrt stack take take_along_dim threshold tile to topk tril triu trunc fix
     unique_consecutive unique_dim unique_dim_consecutive vstack where zero zeros zeros_like
@@ -702,10 +734,14 @@ class Arithmetic(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        action = self._actions.get(func)
+        action = self._actions.get(id(func))
         if action is None:
-            action = self._actions[func] = self._action(func)
+            action = self._actions[id(func)] = self._action(func)
         return action(args, kwargs or {})
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or each operation would pay for torch.compile, which is not used here
 
     def _action(self, func: Any) -> Action:
         """What is done for an operation."""
@@ -752,7 +788,7 @@ def _constants(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _unchanged(func: Any) -> Action:
-    mutable = func._schema.is_mutable
+    mutable, func = func._schema.is_mutable, func._op
 
     def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if mutable:
@@ -763,6 +799,8 @@ def _unchanged(func: Any) -> Action:
 
 
 def _moved(func: Any) -> Action:
+    func = func._op
+
     def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = func(*args, **kwargs)
         grid = _grid(args[0])

@@ -205,7 +205,9 @@ def _of_table(table: Table, data: Any, seed: int) -> dict[str, str]:
 def _trained(folder: Path) -> str:
     history = plot.history_of(folder)
     scored = [r for r in history if r["valid_nats"] is not None]
-    rows = [("", "epoch", "validation nats", "bits/dim", "training nats", "seconds")]
+    rows: list[Sequence[str]] = [
+        ("", "epoch", "validation nats", "bits/dim", "training nats", "seconds")
+    ]
     best = min(scored, key=lambda r: r["valid_nats"], default=None)
     for name, record in (("best", best), ("last", history[-1] if history else None)):
         if record is not None:
@@ -223,7 +225,8 @@ def _settings(folder: Path) -> str:
     rows += [(name, escape(brief(value))) for name, value in config["model"].items()]
     if config["training"] is not None:
         rows += [("training",), *((k, escape(brief(v))) for k, v in config["training"].items())]
-    for name, own in (dict(config).get("data") or {}).items():
+    data: Mapping[str, Any] = config.get("data") or {}
+    for name, own in data.items():
         if own is not None:
             rows.append(
                 (f"{name}, sha256", f"{own['sha256'][:16]}… ({own['examples']:,} examples)")

@@ -228,25 +228,26 @@ def encode_to(
         >>> len(ar.Archive("bits.areg", model))
         450
     """
-    if not isinstance(data, Iterator):
-        source = as_source(data, model.symbols, features=model.context)
-        if len(source) == 0:
-            raise ValueError("there are no examples to encode")
-        context = model.checked_context(context_of(source, context, model.context), len(source))
-        if context is not None and model.labels is not None:
-            require_one_hot(context)
-        coded = counter(len(source) * model.dims, on_progress)
-    with _file(file) as opened:
-        options = {"with_model": with_model, "verify": verify, **more}
-        if isinstance(data, Iterator):
+    options = {"with_model": with_model, "verify": verify, **more}
+    if isinstance(data, Iterator):
+        with _file(file) as opened:
             writer = Writer(opened, model, **options)
             for x in data:
                 part = as_source(x, model.symbols, features=model.context)
                 writer.write(part[:], context_of(part, None, model.context))
-        else:
-            writer = Writer(opened, model, coded=coded, **options)
-            for rows in torch.arange(len(source)).split(writer.rows):
-                writer.write(source[rows], None if context is None else context[rows])
+            writer.close()
+        return writer.written
+    source = as_source(data, model.symbols, features=model.context)
+    if len(source) == 0:
+        raise ValueError("there are no examples to encode")
+    context = model.checked_context(context_of(source, context, model.context), len(source))
+    if context is not None and model.labels is not None:
+        require_one_hot(context)
+    coded = counter(len(source) * model.dims, on_progress)
+    with _file(file) as opened:
+        writer = Writer(opened, model, coded=coded, **options)
+        for rows in torch.arange(len(source)).split(writer.rows):
+            writer.write(source[rows], None if context is None else context[rows])
         writer.close()
     return writer.written
 

@@ -32,7 +32,8 @@ class Serve:
     Args:
         runs: A run folder, or one that ar.save wrote; two of them to compare; a folder with such
             folders in it; or the name of a model that comes with the package.
-        data: Examples to choose from, of the kind that the runs were trained on.
+        data: Examples to choose from, or a table to check, of the kind that the runs were trained
+            on.
         demo: Show the small models that come with the package.
         host: Address to listen at. If it is not this machine alone, the address of the page
             contains a random word, without which nothing is answered.
@@ -48,6 +49,8 @@ class Serve:
     open: bool = True
 
     def __call__(self) -> None:
+        if not self.runs and not self.demo:
+            raise ValueError("name a run folder, as in: autoregress serve runs/mine; or use --demo")
         try:
             from autoregress.page.server import LOCAL, Site, new_token, server_of
         except ImportError as error:
@@ -55,8 +58,6 @@ class Serve:
         from autoregress.bundled import NAMES, folder_of
         from autoregress.page.subjects import found_in
 
-        if not self.runs and not self.demo:
-            raise ValueError("name a run folder, as in: autoregress serve runs/mine; or use --demo")
         bundled = sorted(NAMES, key=lambda name: name != "digits") if self.demo else []
         subjects = found_in([folder_of(run) for run in (*self.runs, *bundled)], self.data)
         local = self.host in ("127.0.0.1", "localhost", "::1")

@@ -257,7 +257,9 @@ class ConvSteps:
         self.inputs = conv.bias.new_zeros(batch, conv.rows + 1, padded, len(conv.sources))
         own = conv.own_weights()[:, :, 0].transpose(1, 2)  # (outputs, reach + 1, inputs)
         self.places = conv.places
-        self.targets = conv.by_group.split(conv.sizes)
+        # With one group, whose outputs are in order, a view instead of a copy.
+        every = [slice(None)]
+        self.targets = every if conv.count == 1 else conv.by_group.split(conv.sizes)
         # The groups of the current pixel that are not yet known are the last inputs in view.
         self.seen = [conv.reach * len(conv.sources) + place.stop for place in conv.places]
         self.weights = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from PIL import Image, features
@@ -65,13 +66,13 @@ def _some(source: Tiles) -> tuple[float, list[np.ndarray]]:
 
 def _formats(source: Tiles) -> dict[str, Callable[[np.ndarray], int]]:
     """By format, the size of a picture uint8 (…, C, H, W)."""
-    kinds = {"PNG": ("png", {"optimize": True})}
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {"PNG": ("png", {"optimize": True})}
     if features.check("webp"):
         kinds["WebP"] = ("webp", {"lossless": True, "method": 6, "quality": 100})
     if _has_jpeg_xl():
         kinds["JPEG XL"] = ("jxl", {"lossless": True, "effort": 9})
 
-    def of(kind: str, options: dict[str, object]) -> Callable[[np.ndarray], int]:
+    def of(kind: str, options: dict[str, Any]) -> Callable[[np.ndarray], int]:
         return lambda x: sum(saved_size(frame, kind, **options) for frame in _frames(x))
 
     sizes = {name: of(kind, options) for name, (kind, options) in kinds.items()}

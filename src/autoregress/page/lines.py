@@ -20,23 +20,29 @@ def of_pixels(
 ) -> Lines:
     """The lines that measure known pixels, complete the others, and give their distributions."""
     x = np.where(given.known.numpy(), given.x[0].numpy(), -1)
-    label = context = option = ""
+    label = context = option = asked = ""
     if given.context is not None and model.labels is not None:
         place = int(given.context[0].argmax())
-        label = f"\ncontext = torch.eye({len(model.labels)})[[{place}]]  # {model.labels[place]}"
+        label = f"\ncontext = torch.eye({len(model.labels)})[[{place}]]  # {model.labels[place]!r}"
         context = ", context"
         option = f" --given {shlex.quote(model.labels[place])}"
     many = f"{context}.expand({count}, -1)" if context else ""
+    if model.order_agnostic:
+        asked = (
+            f"table = model.marginals(x.clamp(min=0), known{context}).table()  # of each pixel\n"
+        )
     python = f"""import torch
 
 import autoregress as ar
 
 model = ar.load({typed!r})
-x = torch.tensor({_listed(x)})[None]  # −1: unknown{label}
+x = torch.tensor([  # −1: unknown
+{_rows(x)}]).view(1, *model.event_shape){label}
 known = x[0] >= 0
-nats = model.surprisal(x.clamp(min=0){context}, known=known)  # of the known pixels
-draws = model.complete(
-    x.clamp(min=0).expand({count}, *model.event_shape), known{many},
+nats = model.surprisal(x.clamp(min=0){context}, known=known)  # of each known pixel
+{asked}draws = model.complete(
+    x.clamp(min=0).expand({count}, *model.event_shape),
+    known{many},
     generator=torch.Generator().manual_seed({seed}),
 )
 """
@@ -79,9 +85,9 @@ def _partial(given: Evidence, count: int) -> bytes:
     return content.getvalue()
 
 
-def _listed(x: np.ndarray) -> str:
-    """Nested lists, with a line for each row of pixels."""
-    if x.ndim == 1:
-        return "[" + ", ".join(map(str, x.tolist())) + "]"
-    rows = ",\n ".join(_listed(each).replace("\n", "\n ") for each in x)
-    return f"[{rows}]"
+def _rows(x: np.ndarray) -> str:
+    """Lines of lists, one for each row of pixels."""
+    width = len(str(x.max()))
+    width = max(width, 2) if (x < 0).any() else width
+    rows = x.reshape(-1, x.shape[-1]).tolist()
+    return "".join(f"    [{', '.join(f'{n:{width}}' for n in row)}],\n" for row in rows)

@@ -28,10 +28,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from autoregress.disk import parse_json
 from autoregress.page import lines, pixels, rows, uploads
 from autoregress.page.arrays import from_text
+from autoregress.page.columns import cells
 from autoregress.page.pixels import Evidence, Given
 from autoregress.page.subjects import Subject
 from autoregress.page.training import follow
 from autoregress.page.workers import BusyError, Event, Steps, Worker
+from autoregress.tables.frames import as_cells
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 LARGEST_QUESTION = 8 * 2**20  # bytes
@@ -121,7 +123,7 @@ def _example(subject: Subject, body: bytes) -> Steps:
 def _lines(subject: Subject, body: bytes) -> Steps:
     if subject.is_table:
         asked = parse_json(body, TableQuestion)
-        known = rows.cells(subject.views, asked["given"])
+        known = cells(subject.views, asked["given"])
         yield dict(
             lines.of_table(
                 subject.typed, known, asked["question"] or "", list(subject.views),
@@ -156,6 +158,13 @@ def _repair(subject: Subject, body: bytes) -> Steps:
     yield from rows.repair(subject.table, subject.views, asked["row"], asked["column"])
 
 
+def _check(subject: Subject, body: bytes) -> Steps:
+    yield None
+    if subject.data is None:
+        raise ValueError(f"{subject.name} was served without --data")
+    yield from rows.explain(subject.table, as_cells(subject.data))
+
+
 QUESTIONS: dict[str, Answer] = {
     "measure": _measure,
     "complete": _complete,
@@ -167,6 +176,7 @@ QUESTIONS: dict[str, Answer] = {
     "probability": _probability,
     "draw": _draw,
     "repair": _repair,
+    "check": _check,
 }
 
 

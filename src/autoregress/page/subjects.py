@@ -16,10 +16,11 @@ from torch import Tensor
 from autoregress.data.open import open as open_data
 from autoregress.data.source import Source
 from autoregress.model import AutoregressiveModel
+from autoregress.networks.made import MADE
 from autoregress.page.arrays import to_text
 from autoregress.page.columns import View
 from autoregress.storage import CONFIG, WEIGHTS, load, read_config
-from autoregress.tables import Table
+from autoregress.tables import Schema, Table
 from autoregress.tables.table import SCHEMA
 from autoregress.training.folder import is_training
 from autoregress.training.log import Record, read_log
@@ -73,10 +74,12 @@ class Subject:
     @property
     def version(self) -> int:
         """A number that changes with the weights, 0 while there are none."""
-        try:
-            return (self.path / WEIGHTS).stat().st_mtime_ns
-        except OSError:
-            return 0
+        return max(map(_written, self._folders))
+
+    @property
+    def _folders(self) -> list[Path]:
+        """Folders of weights; those of a table that is still training are below its own."""
+        return [self.path, self.run] if self.is_table else [self.path]
 
     def loaded(self) -> AutoregressiveModel | Table:
         """The model with its newest weights.
@@ -88,7 +91,7 @@ class Subject:
         if not version:
             raise ValueError(f"{self.name} has no weights yet; they follow its first epoch")
         if self._model is None or version != self._stamp:
-            made = Table.load(self.path) if self.is_table else load(self.path)
+            made = self._load()
             model = made.model if isinstance(made, Table) else made
             if sum(weight.numel() for weight in model.parameters()) <= SMALL:
                 torch.set_num_threads(1)
@@ -96,6 +99,17 @@ class Subject:
             self.__dict__.pop("conditions", None)
             self.__dict__.pop("views", None)
         return self._model
+
+    def _load(self) -> AutoregressiveModel | Table:
+        newest = max(self._folders, key=_written)
+        if not self.is_table:
+            return load(newest)
+        if newest == self.path:
+            return Table.load(newest)
+        model = load(newest)
+        if not isinstance(model, MADE):
+            raise ValueError(f"{self.name} is damaged: it holds no model of a table")
+        return Table(Schema.read(self.path / SCHEMA), model)
 
     @property
     def is_table(self) -> bool:
@@ -156,7 +170,13 @@ class Subject:
         if isinstance(made, Table):
             left_out = [{"name": each.name, "why": each.why} for each in made.schema.left_out]
             columns = [view.describe() for view in self.views.values()]
-            return found | {"kind": "table", "columns": columns, "left_out": left_out}
+            file = None if self.data is None else self.data.name
+            return found | {
+                "kind": "table",
+                "columns": columns,
+                "left_out": left_out,
+                "file": file,
+            }
         reason = refusal(model)
         if reason:
             return found | {"kind": "none", "reason": f"{self.name}: {reason}"}
@@ -197,6 +217,14 @@ class Subject:
         except ValueError:
             return None
         return None if options is None else options.get("max_epochs")
+
+
+def _written(folder: Path) -> int:
+    """The time at which the weights in a folder were written, 0 if there are none."""
+    try:
+        return (folder / WEIGHTS).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def shown_shape(event: tuple[int, ...]) -> tuple[int, int, int, int]:

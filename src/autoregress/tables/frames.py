@@ -8,7 +8,7 @@ import gzip
 import importlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -162,10 +162,10 @@ def _texts(path: Path, content: bytes) -> Columns:
         raise ValueError(f"{path} is empty")
     try:
         separator, quote = dialect_of(text)
+        lines = _aligned(io.StringIO(text, newline=""), separator)
         reader = csv.reader(
-            io.StringIO(text, newline=""), delimiter=separator, quotechar=quote,
-            skipinitialspace=True, strict=False,
-        )  # fmt: skip
+            lines, delimiter=separator, quotechar=quote, skipinitialspace=True, strict=False
+        )
         rows = [row for row in reader if row]
     except csv.Error as error:
         raise ValueError(f"{path} is not a table of separated cells: {error}") from error
@@ -257,7 +257,8 @@ def _separator(sample: str) -> str:
     lines = [line for line in sample.splitlines() if line.strip()][:LINES]
 
     def score(separator: str) -> tuple[float, int]:
-        counts = [len(row) for row in csv.reader(lines, delimiter=separator)]
+        rows = csv.reader(_aligned(lines, separator), delimiter=separator, skipinitialspace=True)
+        counts = [len(row) for row in rows]
         usual = max(set(counts), key=counts.count)
         return (counts.count(usual) / len(counts) if usual > 1 else 0.0, usual)
 
@@ -265,6 +266,11 @@ def _separator(sample: str) -> str:
     if score(best)[0] == 0 and score(" ")[0] > 0.9:
         return " "
     return best
+
+
+def _aligned(lines: Iterable[str], separator: str) -> Iterable[str]:
+    """Lines without the spaces around them, which are no separators, if spaces are."""
+    return (line.strip(" ") for line in lines) if separator == " " else lines
 
 
 def _number_or_empty(cell: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -231,10 +232,16 @@ class Table:
             run=None if run is None else Path(run) / "training",
             training=settings,
             quiet=quiet,
+            on_epoch=None if run is None else partial(_keep, schema, Path(run)),
         )
         learnt = cls(schema, model)
         if held is not None and result.valid is not None:
             learnt.summary = _summary(result, _independent(model, train, held), len(held))
+        else:
+            learnt.summary = (
+                f"{len(train):,} rows are too few to hold some out, so that the model was not "
+                "compared with independent columns"
+            )
         if run is not None:
             learnt.save(run)
             config = read_config(Path(run) / "training")
@@ -566,6 +573,12 @@ class Table:
     def _complete(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The rows with their unknown cells drawn from the model."""
         return self.model.complete(x.clamp(min=0), x >= 0, generator=generator).cpu()
+
+
+def _keep(schema: Schema, run: Path, record: Mapping[str, Any]) -> None:
+    """Writes the schema of a run that goes on, so that its best model so far can be asked."""
+    if not (run / SCHEMA).exists():
+        write_json(run / SCHEMA, schema.to_json())
 
 
 def training_for(rows: int) -> Training:

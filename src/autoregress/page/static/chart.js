@@ -18,8 +18,10 @@ export function bars(svg, all, { ghost, is = null, marks = [], label = "", gap =
   const g = length > 60 ? 0 : gap;
   const parts = [];
   if (ghost) ghost.forEach((p, i) => parts.push(rect(i + g / 4, y(p), 1 - g / 2, 100 - y(p), "ghost")));
-  all.forEach(({ values, errors, kind = "" }, n) => {
-    const width = (1 - g) / all.length;
+  // Of many bars, the second distribution is an outline over the first.
+  const outlined = all.length > 1 && length > 24;
+  (outlined ? all.slice(0, 1) : all).forEach(({ values, errors, kind = "" }, n, shown) => {
+    const width = (1 - g) / shown.length;
     values.forEach((p, i) => {
       const x = i + g / 2 + n * width;
       parts.push(rect(x, y(p), width, 100 - y(p), `now ${kind} ${is === null || is === i ? "" : "not"}`));
@@ -32,6 +34,10 @@ export function bars(svg, all, { ghost, is = null, marks = [], label = "", gap =
       }
     });
   });
+  if (outlined) {
+    const steps = all[1].values.map((p, i) => `L${i} ${y(p)}H${i + 1}`).join("");
+    parts.push(h("path", { d: `M0 100${steps}V100`, class: `curve ${all[1].kind}` }));
+  }
   for (const mark of marks) parts.push(h("line", { x1: mark, x2: mark, y1: 0, y2: 100, class: "mark" }));
   parts.push(h("line", { x1: 0, x2: length, y1: 100, y2: 100, class: "axis" }));
   framed(svg, length, label);

@@ -85,7 +85,7 @@ function show() {
     return;
   }
   if (chosen !== "training" && different(subject, other)) {
-    host.replaceChildren(h("p", { class: "empty" }, other.reason ?? `${subject.name} and ${other.name} are models of different kinds of data, so they have no evidence in common. Choose another run beside.`));
+    host.replaceChildren(h("p", { class: "empty" }, other.reason ?? `${subject.name} and ${other.name} have no evidence in common: the shapes, levels, columns or ranges of their data differ. Choose another run beside.`));
     return;
   }
   shown = tabs[chosen][1](host, page.subjects, start);

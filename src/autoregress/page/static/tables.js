@@ -293,14 +293,15 @@ export function check(host, subjects) {
       h("p", { class: "small" }, "CSV, TSV or Parquet; it stays on the machine that runs the model."))));
   }
 
-  async function take(file) {
-    if (!file) return;
+  const take = (file) => file && read(file.name, upload(subject.name, file));
+
+  async function read(name, answer) {
     let next = null;
     await trying(async () => {
       const started = performance.now();
-      for await (const event of upload(subject.name, file)) {
+      for await (const event of answer) {
         if (event.columns) {
-          next = { run: subject.name, file: file.name, columns: event.columns, learnt: event.learnt, of: event.of, rows: event.rows.map((cells, i) => ({ number: i + 1, cells, repaired: {} })) };
+          next = { run: subject.name, file: name, columns: event.columns, learnt: event.learnt, of: event.of, rows: event.rows.map((cells, i) => ({ number: i + 1, cells, repaired: {} })) };
           kept = found = next;
           chosen = null;
           most = SHOWN;
@@ -422,7 +423,10 @@ export function check(host, subjects) {
     toast(value === undefined ? "As it was" : `Row ${row.number}: ${found.columns[j]} is now ${value}. Save CSV writes it.`);
   }
 
-  if (found) { frame(); table(); } else ask_();
+  if (found) { frame(); table(); } else {
+    ask_();
+    if (subject.file) read(subject.file, ask(subject.name, "check", {}));
+  }
   return {
     lines: () => ({ given: {}, question: "", count: ROWS, seed: 0 }),
     end: () => { leave("upload"); host.ondrop = host.ondragover = host.ondragleave = null; },
