@@ -510,6 +510,15 @@ def test_draws_of_an_imputation_differ_where_cells_are_missing(table):
         table.impute(frame, n=3)
 
 
+def test_labels_that_are_numbers_are_drawn_as_such():
+    frame = pd.DataFrame({"code": [101, 205, 330] * 20, "x": range(60)})
+    table = independent(frame.to_dict("list"))
+    table.model.output.bias.data[3] += 9  # of labels that were never seen
+    drawn = table.sample(40, like=frame)
+    assert set(drawn["code"].dropna()) <= {101, 205, 330}
+    assert drawn["code"].isna().any()
+
+
 def test_draws_have_what_is_given(table):
     drawn = table.sample(30, {"smoker": "yes", "age": 33})
     assert set(drawn["smoker"]) == {"yes"}
