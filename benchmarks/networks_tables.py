@@ -198,7 +198,10 @@ def table(network: Network, seed: int, options: Mapping[str, Any]) -> dict[str, 
     started = time.process_time()
     texts, held = network.texts(network.train), network.texts(network.valid)
     kinds: Any = dict.fromkeys(network.names, "category")
-    own = ar.Table.fit(texts, valid=held, kinds=kinds, quiet=True, seed=seed, **options)
+    # A label of insurance is "None", which means nothing missing here.
+    own = ar.Table.fit(
+        texts, valid=held, kinds=kinds, missing=[""], quiet=True, seed=seed, **options
+    )
     seconds = time.process_time() - started
 
     def conditional(x: Ints, dim: int) -> Floats:

@@ -173,6 +173,7 @@ class Table:
         schema: Schema | None = None,
         kinds: Mapping[str, Kind] | None = None,
         absent: Sequence[str] = (),
+        missing: Sequence[str] | None = None,
         valid: Any = None,
         run: str | Path | None = None,
         quiet: bool = False,
@@ -188,6 +189,7 @@ class Table:
             kinds: kinds of some columns, by name, instead of the inferred ones: category, boolean,
                 number, date, identifier, constant or text; the last three are left out.
             absent: columns in which a missing cell is a value of its own, and not unknown.
+            missing: texts that mean that a cell is missing, instead of the usual ones.
             valid: a table of the same columns that tells when to stop; by default a tenth of the
                 rows are held out for it.
             run: a folder for checkpoints, the log and the trained table.
@@ -200,7 +202,7 @@ class Table:
         """
         cells = some_rows(table)
         if schema is None:
-            schema = Schema.infer(list(cells.values()), kinds=kinds, absent=absent)
+            schema = Schema.infer(list(cells.values()), kinds=kinds, missing=missing, absent=absent)
         if not quiet:
             print(f"{cells.said}\n{schema}" if cells.said else schema)
         x = _symbols(schema, table if in_groups(table) else cells)
