@@ -243,18 +243,22 @@ TITLES = {
 def measure(name: str, method: str, seed: int, options: Mapping[str, Any]) -> dict[str, float]:
     network = Network.load(name)
     found = METHODS[method](network, seed, options)
-    return {"gap": found.pop("nats") - network.entropy, **found}
+    return {"gap": found.pop("nats") - network.entropy, **found, **options}
 
 
 def page(found: Mapping[str, Mapping[str, Mapping[str, float]]], seed: int) -> str:
     lines = list[str]()
     for name, methods in found.items():
-        *measures, _ = next(iter(methods.values()))
+        first = next(iter(methods.values()))
+        measures = ["gap", *(each for each in first if each.endswith("known"))]
         lines += ["", f"| {name} | {' | '.join(measures)} | CPU s |"]
         lines.append("|---|" + "---:|" * (len(measures) + 1))
         for method, row in methods.items():
             figures = [f"{row['gap']:.3f}", *(f"{row[each]:.4f}" for each in measures[1:])]
-            lines.append(f"| {TITLES[method]} | {' | '.join(figures)} | {row['seconds']:.0f} |")
+            title = TITLES[method]
+            if "max_epochs" in row:  # not the default
+                title += f", {row['max_epochs']} epochs"
+            lines.append(f"| {title} | {' | '.join(figures)} | {row['seconds']:.0f} |")
     return PAGE.format(seed=seed, torch=torch.__version__, table="\n".join(lines[1:]))
 
 
