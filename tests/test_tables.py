@@ -284,7 +284,9 @@ def test_the_same_table_from_any_library(tmp_path):
 
 def test_the_probabilities_of_all_rows_sum_to_one(float64):
     columns = {"a": ["x", "y", "z", None] * 5, "b": ["0", "1"] * 10, "n": [1, 2, 4, 3, 2] * 4}
-    table = ar.Table.fit(columns, quiet=True, max_epochs=2, network={"hidden": (8,)})
+    table = ar.Table.fit(
+        columns, quiet=True, max_epochs=2, network={"hidden": (8,), "orderings": 2}
+    )
     # All cells: labels, one for all never seen; numbers far beyond the range on both sides.
     cells = [["x", "y", "z", "?!"], ["0", "1", "2"], list(range(-3000, 3000))]
     every = list(itertools.product(*cells))
