@@ -50,7 +50,8 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
 }
 PAGE = """# Mixed tables
 
-{count} of the ten tables; at most 1,000 rows to learn from, seed {seed}, one thread, torch {torch}. `ar.Table.fit` has its defaults, and a time on the processor of {seconds}.
+{count} of the ten tables; at most 1,000 rows to learn from, seed {seed}, one thread, torch {torch}.
+`ar.Table.fit` has its defaults, and a time on the processor of {seconds}.
 What is measured, and how the others are set, is said by `python benchmarks/mixed_tables.py --help`.
 
 Mean log-density of test rows' numbers, in nats, in their own units: the greater the better.
