@@ -105,7 +105,7 @@ def bouncing(out: Path) -> None:
 def penguins(out: Path) -> None:
     train, test = penguin_rows()
     network = {"hidden": (128, 128)}
-    table = ar.Table.fit(train, network=network, max_epochs=200, patience=40, lr=5e-3)
+    table = ar.Table.fit(train, network=network, max_epochs=400, patience=40, lr=5e-3)
     rounded(table.model)
     table.save(out)
     table.card(

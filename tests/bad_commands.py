@@ -226,6 +226,7 @@ BAD_DEVICES = ("cuda:9", "gpu", "tpu", "cpu:7", "meta", "''", "cuda:-1", "CPU", 
 
 # Options of a whole number, with a command that takes it, and of the least value allowed.
 WHOLE = {
+    ("serve run --no-open", "--port"): 0,
     ("sample run --out new.npy", "--count"): 1,
     ("sample run --out new.npy", "--seed"): None,
     ("sample video --out new.gif", "--rate"): 1,
@@ -426,6 +427,13 @@ train made --data data.npz --run rows.npy
 train made --data data.npz --run rows.npy/new
 train made --data data.npz --run /proc/new
 train made --data data.npz --run ''
+
+# the page
+serve
+serve nowhere
+serve images
+serve rows.npy
+serve run nowhere
 
 # what is known
 complete run rows.npy --out new.npz

@@ -32,7 +32,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import autoregress as ar
 from autoregress.page.columns import View
-from autoregress.page.server import Site, listening, new_token, server_of
+from autoregress.page.server import Server, Site, listening, new_token
 from autoregress.page.subjects import Subject, found_in
 from autoregress.page.workers import MOST, BusyError, Steps, Worker
 
@@ -103,7 +103,7 @@ def no_gradients() -> Iterator[None]:
 def serving(site: Site, host: str = "127.0.0.1") -> Iterator[str]:
     """The address of a site that a thread serves."""
     listener = listening(host, 0)
-    server = server_of(site)
+    server = Server(site)
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
     thread.start()
     try:
@@ -301,6 +301,10 @@ def test_lines_of_code_do_what_the_page_did(client: Client, runs: Path, tmp_path
 # The server
 
 
+def steps(n: int) -> Steps:
+    yield from ({"n": i} for i in range(n))
+
+
 def test_a_long_answer_delays_no_other_and_ends_when_nobody_awaits_it():
     closed = threading.Event()
 
@@ -311,9 +315,6 @@ def test_a_long_answer_delays_no_other_and_ends_when_nobody_awaits_it():
                 yield {"n": 0}
         finally:
             closed.set()
-
-    def steps(n: int) -> Steps:
-        yield from ({"n": i} for i in range(n))
 
     async def viewers() -> None:
         long = worker.answer("one", "a", endless())
@@ -339,9 +340,29 @@ def test_a_long_answer_delays_no_other_and_ends_when_nobody_awaits_it():
     worker.stop()
 
 
+def test_a_fault_in_an_answer_is_told_and_ends_nothing_else(capsys):
+    def faulty() -> Steps:
+        yield {"n": 0}
+        raise KeyError("secret")
+
+    async def ask() -> list[list[Any]]:
+        return [
+            [event async for event in worker.answer("one", "a", f)] for f in (faulty(), steps(1))
+        ]
+
+    worker = Worker()
+    worker.start()
+    assert asyncio.run(ask()) == [
+        [{"n": 0}, {"error": "this could not be computed (KeyError)"}],
+        [{"n": 0}],
+    ]
+    worker.stop()
+    assert "secret" in capsys.readouterr().err
+
+
 def test_a_viewer_has_a_limited_number_of_open_questions():
     async def ask_too_much() -> None:
-        asked = [worker.answer("one", str(n), iter([None])) for n in range(MOST + 1)]
+        asked = [worker.answer("one", str(n), steps(1)) for n in range(MOST + 1)]
         await asyncio.gather(*(anext(each, None) for each in asked))
 
     worker = Worker()  # not started: nothing is answered
@@ -745,7 +766,11 @@ def test_the_command_serves_until_ctrl_c(runs: Path, tmp_path: Path):
             (page,) = events(client.get("api/page"))
             assert page["shown"] == ["shop"]
             _, found = client.ask("check", "shop")
-        process.send_signal(signal.SIGINT)
+            with client.stream("GET", "api/follow/shop") as following:  # which has no end
+                lines = following.iter_lines()
+                assert json.loads(next(lines).removeprefix("data: "))["training"] is False
+                process.send_signal(signal.SIGINT)
+                assert "event: end" in list(lines)
         out, error = process.communicate(timeout=30)
     assert (process.returncode, out, error.strip()) == (0, "", "")
     assert found["p"][1][1] < found["p"][0][1]
@@ -768,6 +793,10 @@ def test_scrub_a_clip(browser: Browser, address: str, runs: Path, tmp_path: Path
         page.wait_for_timeout(200)
         assert "frames=1" in page.url
         frames = model.surprisal(clip).flatten(2).sum(2)[0] / np.log(2)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save picture").click()
+        with Image.open(saved.value.path()) as picture:
+            assert picture.size == (4 * 164 - 4, 7 * 164 - 4)  # the clip and 6 continuations
         label = page.locator(".timeline svg").get_attribute("aria-label") or ""
         shown = [float(each) for each in label.partition(": ")[2].split(",")]
         assert shown == pytest.approx(frames.tolist(), rel=0.1)

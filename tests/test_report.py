@@ -19,7 +19,7 @@ from autoregress.report import film, report
 pytestmark = pytest.mark.slow
 
 CLIPS = {
-    "subscale": (1, 1, 2),
+    "subscale": (2, 1, 1),
     "width": 8,
     "embedding": 4,
     "heads": (1,),

@@ -29,7 +29,7 @@ SECTIONS = {
         *("evaluate", "Score", "check_causality", "Causality", "check_normalisation"),
         "check_faces",
     ),
-    "Compressing": ("encode", "decode"),
+    "Compressing": ("encode", "decode", "encode_to", "Archive"),
     "Saving": ("save", "load"),
     "Figures": tuple(f"plot.{name}" for name in figures),
     "Families of your own": ("family", "Member", "Update", "Visit", "Ordering", "Columns"),

@@ -6,6 +6,7 @@ import base64
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ Rows = Sequence[Sequence[str]]
 
 # Numbers of samples, of examples that are completed and judged, and of completions of each.
 SAMPLES, EXAMPLES, DRAWS = 24, 5, 5
+# Number of clips whose surprise is shown.
+CLIPS = 3
 # Number of rows of a table that are listed, and of rows that are compared with the model.
 LISTED, COMPARED = 10, 10_000
 
@@ -93,82 +96,120 @@ def report(run: str | Path, data: Any = None, *, seed: int = 0) -> str:
     return page(name, f'<p class="lead">{escape(lead)}</p>', bodies)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """The examples that are completed and judged.
+
+    Attributes:
+        model: the model.
+        x: (N, *event_shape), N at most EXAMPLES.
+        context: (N, context), if the model takes one.
+        whose: what they are, for captions.
+        generator: generator of the draws.
+    """
+
+    model: AutoregressiveModel
+    x: Tensor
+    context: Tensor | None
+    whose: str
+    generator: torch.Generator
+
+    @property
+    def levels(self) -> int:
+        return self.model.symbols.levels[0]
+
+    @property
+    def half(self) -> Tensor:
+        """The first half of the frames, or of the rows, as a mask (*event_shape)."""
+        known = torch.zeros(self.model.event_shape, dtype=torch.bool)
+        if known.dim() == 1:  # of square length
+            side = math.isqrt(len(known))
+            known[: side // 2 * side] = True
+        else:
+            axis = known if known.dim() == 4 else known.movedim(1, 0)
+            axis[: len(axis) // 2] = True
+        return known
+
+    def completed(self, count: int) -> Tensor:
+        """Completions of the first halves, (N, count, *event_shape).
+
+        Raises:
+            ValueError: the model cannot condition on them.
+        """
+        rows = self.x.repeat_interleave(count, 0)
+        context = None if self.context is None else self.context.repeat_interleave(count, 0)
+        draws = self.model.complete(rows, self.half, context, generator=self.generator)
+        return draws.unflatten(0, (len(self.x), count))
+
+
 @torch.no_grad()
 def _of_model(
     model: AutoregressiveModel, data: Source | None, generator: torch.Generator
 ) -> dict[str, str]:
     bodies: dict[str, str] = {}
     if data is not None:
-        rows = [("examples", "nats", "bits/dim")]
         score = evaluate(model, data)
         nats = f"{score.nats:.4f} ± {score.standard_error:.4f}"
-        rows.append((f"{score.examples:,}", nats, f"{score.bits_per_dim:.4f}"))
-        bodies["Score"] = table_of(rows)
-    levels, context = model.symbols.levels[0], _contexts(model, SAMPLES)
-    if not model.symbols.uniform or (model.context and context is None):
+        figures = (f"{score.examples:,}", nats, f"{score.bits_per_dim:.4f}")
+        bodies["Score"] = table_of([("examples", "nats", "bits/dim"), figures])
+    clips = len(model.event_shape) == 4
+    conditioned_on_numbers = model.context > 0 and model.labels is None
+    if not model.symbols.uniform or conditioned_on_numbers or not (clips or _is_image(model)):
         return bodies
+    labels = torch.arange(SAMPLES) % max(1, model.context)  # in turn
+    context = torch.eye(model.context)[labels] if model.labels else None
     drawn = model.sample(SAMPLES, context, generator=generator)
-    if len(model.event_shape) == 4:
-        return bodies | _of_clips(model, drawn, data, levels, context, generator)
-    if not _is_image(model):
-        return bodies
-    title = "Drawn from the model: the first draws, not selected."
-    bodies["Samples"] = picture(plot.samples(drawn, levels, across=8), title)
-    some = slice(0, EXAMPLES)
-    x = drawn[some] if data is None else data[torch.arange(min(EXAMPLES, len(data)))].long()
-    own = _context_of(data, context, len(x))
-    known = _first_half(model)
+    if data is None:
+        own = None if context is None else context[:EXAMPLES]
+        shown = Shown(model, drawn[:EXAMPLES], own, "Examples drawn from the model", generator)
+    else:
+        own = None if data.context is None else data.context[:EXAMPLES]
+        x = data[torch.arange(min(EXAMPLES, len(data)))].long()
+        shown = Shown(model, x, own, "The first examples", generator)
+    if not clips:
+        title = "Drawn from the model: the first draws, not selected."
+        bodies["Samples"] = picture(plot.samples(drawn, shown.levels, across=8), title)
     try:
-        many = None if own is None else own.repeat_interleave(DRAWS, 0)
-        rows = x.repeat_interleave(DRAWS, 0)
-        draws = model.complete(rows, known, many, generator=generator)
-        given = -model.conditional_log_prob(x, known, own).mean().item()
-        bodies["Completions"] = picture(
-            plot.completions(x, known, draws.unflatten(0, (len(x), DRAWS)), levels),
-            f"{_whose(data)}, whose second half is drawn (blue) given the first. That half has "
-            f"{given:.2f} nats in the mean.",
-        )
+        bodies |= _continuations(shown) if clips else _completions(shown)
     except ValueError as error:  # a set that this model cannot condition on
         bodies["Completions"] = paragraph(escape(str(error)))
-    nats = model.surprisal(x, own)
-    totals = [f"{each:.1f} nats" for each in nats.flatten(1).sum(1).tolist()]
-    bodies["Surprise"] = picture(
-        plot.surprise(x, nats, levels, titles=totals), f"{_whose(data)}, and −log p at each pixel."
-    )
-    return bodies
+    return bodies | _surprise(shown)
 
 
-def _of_clips(
-    model: AutoregressiveModel,
-    drawn: Tensor,
-    data: Source | None,
-    levels: int,
-    context: Tensor | None,
-    generator: torch.Generator,
-) -> dict[str, str]:
-    x = drawn[:EXAMPLES]
-    if data is not None:
-        x = data[torch.arange(min(EXAMPLES, len(data)))].long()
-    own, frames = _context_of(data, context, len(x)), model.event_shape[0] // 2
-    known = torch.zeros(model.event_shape, dtype=torch.bool)
-    known[:frames] = True
-    bodies = {}
-    try:
-        draws = model.complete(x, known, own, generator=generator)
-        bodies["Continuations"] = animation(
-            film(x, draws, frames, levels),
-            f"Above, {_whose(data).lower()}; below, continuations of their first {frames} frames "
-            "(drawn frames are blue).",
-        )
-    except ValueError as error:
-        bodies["Continuations"] = paragraph(escape(str(error)))
-    figure = plot.clip_surprise(
-        x[:3], model.surprisal(x[:3], own if own is None else own[:3]), levels
+def _completions(shown: Shown) -> dict[str, str]:
+    figure = plot.completions(shown.x, shown.half, shown.completed(DRAWS), shown.levels)
+    given = -shown.model.conditional_log_prob(shown.x, shown.half, shown.context).mean().item()
+    caption = (
+        f"{shown.whose}, whose second half is drawn (blue) given the first. The mean of −log p of "
+        f"that half is {given:.2f} nats."
     )
-    bodies["Surprise"] = picture(
-        figure, f"{_whose(data)}, frame by frame, and −log p at each pixel."
+    return {"Completions": picture(figure, caption)}
+
+
+def _continuations(shown: Shown) -> dict[str, str]:
+    frames = shown.model.event_shape[0] // 2
+    caption = (
+        f"Above: {shown.whose[0].lower()}{shown.whose[1:]}. Below: continuations of their first "
+        f"{frames} frames; drawn frames are blue."
     )
-    return bodies
+    gif = film(shown.x, shown.completed(1)[:, 0], frames, shown.levels)
+    return {"Continuations": animation(gif, caption)}
+
+
+def _surprise(shown: Shown) -> dict[str, str]:
+    nats = shown.model.surprisal(shown.x, shown.context)
+    if shown.x.dim() == 5:
+        figure = plot.clip_surprise(shown.x[:CLIPS], nats[:CLIPS], shown.levels)
+    else:
+        totals = [f"{each:.1f} nats" for each in nats.flatten(1).sum(1).tolist()]
+        figure = plot.surprise(shown.x, nats, shown.levels, titles=totals)
+    return {"Surprise": picture(figure, f"{shown.whose}, and −log p at each pixel.")}
+
+
+def _is_image(model: AutoregressiveModel) -> bool:
+    shape = model.event_shape
+    square = len(shape) == 1 and math.isqrt(shape[0]) ** 2 == shape[0] > 4
+    return square or (len(shape) == 3 and shape[0] in (1, 3))
 
 
 def _of_table(table: Table, data: Any, seed: int) -> dict[str, str]:
@@ -232,40 +273,6 @@ def _settings(folder: Path) -> str:
                 (f"{name}, sha256", f"{own['sha256'][:16]}… ({own['examples']:,} examples)")
             )
     return table_of(rows)
-
-
-def _whose(data: object) -> str:
-    return "Images drawn from the model" if data is None else "The first examples"
-
-
-def _is_image(model: AutoregressiveModel) -> bool:
-    shape = model.event_shape
-    square = len(shape) == 1 and math.isqrt(shape[0]) ** 2 == shape[0] > 4
-    return square or (len(shape) == 3 and shape[0] in (1, 3))
-
-
-def _first_half(model: AutoregressiveModel) -> Tensor:
-    """The upper half of an image, or of a vector that is shown as one."""
-    known = torch.zeros(model.event_shape, dtype=torch.bool)
-    if known.dim() == 1:
-        side = math.isqrt(len(known))
-        known[: side // 2 * side] = True
-    else:
-        known[:, : known.shape[1] // 2] = True
-    return known
-
-
-def _contexts(model: AutoregressiveModel, count: int) -> Tensor | None:
-    """The labels in turn, for a model that is conditioned on one."""
-    if model.labels is None:
-        return None
-    return torch.eye(model.context)[torch.arange(count) % model.context]
-
-
-def _context_of(data: Source | None, drawn: Tensor | None, count: int) -> Tensor | None:
-    """The conditions of the examples that are shown: their own, or those of the samples."""
-    context = drawn if data is None else data.context
-    return None if context is None else context[:count]
 
 
 # What pages are made of

@@ -52,7 +52,7 @@ class Serve:
         if not self.runs and not self.demo:
             raise ValueError("name a run folder, as in: autoregress serve runs/mine; or use --demo")
         try:
-            from autoregress.page.server import LOCAL, Site, new_token, server_of
+            from autoregress.page.server import LOCAL, Server, Site, new_token
         except ImportError as error:
             raise ImportError("the page needs: pip install 'autoregress[serve]'") from error
         from autoregress.bundled import NAMES, folder_of
@@ -78,7 +78,7 @@ class Serve:
             webbrowser.open(address)
         # Ctrl-C is how it ends.
         with listener, suppress(KeyboardInterrupt):
-            server_of(site).run(sockets=[listener])
+            Server(site).run(sockets=[listener])
 
     def _listener(self) -> socket:
         """A socket at the chosen port, or at the first free one."""

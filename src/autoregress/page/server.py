@@ -37,6 +37,7 @@ from autoregress.tables.frames import as_cells
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 LARGEST_QUESTION = 8 * 2**20  # bytes
+KEPT = 4  # models in memory
 VIEWER = re.compile(r"[\w-]{1,64}")
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 POLICY = (
@@ -204,6 +205,8 @@ class Site:
     hosts: Sequence[str] = LOCAL
     token: str = ""
     worker: Worker = field(default_factory=Worker)
+    _recent: list[Subject] = field(default_factory=list)
+    _ended: bool = False
 
     # Pages
 
@@ -217,6 +220,9 @@ class Site:
         """The runs, and a description of those that are asked for by ``?run=``."""
         wanted = request.query_params.getlist("run") or list(self.shown)
         wanted = [name for name in wanted if name in self.subjects][:2] or list(self.shown)
+
+        for name in wanted:
+            self._use(self.subjects[name])
 
         def steps() -> Steps:
             yield {
@@ -238,6 +244,7 @@ class Site:
         body = await _body(request, LARGEST_QUESTION)
         if body is None:
             return _error(413, f"a question has at most {LARGEST_QUESTION:,} bytes")
+        self._use(subject)
         topic = f"{request.path_params['question']} {request.path_params['run']}"
         return self._stream(request, topic, answer(subject, body))
 
@@ -257,7 +264,19 @@ class Site:
         subject = self.subjects.get(request.path_params["run"])
         if subject is None:
             return _error(404, "there is no such run")
-        return _events(follow(subject))
+        return _events(follow(subject, lambda: self._ended))
+
+    def end(self) -> None:
+        """Ends all answers."""
+        self._ended = True
+        self.worker.stop()
+
+    def _use(self, subject: Subject) -> None:
+        """Keeps a run's model in memory, and those of the runs used last."""
+        self._recent = [subject, *(other for other in self._recent if other is not subject)]
+        for other in self._recent[KEPT:]:
+            other.forget()
+        del self._recent[KEPT:]
 
     def _stream(self, request: Request, topic: str, steps: Steps) -> Response:
         viewer = request.headers.get("x-viewer", "")
@@ -274,7 +293,7 @@ class Site:
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             self.worker.start()
             yield
-            self.worker.stop()
+            self.end()
 
         routes = [
             Route("/", self.page),
@@ -405,15 +424,24 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server_of(site: Site) -> uvicorn.Server:
+class Server(uvicorn.Server):
     """The server of a site; ``run(sockets=[…])`` serves until Ctrl-C."""
-    config = uvicorn.Config(
-        site.app(),
-        log_level="error",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-        h11_max_incomplete_event_size=2**16,
-        limit_concurrency=1000,
-    )
-    return uvicorn.Server(config)
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        super().__init__(
+            uvicorn.Config(
+                site.app(),
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+                h11_max_incomplete_event_size=2**16,
+                limit_concurrency=1000,
+            )
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends all answers first: some would never end."""
+        self.site.end()
+        await super().shutdown(sockets)

@@ -90,7 +90,8 @@ class Subject:
         version = self.version
         if not version:
             raise ValueError(f"{self.name} has no weights yet; they follow its first epoch")
-        if self._model is None or version != self._stamp:
+        made = self._model
+        if made is None or version != self._stamp:
             made = self._load()
             model = made.model if isinstance(made, Table) else made
             if sum(weight.numel() for weight in model.parameters()) <= SMALL:
@@ -98,7 +99,11 @@ class Subject:
             self._model, self._stamp = made, version
             self.__dict__.pop("conditions", None)
             self.__dict__.pop("views", None)
-        return self._model
+        return made
+
+    def forget(self) -> None:
+        """Frees the memory of the model, which is loaded again when it is asked."""
+        self._model = None
 
     def _load(self) -> AutoregressiveModel | Table:
         newest = max(self._folders, key=_written)

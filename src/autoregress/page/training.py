@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from autoregress.page.subjects import Subject
 from autoregress.page.workers import Event
@@ -12,13 +12,14 @@ from autoregress.training.folder import is_training
 EVERY = 0.5  # seconds between two looks at the folder
 
 
-async def follow(subject: Subject) -> AsyncIterator[Event]:
+async def follow(subject: Subject, ended: Callable[[], bool]) -> AsyncIterator[Event]:
     """The epochs of a run, all so far and each later one; whether it trains; and new weights.
 
-    It never ends: the viewer leaves.
+    Args:
+        ended: whether the server ends; until then, the viewer leaves.
     """
     sent, state = 0, None
-    while True:
+    while not ended():
         history, training = await asyncio.to_thread(_look, subject)
         if len(history) < sent:  # trained anew
             sent, state = 0, None

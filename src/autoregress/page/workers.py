@@ -8,18 +8,19 @@ and an answer that nobody awaits any longer ends after its current step.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
 Event = dict[str, Any]
 # The events of an answer, None after a step without one.
-Steps = Iterator[Event | None]
+Steps = Generator[Event | None, None, None]
 
 SLICE = 0.03  # seconds
 LONGEST = 300.0  # seconds of computing for one answer
@@ -55,30 +56,29 @@ class Question:
         try:
             while now - started < SLICE:
                 if self.unwanted:
-                    return self._end()
+                    return self.end()
                 event = next(self.steps)
                 if event is not None:
                     self._tell(event)
                 now = time.monotonic()
         except StopIteration:
-            return self._end()
+            return self.end()
         except (ValueError, ImportError) as error:
-            return self._end(str(error))
-        except (MemoryError, RuntimeError) as error:
+            return self.end(str(error))
+        except Exception as error:  # a fault of ours, which must not end the thread
             traceback.print_exc(file=sys.stderr)
-            return self._end(f"this could not be computed ({type(error).__name__})")
+            return self.end(f"this could not be computed ({type(error).__name__})")
         self.left -= now - started
         if self.left < 0:
-            return self._end(f"this takes longer than {LONGEST:.0f} seconds; ask for less")
+            return self.end(f"this takes longer than {LONGEST:.0f} seconds; ask for less")
         return False
 
-    def _end(self, error: str | None = None) -> bool:
+    def end(self, error: str | None = None) -> bool:
+        """Ends the answer, perhaps by saying why; returns that it has ended."""
+        self.unwanted = True
         if error is not None:
             self._tell({"error": error})
         self._tell(None)
-        close = getattr(self.steps, "close", None)
-        if close is not None:
-            close()
         return True
 
     def _tell(self, event: Event | None) -> None:
@@ -101,10 +101,12 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread after its current step."""
+        """Ends the thread after its current step, and all answers at once."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
+            for question in itertools.chain(*self._open.values()):
+                question.end()
 
     async def answer(self, viewer: str, topic: str, steps: Steps) -> AsyncGenerator[Event, None]:
         """The events of an answer, as they are computed.
@@ -150,6 +152,7 @@ class Worker:
                 own.rotate(-1)
                 if ended:
                     own.remove(question)
+                    question.steps.close()
                 if own:
                     self._turns.append(viewer)
                 else:

@@ -2,7 +2,7 @@
 
 import { ask, first, leave, upload } from "./ask.js";
 import { chart, curves } from "./chart.js";
-import { bits, calm, count, h, later, say, short, toast } from "./dom.js";
+import { bits, calm, count, h, later, save, say, short, toast } from "./dom.js";
 import * as paint from "./paint.js";
 import * as state from "./state.js";
 
@@ -59,7 +59,7 @@ export function clips(host, subjects) {
       h("div", { class: "timeline" }, h("h3", {}, "Surprise of each frame"), h("div", { class: "plot" }, svg, h("div", { class: "ticks" }, h("span", {}, "frame 1"), most, h("span", {}, `frame ${shape.frames}`)))),
       total),
     h("section", { class: "panel", "aria-label": "Continuations" },
-      h("div", { class: "head" }, h("h2", {}, "Continuations"), h("div", { class: "side" }, h("button", { type: "button", class: "plain strong", onclick: () => { seed += 1; state.set({ seed }); complete(); } }, "Draw again"))),
+      h("div", { class: "head" }, h("h2", {}, "Continuations"), h("div", { class: "side" }, h("button", { type: "button", class: "plain", onclick: export_ }, "Save picture"), h("button", { type: "button", class: "plain strong", onclick: () => { seed += 1; state.set({ seed }); complete(); } }, "Draw again"))),
       subjects.map((own, n) => [subjects.length > 1 && h("p", { class: "tiles-title" }, h("span", { class: n ? "b key" : "a key" }, own.name), sums[n]), grids[n]]),
       h("p", { class: "legend" }, h("span", { class: "known" }, h("b"), "known"), h("span", { class: "drawn" }, h("b"), "drawn"), h("span", { class: "open" }, h("b"), "not yet"), subjects.length === 1 ? sums[0] : null))));
   host.querySelectorAll("canvas").forEach((canvas) => canvas.style.setProperty("--ratio", String(shape.width / shape.height)));
@@ -172,6 +172,13 @@ export function clips(host, subjects) {
     films.forEach((all, n) => all.forEach(({ canvas, symbols }) => paint.draw(canvas, shape, symbols, () => (at < known ? "known" : n ? "drawnB" : "drawn"), at)));
     time.value = at;
     time.setAttribute("aria-valuetext", `frame ${at + 1} of ${shape.frames}${at < known ? ", known" : ""}`);
+  }
+
+  /** Saves the continuations of the first model, a row of frames each, below the clip. */
+  async function export_() {
+    const row = (symbols, drawn) => Array.from({ length: shape.frames }, (_, frame) => ({ symbols, frame, how: () => (frame < known ? "known" : drawn) }));
+    const all = [...row(truth, "known"), ...films[0].flatMap((film) => row(film.symbols, "drawn"))];
+    save(await paint.sheet(shape, all, shape.frames), `${subject.name}.png`);
   }
 
   function stop(now) {

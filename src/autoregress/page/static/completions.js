@@ -109,7 +109,8 @@ export class Completions {
 
   /** A PNG of those of the first model. */
   picture() {
-    return paint.sheet(this.shape, this.tiles[0].map((tile) => tile.symbols), (place) => this.how(place, 0));
+    const how = (place) => this.how(place, 0);
+    return paint.sheet(this.shape, this.tiles[0].map(({ symbols }) => ({ symbols, frame: 0, how })), Math.sqrt(COUNT));
   }
 
   end() {

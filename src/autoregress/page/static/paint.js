@@ -153,26 +153,24 @@ export function closed(canvas, shape, row) {
   pen.fillRect(0, Math.min(top, canvas.height - 4) - 2, canvas.width, 4);
 }
 
-/** A PNG of several pictures side by side, each pixel enlarged. */
-export function sheet(shape, pictures, hows) {
-  const across = Math.ceil(Math.sqrt(pictures.length));
-  const canvas = h("canvas");
+/**
+ * A PNG of several frames side by side, each pixel enlarged.
+ * @param frames [{ symbols, frame, how }]
+ */
+export function sheet(shape, frames, across) {
+  const canvas = document.createElement("canvas");
   const zoom = Math.max(1, Math.floor(160 / shape.width));
   const [wide, high] = [shape.width * zoom + 4, shape.height * zoom + 4];
   canvas.width = across * wide - 4;
-  canvas.height = Math.ceil(pictures.length / across) * high - 4;
+  canvas.height = Math.ceil(frames.length / across) * high - 4;
   const pen = canvas.getContext("2d");
   pen.fillStyle = "#808080";
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.imageSmoothingEnabled = false;
-  pictures.forEach((symbols, i) => {
-    const own = h("canvas");
-    draw(own, shape, symbols, hows);
+  frames.forEach(({ symbols, frame, how }, i) => {
+    const own = document.createElement("canvas");
+    draw(own, shape, symbols, how, frame);
     pen.drawImage(own, (i % across) * wide, Math.floor(i / across) * high, wide - 4, high - 4);
   });
   return new Promise((done) => canvas.toBlob(done, "image/png"));
-}
-
-function h(tag) {
-  return document.createElement(tag);
 }

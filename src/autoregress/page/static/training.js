@@ -29,13 +29,11 @@ function one(subject, n, describe) {
   const about = h("p", { class: "note" });
   const node = h("div", { class: "follow" },
     h("section", { class: "panel", "aria-label": `Training of ${subject.name}` },
-      h("div", { class: "head" }, h("h2", {}, subjects_(subject, n)), h("p", {}, dot, state)),
+      h("div", { class: "head" }, h("h2", {}, `Training of ${subject.name}`), h("p", {}, dot, state)),
       h("div", { class: "plot" }, h("div", { class: "ticks" }, top), svg, h("div", { class: "ticks" }, h("span", {}, "epoch 1"), bottom)),
       h("p", { class: "legend" }, h("span", { class: "key a" }, "validation"), h("span", { class: "key ghosted" }, "training")),
       facts),
     h("section", { class: "panel", "aria-label": "Newest samples" }, h("div", { class: "head" }, h("h2", {}, "Newest samples")), samples, about));
-
-  function subjects_(each) { return `Training of ${each.name}`; }
 
   function show(event) {
     const valid = epochs.map((each) => each[2] ?? NaN);
@@ -48,9 +46,9 @@ function one(subject, n, describe) {
       : epochs.length ? `${count(epochs.length)} epochs` : "not trained";
     if (!epochs.length) return;
     // The first epochs are far above the others: the curve shows what matters later.
-    const sortedAll = [...all].sort((a, b) => a - b);
-    const low = sortedAll[0];
-    const high = Math.max(sortedAll[Math.floor(sortedAll.length * 0.95)], low + 1e-6) + (sortedAll.at(-1) - low) * (epochs.length < 20 ? 1 : 0.02);
+    const ascending = all.sort((a, b) => a - b);
+    const low = ascending[0];
+    const high = Math.max(epochs.length < 20 ? ascending.at(-1) : ascending[Math.floor(ascending.length * 0.95)], low + 1e-6);
     const measured = valid.some(Number.isFinite) ? valid : train;
     const best = measured.indexOf(Math.min(...measured.filter(Number.isFinite)));
     curves(svg, [{ values: train, kind: "thin-line" }, { values: valid, kind: n ? "b" : "" }], {
