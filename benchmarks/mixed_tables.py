@@ -50,8 +50,8 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
 }
 PAGE = """# Mixed tables
 
-Ten real tables of numbers, labels and gaps, at most 1,000 rows to learn from; seed {seed}, one
-thread, torch {torch}. `ar.Table.fit` has its defaults, and a time on the processor of {seconds}.
+{count} of the ten tables; at most 1,000 rows to learn from, seed {seed}, one thread, torch {torch}.
+`ar.Table.fit` has its defaults, and a time on the processor of {seconds}.
 What is measured, and how the others are set, is said by `python benchmarks/mixed_tables.py --help`.
 
 Mean log-density of test rows' numbers, in nats, in their own units: the greater the better.
@@ -322,6 +322,7 @@ def page(found: dict[str, dict[str, Any]], seed: int) -> str:
         drawn.append(f"| {name} | {own['column']} | {own['synthetic']:.2f} | {own['real']:.2f} |")
     seconds = [row["seconds"] for row in found.values()]
     return PAGE.format(
+        count=len(found),
         seed=seed,
         torch=torch.__version__,
         seconds=f"{min(seconds):.0f} to {max(seconds):.0f} s a table",

@@ -284,7 +284,9 @@ def test_the_same_table_from_any_library(tmp_path):
 
 def test_the_probabilities_of_all_rows_sum_to_one(float64):
     columns = {"a": ["x", "y", "z", None] * 5, "b": ["0", "1"] * 10, "n": [1, 2, 4, 3, 2] * 4}
-    table = ar.Table.fit(columns, quiet=True, max_epochs=2, network={"hidden": (8,)})
+    table = ar.Table.fit(
+        columns, quiet=True, max_epochs=2, network={"hidden": (8,), "orderings": 2}
+    )
     # All cells: labels, one for all never seen; numbers far beyond the range on both sides.
     cells = [["x", "y", "z", "?!"], ["0", "1", "2"], list(range(-3000, 3000))]
     every = list(itertools.product(*cells))
@@ -508,6 +510,15 @@ def test_draws_of_an_imputation_differ_where_cells_are_missing(table):
     assert not several[0].equals(several[1])
     with pytest.raises(ValueError, match="number of draws"):
         table.impute(frame, n=3)
+
+
+def test_labels_that_are_numbers_are_drawn_as_such():
+    frame = pd.DataFrame({"code": [101, 205, 330] * 20, "x": range(60)})
+    table = independent(frame.to_dict("list"))
+    table.model.output.bias.data[3] += 9  # of labels that were never seen
+    drawn = table.sample(40, like=frame)
+    assert set(drawn["code"].dropna()) <= {101, 205, 330}
+    assert drawn["code"].isna().any()
 
 
 def test_draws_have_what_is_given(table):

@@ -42,6 +42,8 @@ class TrainTable:
             number, date, identifier, constant or text; may be repeated.
         absent: Column in which an empty cell is a value of its own, and not unknown; may be
             repeated.
+        missing: Text that means that a cell is missing, as an empty cell does, instead of the usual
+            ones (NA, ? and their like); may be repeated.
         schema: A schema.json of another run, perhaps edited, instead of inferring one.
     """
 
@@ -50,6 +52,7 @@ class TrainTable:
     valid: Path | None = None
     kind: UseAppendAction[tuple[str, ...]] = ()
     absent: UseAppendAction[tuple[str, ...]] = ()
+    missing: UseAppendAction[tuple[str, ...]] = ()
     schema: Path | None = None
     training: OmitArgPrefixes[Training] = field(default_factory=lambda: TRAINING)
 
@@ -64,8 +67,10 @@ class TrainTable:
                 f"{self.run} is not empty and not the run of a table; give another folder"
             )
         torch.set_num_threads(1)  # a second one costs these small networks more than it does
-        if self.schema is not None and (self.kind or self.absent):
-            raise ValueError("--schema says the kinds of all columns; leave --kind and --absent")
+        if self.schema is not None and (self.kind or self.absent or self.missing):
+            raise ValueError(
+                "--schema says the kinds of all columns; leave --kind, --absent and --missing"
+            )
         schema = None if self.schema is None else Schema.read(self.schema)
         kinds: Any = dict(_pair(each, "--kind") for each in self.kind)
         table = Table.fit(
@@ -73,6 +78,7 @@ class TrainTable:
             schema=schema,
             kinds=kinds,
             absent=self.absent,
+            missing=["", *self.missing] if self.missing else None,
             valid=self.valid,
             run=self.run,
             **{k: v for k, v in vars(self.training).items() if v != getattr(TRAINING, k)},

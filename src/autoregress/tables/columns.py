@@ -242,7 +242,9 @@ class Labels(Column):
         return Encoded(np.array(symbols, np.int64)[cells.codes], np.array(details)[cells.codes])
 
     def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str | None]:
-        out = np.array([*self.labels, *[OTHER] * self._others, None], object)[symbols]
+        # A label that was never seen has no text that a whole number or a date could have.
+        unseen = OTHER if self.source == "text" else None
+        out = np.array([*self.labels, *[unseen] * self._others, None], object)[symbols]
         groups = np.array(self.groups or (0,) * len(self.rare), np.int64) + len(self.labels)
         counts = np.array([count for _, count in self.rare], np.float64)
         for symbol in np.unique(symbols[symbols >= len(self.labels)]):

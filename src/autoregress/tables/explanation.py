@@ -38,6 +38,12 @@ class Explanation:
         nothing = np.full(shape, np.nan), np.full(shape, np.nan)
         return cls(names, *nothing, np.empty(shape, object))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Explanation]) -> Explanation:
+        """Those of parts of the rows, one after another."""
+        arrays = [(each.surprise, each.p_value, each.expected) for each in parts]
+        return cls(parts[0].names, *(np.concatenate(own) for own in zip(*arrays, strict=True)))
+
     def put(self, dim: int, column: Column, own: Symbols, details: Floats, p: Floats) -> None:
         """Fills in a column.
 

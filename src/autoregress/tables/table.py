@@ -173,6 +173,7 @@ class Table:
         schema: Schema | None = None,
         kinds: Mapping[str, Kind] | None = None,
         absent: Sequence[str] = (),
+        missing: Sequence[str] | None = None,
         valid: Any = None,
         run: str | Path | None = None,
         quiet: bool = False,
@@ -188,6 +189,7 @@ class Table:
             kinds: kinds of some columns, by name, instead of the inferred ones: category, boolean,
                 number, date, identifier, constant or text; the last three are left out.
             absent: columns in which a missing cell is a value of its own, and not unknown.
+            missing: texts that mean that a cell is missing, instead of the usual ones.
             valid: a table of the same columns that tells when to stop; by default a tenth of the
                 rows are held out for it.
             run: a folder for checkpoints, the log and the trained table.
@@ -200,7 +202,7 @@ class Table:
         """
         cells = some_rows(table)
         if schema is None:
-            schema = Schema.infer(list(cells.values()), kinds=kinds, absent=absent)
+            schema = Schema.infer(list(cells.values()), kinds=kinds, missing=missing, absent=absent)
         if not quiet:
             print(f"{cells.said}\n{schema}" if cells.said else schema)
         x = _symbols(schema, table if in_groups(table) else cells)
@@ -329,10 +331,15 @@ class Table:
     def explain(self, table: Any) -> Explanation:
         """For every cell, how surprising it is given all the other known cells of its row."""
         symbols, details = self._encode(as_cells(table))
-        found, own = Explanation.empty(self.schema.columns, len(symbols)), symbols.numpy()
-        for dim, column in enumerate(self.schema.columns):
-            found.put(dim, column, own[:, dim], details[:, dim], self._conditional(symbols, dim))
-        return found
+        columns, parts = self.schema.columns, list[Explanation]()
+        for start in range(0, len(symbols), ROWS):
+            x, own = symbols[start : start + ROWS], details[start : start + ROWS]
+            found = Explanation.empty(columns, len(x))
+            for dim, column in enumerate(columns):
+                p = self._conditional(x, dim)
+                found.put(dim, column, x[:, dim].numpy(), own[:, dim], p)
+            parts.append(found)
+        return Explanation.joined(parts)
 
     # Asking
 
@@ -426,7 +433,7 @@ class Table:
             if how == "draw":
                 new = column.decode(chosen[rows, dim], rng)
             else:
-                p = given[dim][rows]
+                p = given[dim]
                 if isinstance(column, Labels) and column.levels > len(column.labels) > 0:
                     p[:, len(column.labels) :] = 0  # nobody can write "(other)" down
                 if how == "mean" and isinstance(column, Numbers):
@@ -503,11 +510,13 @@ class Table:
 
     @torch.no_grad()
     def _given_known(self, x: Tensor, dims: Sequence[int]) -> list[Floats]:
-        """(rows, K) for each of some columns: its distributions given the known cells of rows."""
+        """For each of some columns its distributions (n, K) in the n rows where it is unknown."""
         parts = list[list[Floats]]()
         for rows in x.split(ROWS):
             each = self.model.given_known(rows.to(self.model.device))
-            parts.append([each[dim].table().cpu().numpy() for dim in dims])
+            tables = [each[dim].table().cpu().numpy() for dim in dims]
+            unknown = [rows[:, dim].numpy() < 0 for dim in dims]
+            parts.append([table[own] for table, own in zip(tables, unknown, strict=True)])
         return [np.concatenate(own) for own in zip(*parts, strict=True)]
 
     @torch.no_grad()
