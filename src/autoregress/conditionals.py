@@ -247,12 +247,13 @@ class Ordered(ABC):
         return self._function()(x.double())
 
     def _mixing(self) -> Tensor:
-        """The weights of the components, (…, M, 1), float64, without the uniform share."""
-        return self.weights.double().softmax(-1).unsqueeze(-1) * (1 - UNIFORM)
+        """The weights of the components, (…, 1, M), float64, without the uniform share."""
+        return self.weights.double().softmax(-1).unsqueeze(-2) * (1 - UNIFORM)
 
     def _mixed(self, shares: Tensor, weights: Tensor, x: Tensor) -> Tensor:
         """The distribution function from those of the components, (…, n, M), at x."""
-        inside = (shares @ weights).squeeze(-1) + (x + 1) * (UNIFORM / self.levels)
+        # No matrix product, whose operands are rounded in coding: levels are differences of these.
+        inside = (shares * weights).sum(-1) + (x + 1) * (UNIFORM / self.levels)
         return inside.masked_fill(x < 0, 0).masked_fill(x >= self.levels - 1, 1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
