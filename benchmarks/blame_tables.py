@@ -44,12 +44,18 @@ BANDWIDTHS = np.geomspace(0.1, 3, 10)
 pd: Any = pandas
 Frame = Series = Any
 
+
+def bundled(load: Callable[..., Any]) -> Frame:
+    """A table of scikit-learn's."""
+    return load(as_frame=True).frame
+
+
 TABLES: dict[str, Callable[[], Frame]] = {
     "penguins": lambda: package_tables.load("penguins"),
     "gbsg2": lambda: package_tables.load("gbsg2"),
     "affairs": lambda: package_tables.load("affairs"),
     "autos": lambda: package_tables.load("autos"),
-    "wine": lambda: load_wine(as_frame=True).frame,
+    "wine": lambda: bundled(load_wine),
 }
 PAGE = """# Faults in tables
 
@@ -208,7 +214,7 @@ def forest(frame: Frame, seed: int) -> dict[str, Suspicion]:
 def kernels(frame: Frame, seed: int) -> dict[str, Suspicion]:
     x, _ = encoded(frame)
     search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS}, cv=FOLDS).fit(x)
-    left_out = cross_val_predict(
+    left_out: Any = cross_val_predict(
         _Scores(search.best_params_["bandwidth"]), x, np.zeros(len(x)), cv=FOLDS
     )
     return {"kernels": Suspicion(-left_out, None)}
@@ -273,8 +279,8 @@ def page(found: dict[str, dict[str, dict[str, float]]], seed: int) -> str:
     lines = [f"| | {' | '.join(found)} | mean |", "|---|" + "---:|" * (len(found) + 1)]
     for what in ("AUC", "named"):
         for method in methods:
-            row = [each[method].get(what) for each in found.values()]
-            if row[0] is not None:
+            row = [each[method][what] for each in found.values() if what in each[method]]
+            if row:
                 figures = " | ".join(f"{v:.2f}" for v in (*row, float(np.mean(row))))
                 lines.append(f"| {what}: {method} | {figures} |")
     return PAGE.format(seed=seed, torch=torch.__version__, table="\n".join(lines), folds=FOLDS)

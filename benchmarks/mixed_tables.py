@@ -45,12 +45,18 @@ MOST_ROWS, MOST_TEST, HIDDEN = 1000, 500, 0.2
 pd: Any = pandas
 Frame = Series = Any
 
+
+def bundled(load: Callable[..., Any]) -> Frame:
+    """A table of scikit-learn's."""
+    return load(as_frame=True).frame
+
+
 TABLES: dict[str, Callable[[], Frame]] = {
     name: lambda name=name: package_tables.load(name)
     for name in ("penguins", "lung", "gbsg2", "rossi", "dd", "affairs", "modechoice", "weather")
 } | {
-    "iris": lambda: load_iris(as_frame=True).frame,
-    "breast cancer": lambda: load_breast_cancer(as_frame=True).frame,
+    "iris": lambda: bundled(load_iris),
+    "breast cancer": lambda: bundled(load_breast_cancer),
 }
 PAGE = """# Mixed tables
 
