@@ -47,11 +47,8 @@ All have their defaults where a row says nothing else. `ar.Table` answers with t
 an ordering, in one pass, and measures rows in one ordering. pgmpy's hill-climbing (BIC) has a gap
 of 0.059 on alarm and 0.056 on insurance.
 
-The command of one network and one method; all of them without `--only` and `--methods`:
-
-```console
-python benchmarks/networks_tables.py --only insurance --methods tree
-```
+The command of one network and one method is
+`python benchmarks/networks_tables.py --only insurance --methods tree`; without its options, of all.
 """
 
 Ints = NDArray[np.int64]

@@ -560,7 +560,6 @@ train table --data people.csv --run new --kind age=colour
 train table --data people.csv --run new --kind height=number
 train table --data people.csv --run new --kind sex=number
 train table --data people.csv --run new --absent height
-train table --data people.csv --run new --absent age
 train table --data people.csv --run new --schema nowhere.json
 train table --data people.csv --run new --schema config.json
 train table --data people.csv --run new --schema no-schema.json

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
-import importlib
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -115,9 +114,12 @@ def _opened(parquet: Any, path: Path) -> Any:
 
 def _pyarrow(module: str) -> Any:
     try:
-        return importlib.import_module(f"pyarrow.{module}" if module else "pyarrow")
+        import pyarrow
+        import pyarrow.feather
+        import pyarrow.parquet
     except ImportError as error:
         raise ImportError("this table needs pyarrow: pip install 'autoregress[tables]'") from error
+    return getattr(pyarrow, module) if module else pyarrow
 
 
 def read_file(path: str | Path) -> Columns | Any:
