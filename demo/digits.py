@@ -166,8 +166,8 @@ def examine(subject: Subject, model: ar.MADE, fit: ar.Fit, *, seed: int) -> Find
         "independent pixels": baselines.independent(train, test),
         "xz": xz,
         "MADE, one ordering": ar.evaluate(model, test),
+        "the same, as a file": baselines.file(len(encoded(model, test.x)), test),
         f"MADE, {ORDERINGS} orderings": ar.evaluate(mixture, test),
-        "the same, as a file": baselines.file(len(encoded(mixture, test.x)), test),
     }
     samples = mixture.sample(SAMPLES, generator=generator)
     hidden = list(complete(few, test.x, generator))
