@@ -71,6 +71,7 @@ def test_the_table_is_long_and_of_every_verb():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", sorted({verb(line) for line in COMMANDS}))
 def test_bad_commands_are_refused(of, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(folder)

@@ -75,6 +75,7 @@ def test_an_unknown_name_is_answered_by_those_there_are():
         ar.load("nowhere")
 
 
+@pytest.mark.slow
 def test_verbs_take_their_names(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run("sample", "digits", "--count", 4, "--out", "new.npy") == 0

@@ -272,6 +272,7 @@ RIGHT: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("family", ["MADE", "PixelCNN", "VideoTransformer", "Mixture"])
 def test_contexts_are_converted_or_refused_alike_everywhere(family, door):

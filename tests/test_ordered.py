@@ -224,6 +224,7 @@ def test_samples_follow_the_probabilities(family, float64):
     assert statistic < chi2.ppf(1 - 1e-6, 80)
 
 
+@pytest.mark.slow
 @every_family
 def test_files_of_ordered_levels_are_as_long_as_the_model_says(family):
     model = make(family, event_shape=(3, 8, 8), symbols=256)
@@ -448,6 +449,7 @@ def test_clips_follow_the_probabilities(float64):
     assert statistic < chi2.ppf(1 - 1e-6, len(expected) - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbols", [256, 65536])
 def test_files_of_ordered_clips_are_as_long_as_the_model_says(symbols):
     model = make_clips(event_shape=(3, 3, 4, 4), symbols=symbols, subscale=(3, 1, 1))
@@ -561,6 +563,7 @@ def test_any_columns_of_numbers_complete_the_others(over, float64):
         assert abs(float(mass) - 1) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orderings", ["natural", "any"])
 def test_rows_of_65536_levels_are_as_long_as_the_model_says(orderings):
     levels = (65536, 2, 300, 7) * 10

@@ -48,6 +48,7 @@ def test_logits_of_levels_that_never_occur_are_finite():
         assert marginal_logits(torch.zeros(9), levels).isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MARGINAL)
 def test_a_run_resumes_to_the_same_bit(name, tmp_path):
     options = {"batch_size": 16, "lr": 0.01, "quiet": True}

@@ -219,6 +219,7 @@ def test_models_that_differ_in_their_weights_alone_are_measured_at_once():
 # torch.compile
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", FAMILIES)
 def test_log_prob_is_compiled_whole(name):

@@ -184,6 +184,7 @@ def test_with_or_without_a_folder(tmp_path):
     assert without_times(fitted.history) == without_times(again.history)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_file_operation(tmp_path, monkeypatch):
     options = {"ema": 0.9, "max_epochs": 2, "batch_size": 17, "checkpoint_minutes": 1e-9}
     whole = made()
@@ -338,6 +339,7 @@ def test_an_interruption_leaves_a_checkpoint(tmp_path, monkeypatch, where, done)
     assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_handler")
 @pytest.mark.parametrize("async_save", [False, True])
 def test_an_interruption_at_any_moment(tmp_path, async_save):
