@@ -134,7 +134,7 @@ def test_a_cut_or_lengthened_file_is_refused(tmp_path, name):
 def test_what_is_not_there(tmp_path):
     with pytest.raises(ValueError, match=r"there is no folder .*gone"):
         load(tmp_path / "gone")
-    with pytest.raises(ValueError, match=r"holds no config\.json"):
+    with pytest.raises(ValueError, match=r"there is no file .*config\.json"):
         load(tmp_path)
     save(MADE(3, hidden=(2,)), tmp_path)
     with pytest.raises(ValueError, match=r"there is no folder .*config\.json"):

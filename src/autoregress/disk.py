@@ -216,7 +216,7 @@ def sync_folder(folder: Path) -> None:
 def unreadable(path: Path, error: OSError) -> ValueError:
     """The error for a file that is missing or cannot be read, as a sentence."""
     if isinstance(error, FileNotFoundError):
-        return ValueError(f"{path.parent} holds no {path.name}")
+        return ValueError(f"there is no file {path}")
     return ValueError(f"{path} cannot be read: {error.strerror or error}")
 
 
