@@ -324,7 +324,7 @@ def test_damage_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"train-00001.npy is damaged: its content"):
         Shards(tmp_path).verify()
     path.unlink()
-    with pytest.raises(ValueError, match=r"holds no train-00001.npy"):
+    with pytest.raises(ValueError, match=r"there is no file .*train-00001.npy"):
         Shards(tmp_path)
     path.write_bytes(whole)
 
@@ -338,7 +338,7 @@ def test_damage_is_named(tmp_path):
         index.write_text(wrong)
         with pytest.raises(ValueError, match=message):
             Shards(tmp_path)
-    with pytest.raises(ValueError, match=r"holds no shards\.json"):
+    with pytest.raises(ValueError, match=r"there is no file .*shards\.json"):
         Shards(tmp_path / "none")
 
 
