@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from families import FAMILIES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoregress import coding
@@ -79,6 +79,40 @@ def test_they_come_back_in_as_many_bits_as_the_model_says(name):
     assert bits - 1 <= spent <= 1.001 * bits + each * len(chunks)
     # What frames them is no more than 0.1 %.
     assert len(content) - spent / 8 <= 80 + len(model.symbols.levels) + 0.001 * spent / 8
+
+
+@given(
+    orderings=st.integers(1, 5),
+    connectivities=st.sampled_from([1, 2]),
+    share=st.sampled_from([0.0, 0.3, 1.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=25)
+def test_members_and_gaps_of_any_kind_go_side_by_side(orderings, connectivities, share, seed):
+    torch.manual_seed(seed)
+    levels, kinds = (2, 5, 3, 2, 4, 3), (False, True, False, False, True, True)
+    model = MADE(
+        event_shape=6, symbols=levels, ordered=kinds, gaps=True, evidence=seed % 2 == 0,
+        orderings=orderings, connectivities=connectivities, direct=True,
+    )  # fmt: skip
+    for parameter in model.parameters():
+        parameter.data.normal_(0, 0.3)
+    x = model.sample(30)
+    x[torch.rand(x.shape) < share] = -1
+    traversals = list[int]()
+
+    class Counted(type(model)):
+        def traverse(self, choose: Any, batch: int, **options: Any) -> torch.Tensor:
+            traversals.append(batch)
+            return super().traverse(choose, batch, **options)
+
+    model.__class__ = Counted
+    packing = coding.Packing(model)
+    packing.push(x, None, lambda _: None)
+    # One for each connectivity, however many patterns of gaps and orderings there are.
+    assert sum(traversals) == len(x)
+    assert len(traversals) <= connectivities
+    assert torch.equal(packing.top(len(x), None), x)
 
 
 @given(count=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
