@@ -118,8 +118,9 @@ class Decompress:
         run: The model with which the examples were compressed, unless it is in the file.
         compressed: The file that compress wrote.
         out: For images and videos a folder, in which they get their names, or one .png or .mkv;
-            for a table a .csv; for an array an .npy or .npz. Examples of any kind can also be
-            written as .npy, .npz or .csv, images as a .png to view, clips as .gif or .mp4.
+            for a table a .csv, or a file of the kind that it was; for an array an .npy or .npz.
+            Examples of any kind can also be written as .npy, .npz or .csv, images as a .png to
+            view, clips as .gif or .mp4.
         given: The numbers that all examples are conditioned on, as given to compress; labels are
             in the file.
         salvage: Restore what damage has left, and say what is lost, instead of refusing a damaged
@@ -213,4 +214,7 @@ def _bits(model: AutoregressiveModel) -> float:
 
 def _as_table(out: Path) -> Path:
     """A path that can be written to if ``out`` can be, for the texts of tables."""
-    return out.with_suffix(".csv") if out.suffix.lower() in (".tsv", ".txt") else out
+    from autoregress.packing.frames import SUFFIXES
+    from autoregress.tables.frames import is_text
+
+    return out.with_suffix(".csv") if is_text(out) or out.suffix.lower() in SUFFIXES else out

@@ -102,7 +102,7 @@ def restore(
                 named = [replace(each, rate=(Count(rate), Count(1))) for each in named]
             found.files, found.missing = pictures.restore(parts(), named, symbols.levels[0], out)
             return found
-    if kind == packed_tables.KIND and suffix in packed_tables.TEXTS:
+    if packed_tables.restores(manifest, out):
         text = packed_tables.Text.from_json(manifest)
 
         def rows() -> Iterator[str]:
@@ -111,7 +111,7 @@ def restore(
                 labels = None if part.labels is None else part.labels.cpu().numpy()
                 yield text.unpack(part.x.flatten(1).cpu().numpy(), labels, part.beside)
 
-        found.files = packed_tables.restore(text, rows(), out)
+        found.files = packed_tables.restore(manifest, text, rows(), out)
         return found
     some = [x for _, x in parts()]
     x = torch.cat(some) if some else torch.empty(0, *archive.model.event_shape).long()

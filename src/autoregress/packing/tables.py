@@ -1,4 +1,4 @@
-"""Tables in text files, which come back to the byte.
+"""Tables in text files, which come back to the byte, and in files of typed columns.
 
 The model codes the symbols of each row. What else its cells say is kept beside each chunk of rows:
 where in their bins numbers lie, the columns that the model does not learn, and every cell and line
@@ -8,9 +8,10 @@ that is not written as the others are.
 from __future__ import annotations
 
 import gzip
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,15 @@ from autoregress.container import Reader, number
 from autoregress.data.source import Data, Source
 from autoregress.disk import replacing
 from autoregress.kinds import as_kind
+from autoregress.packing import frames
 from autoregress.packing.columns import STYLES, Bins, Label, Way, way_of
 from autoregress.packing.lines import Lines, decoded, read_lines, written
 from autoregress.packing.packed import Packed
 from autoregress.tables import Table
 from autoregress.tables.columns import Labels, Numbers
-from autoregress.tables.frames import as_cells, dialect_of
+from autoregress.tables.frames import as_cells, content_of, dialect_of, is_text
 
 KIND = "table"
-TEXTS = (".csv", ".tsv", ".txt")
 DAMAGED = "the compressed file is damaged: what it keeps beside its rows is not what was written"
 # The most that the cells of a chunk may become, and between them.
 MOST, BETWEEN = 2**28, "\0"
@@ -277,15 +278,25 @@ class Text:
 
 
 def pack_table(table: Table, path: Path) -> Packed:
-    """A text file with the columns of a table that was learnt.
+    """A file with the columns of a table that was learnt.
 
     Raises:
         ValueError: it cannot be read, or holds cells that the table's columns cannot have.
     """
-    cells = as_cells(path)
+    frame = None
+    if path.suffix.lower() in frames.SUFFIXES:
+        typed, content, frame = frames.as_text(path)
+        cells = as_cells(typed)
+    else:
+        content, cells = content_of(path), as_cells(path)
     encoded = table.schema.encode(cells)
     x = np.stack([each.symbols for each in encoded], 1)
-    lines, header = _lines(path, *dialect_of(_text(path)), len(x))
+    if frame is None:
+        lines, header = _lines(path, content, *dialect_of(decoded(content)[1]), len(x))
+        names = _names(lines, header, {name: own.values() for name, own in cells.items()})
+    else:
+        lines, header = _lines(path, content, ",", '"', len(x))
+        names = list(cells)
     numbers = dict[int, NDArray[np.int64]]()
     meanings = dict[str, tuple[int, Label | Bins]]()
     for dim, column in enumerate(table.schema.columns):
@@ -303,16 +314,18 @@ def pack_table(table: Table, path: Path) -> Packed:
             assert isinstance(column, Labels)
             meaning = Label(column.labels)
         meanings[column.name] = dim, meaning
-    names = _names(lines, header, {name: own.values() for name, own in cells.items()})
     learnt = [meanings.get(name) if name is not None else None for name in names]
     source = Data(torch.from_numpy(x), table.model.symbols.levels, None, torch.from_numpy(x >= 0))
-    return _packed(source, path, lines, header, learnt, numbers, None)
+    packed = _packed(source, path, lines, header, learnt, numbers, None)
+    assert packed.manifest is not None
+    packed.manifest |= {} if frame is None else {"frame": frame}
+    return packed
 
 
 def pack_symbols(source: Source, path: Path, condition: str | None) -> Packed:
     """A .csv file of labels or symbols, already read as examples."""
     x = source[:].flatten(1)
-    lines, header = _lines(path, ",", '"', len(x))
+    lines, header = _lines(path, content_of(path), ",", '"', len(x))
     columns = source.columns
     texts = (
         [Label(tuple(map(str, range(k)))) for k in source.symbols.levels]
@@ -335,12 +348,31 @@ def pack_symbols(source: Source, path: Path, condition: str | None) -> Packed:
     return _packed(source, path, lines, header, learnt, {}, labels)
 
 
-def restore(text: Text, rows: Iterable[str], out: Path) -> list[Path]:
-    """Writes the text of rows, in order, to a file."""
+def restores(manifest: Mapping[str, Any], out: Path) -> bool:
+    """Whether a path is one for the table of a manifest."""
+    typed = out.suffix.lower() in frames.SUFFIXES
+    return manifest.get("kind") == KIND and ("frame" in manifest if typed else is_text(out))
+
+
+def restore(manifest: Mapping[str, Any], text: Text, rows: Iterable[str], out: Path) -> list[Path]:
+    """Writes the text of rows, in order, to a file; or the typed columns that it stands for."""
+    parts = (part.encode(text.encoding) for part in chain([text.head], rows))
+    suffix = out.suffix.lower()
     with replacing(out) as file:
-        file.write(text.head.encode(text.encoding))
-        for each in rows:
-            file.write(each.encode(text.encoding))
+        if suffix in frames.SUFFIXES:
+            frame = as_kind(manifest.get("frame"), dict[str, Any], "frame")
+            frames.write(file, suffix, b"".join(parts).decode(), frame)
+        elif suffix == ".gz":
+            with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as inner:
+                inner.writelines(parts)
+        elif suffix == ".zip":
+            with (
+                zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as folder,
+                folder.open(out.stem, "w", force_zip64=True) as inner,
+            ):
+                inner.writelines(parts)
+        else:
+            file.writelines(parts)
     return [out]
 
 
@@ -410,9 +442,8 @@ def _styled(
     return chosen, texts
 
 
-def _lines(path: Path, separator: str, quote: str, rows: int) -> tuple[Lines, int]:
+def _lines(path: Path, content: bytes, separator: str, quote: str, rows: int) -> tuple[Lines, int]:
     """The lines of a file, and how many of them are its header."""
-    content = _content(path)
     if b"\0" in content:
         raise ValueError(f"{path} is not UTF-8 text; save it as CSV in UTF-8")
     lines = read_lines(content, separator, quote)
@@ -420,17 +451,6 @@ def _lines(path: Path, separator: str, quote: str, rows: int) -> tuple[Lines, in
     if header not in (0, 1):
         raise ValueError(f"{path}: its lines are not its rows; save it as CSV anew")
     return lines, header
-
-
-def _content(path: Path) -> bytes:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if not set(suffixes) & set(TEXTS):
-        raise ValueError(f"{path}: save it as .csv first; only the text of a table is restored")
-    return gzip.decompress(path.read_bytes()) if suffixes[-1] == ".gz" else path.read_bytes()
-
-
-def _text(path: Path) -> str:
-    return decoded(_content(path))[1]
 
 
 def _names(

@@ -6,6 +6,8 @@ import codecs
 import csv
 import gzip
 import io
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -24,7 +26,8 @@ PREAMBLE = 40
 GROUP, SAMPLED = 2**16, 2**18
 # Numbers of bytes and lines from which the separator is inferred.
 SAMPLE, LINES = 2**18, 50
-READS = ".csv, .tsv, .txt (also .gz), .parquet, .feather, .arrow"
+TEXTS = (".csv", ".tsv", ".txt")
+READS = ".csv, .tsv, .txt (also .gz, .zip), .parquet, .feather, .arrow"
 
 
 class Columns(dict[str, Cells]):
@@ -134,19 +137,40 @@ def read_file(path: str | Path) -> Columns | Any:
         ImportError: pyarrow is not installed.
     """
     path = Path(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if path.suffix.lower() in (".parquet", ".feather", ".arrow"):
+        if not path.exists():
+            raise ValueError(f"no such file: {path}")
+        return _typed(path, path.suffix.lower())
+    return _texts(path, content_of(path))
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path is that of a text file of a table, also compressed."""
+    name = path.with_suffix("") if path.suffix.lower() in (".gz", ".zip") else path
+    return name.suffix.lower() in TEXTS
+
+
+def content_of(path: Path) -> bytes:
+    """The text of a file, decompressed.
+
+    Raises:
+        ValueError: the file is missing or damaged, or its format is not known.
+    """
     if not path.exists():
         raise ValueError(f"no such file: {path}")
-    if suffixes[-1:] in ([".parquet"], [".feather"], [".arrow"]):
-        return _typed(path, suffixes[-1])
-    if not set(suffixes) & {".csv", ".tsv", ".txt"}:
+    if not is_text(path):
         raise ValueError(f"{path}: this format is not known; tables are {READS}")
     try:
-        with gzip.open(path) if suffixes[-1] == ".gz" else path.open("rb") as file:
-            content = file.read()
-    except (OSError, EOFError) as error:
+        if path.suffix.lower() == ".gz":
+            return gzip.decompress(path.read_bytes())
+        if path.suffix.lower() == ".zip":
+            with zipfile.ZipFile(path) as folder:
+                if len(folder.namelist()) != 1:
+                    raise ValueError(f"{path} does not hold one file; unzip it and name the table")
+                return folder.read(folder.namelist()[0])
+        return path.read_bytes()
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return _texts(path, content)
 
 
 def _typed(path: Path, suffix: str) -> Any:
