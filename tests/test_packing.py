@@ -46,8 +46,8 @@ def through(taker: Any, path: str, out: str, **reading: Any) -> ar.Archive:
     model = taker.coder if isinstance(taker, ar.Table) else taker
     packed = pack(taker, Path(path), ar.data.Reading(**reading))
     assert not packed.account.complaint
-    more = {"manifest": packed.manifest, "beside": packed.beside}
     file = io.BytesIO()
+    more = {"manifest": packed.whole or packed.manifest, "beside": packed.beside}
     ar.encode_to(file, model, packed.source, with_model=True, **more)
     restore(ar.Archive(file), Path(out))
     return ar.Archive(file)
@@ -258,6 +258,32 @@ def test_the_text_of_a_table_comes_back_to_the_byte(table, seed):
         Path("t.csv").write_bytes(text.encode(generator.choice(("utf-8", "utf-8-sig"))))
         through(table, "t.csv", "back.csv")
     assert Path("back.csv").read_bytes() == Path("t.csv").read_bytes()
+
+
+def test_what_a_table_says_is_not_said_again(table, of_types, tmp_path, capsys):
+    text = text_of(40, 1).encode()
+    Path("t.csv").write_bytes(text)
+    packed, file = pack(table, Path("t.csv"), ar.data.Reading()), io.BytesIO()
+    assert packed.whole is not None
+    assert packed.manifest is not None
+    assert len(str(packed.manifest)) < len(str(packed.whole)) / 2
+    more = {"manifest": packed.manifest, "beside": packed.beside}
+    ar.encode_to(file, table.coder, packed.source, **more)
+    archive = ar.Archive(file, table.coder)
+    restore(archive, Path("back.csv"), table=table)
+    assert Path("back.csv").read_bytes() == text
+    with pytest.raises(ValueError, match="give the run that compressed it"):
+        restore(archive, Path("other.csv"))
+    with pytest.raises(ValueError, match="is not the one that compressed"):
+        restore(archive, Path("other.csv"), table=of_types)
+    assert not Path("other.csv").exists()
+    table.save("run")
+    assert run("compress", "run", "t.csv", "--out", "t.areg") == 0
+    assert run("decompress", "run", "t.areg", "--out", "again.csv") == 0
+    assert Path("again.csv").read_bytes() == text
+    assert run("compress", "run", "t.csv", "--with-model", "--out", "t.areg") == 0
+    assert run("decompress", "t.areg", "--out", "alone.csv") == 0
+    assert Path("alone.csv").read_bytes() == text
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zip"])

@@ -76,11 +76,17 @@ class Restored:
 
 
 def restore(
-    archive: Archive, out: Path, *, rate: int | None = None, on_progress: OnProgress | None = None
+    archive: Archive,
+    out: Path,
+    *,
+    table: Table | None = None,
+    rate: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Restored:
     """Writes the examples of a compressed file as the files that they were, if ``out`` fits them.
 
     Args:
+        table: the table that compressed it, unless its model is inside.
         rate: number of frames a second of clips, by default their own, or 10.
 
     Raises:
@@ -103,7 +109,7 @@ def restore(
             found.files, found.missing = pictures.restore(parts(), named, symbols.levels[0], out)
             return found
     if packed_tables.restores(manifest, out):
-        text = packed_tables.Text.from_json(manifest)
+        text = packed_tables.Text.from_json(manifest, table)
 
         def rows() -> Iterator[str]:
             for part in archive.parts(on_progress):
