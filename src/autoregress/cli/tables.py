@@ -35,7 +35,7 @@ class TrainTable:
     changed by --kind. Empty cells are unknown.
 
     Args:
-        data: A table: .csv, .tsv, .txt (also .gz), .parquet, .feather.
+        data: A table: .csv, .tsv, .txt (also .gz, .zip), .parquet, .feather.
         run: The run folder, for the schema, the best weights, log and last checkpoint.
         valid: A table of the same columns that tells when to stop; by default a tenth of the rows.
         kind: Kind of a column, as NAME=KIND, instead of the inferred one: category, boolean,
