@@ -210,8 +210,8 @@ def _times(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     if out is None:
         out = a.new_empty(*a.shape[:-1], b.shape[1])
     # NumPy's library takes half the time of torch's where b has few columns; both are exact.
-    rows = a.reshape(-1, len(b)).numpy(), b.numpy()
-    np.matmul(*rows, out=out.view(-1, b.shape[1]).numpy())
+    rows = a.reshape(-1, len(b))
+    np.matmul(rows.numpy(), b.numpy(), out=out.view(len(rows), b.shape[1]).numpy())
     return out
 
 
