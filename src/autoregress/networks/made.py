@@ -380,13 +380,6 @@ class MADE(AutoregressiveModel):
     ) -> Conditional:
         return self.encoding.conditional(self._parallel(x, context, member or self._member(0)))
 
-    def conditional_of(
-        self, dim: int, x: Tensor, context: Tensor | None = None, member: Member | None = None
-    ) -> Conditional:
-        """The conditionals (batch,) of one dimension only; otherwise as :meth:`forward`."""
-        columns = self._parallel(x, context, member or self._member(0))
-        return self.encoding.conditional_one(dim, columns)
-
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:

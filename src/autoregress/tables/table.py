@@ -24,7 +24,7 @@ from autoregress.networks.made import MADE
 from autoregress.storage import load, model_config, parameters, read_config, save, share
 from autoregress.symbols import Symbols
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Column, Kind, Labels, Numbers
+from autoregress.tables.columns import Column, Dates, Kind, Labels, Numbers
 from autoregress.tables.density import Floats
 from autoregress.tables.explanation import Explanation
 from autoregress.tables.frames import as_cells, filled, in_groups, in_kind_of, row_groups, some_rows
@@ -131,7 +131,9 @@ class Distribution:
             quantiles = ", ".join(
                 f"{q:.0%} {self.quantile(q)}" for q in (0.05, 0.25, 0.5, 0.75, 0.95)
             )
-            return f"mean {self.mean():.6g}; quantiles {quantiles}"
+            date = isinstance(self.column, Dates)
+            mean = self.column.text(self.mean()) if date else f"{self.mean():.6g}"
+            return f"mean {mean}; quantiles {quantiles}"
         shown = sorted(self.items().items(), key=lambda pair: -pair[1])[:20]
         return "\n".join(f"{p:.4f}  {text}" for text, p in shown)
 
