@@ -207,6 +207,11 @@ def test_separators_and_encodings_are_told(tmp_path, separator, encoding):
         ),
         ("1,2\n3,4\n", "t.csv: without a header", {"0": ["1", "3"], "1": ["2", "4"]}),
         ("a  b\n1 2\n  3   4 \n", "t.csv: separated by spaces", {"a": ["1", "3"], "b": ["2", "4"]}),
+        (
+            "a,b,c\n1,2,3\n4,5\n6,,8\n",
+            "t.csv: 1 line with too few cells, of which the last are missing",
+            {"a": ["1", "4", "6"], "b": ["2", "5", ""], "c": ["3", "", "8"]},
+        ),
     ],
 )
 def test_what_a_file_holds_beside_its_table(tmp_path, text, said, columns):
@@ -221,6 +226,9 @@ def test_a_row_of_another_width_is_named(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n3,4,5\n6,7\n")
     with pytest.raises(ValueError, match="row 3 has 3 cells, but most have 2; remove"):
+        as_cells(path)
+    path.write_text("a,b,c,d\n1,2,3,4\n5,6\n7,8,9,0\n")
+    with pytest.raises(ValueError, match="row 3 has 2 cells, but most have 4; remove"):
         as_cells(path)
 
 
@@ -265,12 +273,13 @@ def test_the_same_table_from_any_library(tmp_path):
     columns = rows(80)
     frame = pd.DataFrame(columns)
     frame.to_csv(tmp_path / "a.csv", index=False)
-    frame.to_csv(tmp_path / "a.csv.gz", index=False)
+    for packed in (".gz", ".bz2", ".xz"):
+        frame.to_csv(tmp_path / f"a.csv{packed}", index=False)
     parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
     kinds = []
     for source in (
         columns, frame, pa.table(columns), tmp_path / "a.csv", tmp_path / "a.csv.gz",
-        tmp_path / "a.parquet",
+        tmp_path / "a.csv.bz2", tmp_path / "a.csv.xz", tmp_path / "a.parquet",
     ):  # fmt: skip
         cells = as_cells(source)
         schema = Schema.infer(list(cells.values()))

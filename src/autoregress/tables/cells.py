@@ -47,6 +47,13 @@ class Cells:
         """The cells of some rows."""
         return Cells(self.name, self.texts, self.codes[rows], self.source)
 
+    def some(self, start: int, stop: int) -> Cells:
+        """The cells of rows from ``start`` to ``stop``, with their own texts only."""
+        kept, codes = np.unique(self.codes[start:stop], return_inverse=True)
+        missing = int(len(kept) > 0 and kept[0] < 0)
+        texts = tuple(self.texts[place] for place in kept[missing:].tolist())
+        return Cells(self.name, texts, codes - missing, self.source)
+
     @property
     def counts(self) -> NDArray[np.int64]:
         """How often each text occurs."""

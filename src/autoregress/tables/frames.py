@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import csv
 import gzip
 import io
+import lzma
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -24,7 +26,8 @@ PREAMBLE = 40
 GROUP, SAMPLED = 2**16, 2**18
 # Numbers of bytes and lines from which the separator is inferred.
 SAMPLE, LINES = 2**18, 50
-READS = ".csv, .tsv, .txt (also .gz), .parquet, .feather, .arrow"
+READS = ".csv, .tsv, .txt (also .gz, .bz2, .xz), .parquet, .feather, .arrow"
+PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 class Columns(dict[str, Cells]):
@@ -69,13 +72,29 @@ def as_cells(table: Any) -> Columns:
 
 def row_groups(table: Any) -> Iterator[Columns]:
     """A table in parts of at most GROUP rows if its file can be read so (Parquet), else whole."""
-    if not in_groups(table):
+    if in_groups(table):
+        yield from map(as_cells, _batches(Path(table), GROUP))
+    else:
         yield as_cells(table)
+
+
+def in_parts(table: Any, rows: int) -> Iterator[Any]:
+    """A table in parts of at most that number of rows, each a table.
+
+    A Parquet file is read a part at a time, and what :func:`as_cells` does is left to the caller.
+    """
+    if in_groups(table):
+        yield from _batches(Path(table), rows)
         return
-    parquet = _pyarrow("parquet")
-    with _opened(parquet, Path(table)) as file:
-        for batch in file.iter_batches(batch_size=GROUP):
-            yield as_cells(_pyarrow("").Table.from_batches([batch]))
+    cells = as_cells(table)
+    for start in range(0, len(next(iter(cells.values()))), rows):
+        yield Columns({n: own.some(start, start + rows) for n, own in cells.items()})
+
+
+def _batches(path: Path, rows: int) -> Iterator[Any]:
+    with _opened(_pyarrow("parquet"), path) as file:
+        for batch in file.iter_batches(batch_size=rows):
+            yield _pyarrow("").Table.from_batches([batch])
 
 
 def some_rows(table: Any) -> Columns:
@@ -142,9 +161,9 @@ def read_file(path: str | Path) -> Columns | Any:
     if not set(suffixes) & {".csv", ".tsv", ".txt"}:
         raise ValueError(f"{path}: this format is not known; tables are {READS}")
     try:
-        with gzip.open(path) if suffixes[-1] == ".gz" else path.open("rb") as file:
+        with PACKED[suffixes[-1]](path) if suffixes[-1] in PACKED else path.open("rb") as file:
             content = file.read()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, lzma.LZMAError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     return _texts(path, content)
 
@@ -171,7 +190,7 @@ def _texts(path: Path, content: bytes) -> Columns:
         rows = [row for row in reader if row]
     except csv.Error as error:
         raise ValueError(f"{path} is not a table of separated cells: {error}") from error
-    rows, before, after = _table_of(path, rows)
+    rows, before, after, short = _table_of(path, rows)
     header = not all(_number_or_empty(cell) for cell in rows[0])
     names = rows.pop(0) if header else [str(n) for n in range(len(rows[0]))]
     if not rows:
@@ -189,16 +208,20 @@ def _texts(path: Path, content: bytes) -> Columns:
     said += [f"encoded in {encoding}"] if encoding != "UTF-8" else []
     said += [f"{_lines(before)} before the table left out"] if before else []
     said += [f"{_lines(after)} after the table left out"] if after else []
+    said += [f"{_lines(short)} with too few cells, of which the last are missing"] if short else []
     said += [] if header else ["without a header"]
     found.said = f"{path.name}: {', '.join(said)}" if said else ""
     return found
 
 
-def _table_of(path: Path, rows: list[list[str]]) -> tuple[list[list[str]], int, int]:
-    """The rows of a table, all of one width, and the numbers of rows left out before and after.
+def _table_of(path: Path, rows: list[list[str]]) -> tuple[list[list[str]], int, int, int]:
+    """The rows of a table, all of one width.
+
+    Returns:
+        The rows, and the numbers of lines left out before and after them, and of rows filled up.
 
     Raises:
-        ValueError: a row within is of another width.
+        ValueError: a row within has more cells, or far fewer.
     """
     width = _usual(rows)
     if width > 1 and not any(row[-1].strip() for row in rows if len(row) == width):
@@ -210,7 +233,11 @@ def _table_of(path: Path, rows: list[list[str]]) -> tuple[list[list[str]], int, 
     last = len(rows) - next(n for n, row in enumerate(reversed(rows)) if len(row) == width)
     if first == 1 and len(rows[0]) == width - 1 and not all(map(_number_or_empty, rows[0])):
         first = 0  # the header of R, which has no name for the names of rows
+    short = 0
     for number, row in enumerate(rows[first + 1 : last], first + 2):
+        if width / 2 < len(row) < width:
+            row += [""] * (width - len(row))
+            short += 1
         if len(row) != width:
             raise ValueError(
                 f"{path}: row {number} has {len(row)} cells, but most have {width}; remove "
@@ -221,7 +248,7 @@ def _table_of(path: Path, rows: list[list[str]]) -> tuple[list[list[str]], int, 
             f"{path}: {first} rows before and {len(rows) - last} after those of {width} cells; "
             "remove lines that are not part of the table"
         )
-    return rows[first:last], first, len(rows) - last
+    return rows[first:last], first, len(rows) - last, short
 
 
 def _lines(count: int) -> str:

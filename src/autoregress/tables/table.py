@@ -21,6 +21,7 @@ from autoregress.data.source import Data
 from autoregress.disk import write_json
 from autoregress.networks.encoding import Encoding
 from autoregress.networks.made import MADE
+from autoregress.processes import Processes
 from autoregress.storage import load, model_config, parameters, read_config, save, share
 from autoregress.symbols import Symbols
 from autoregress.tables.cells import Cells
@@ -178,6 +179,7 @@ class Table:
         run: str | Path | None = None,
         quiet: bool = False,
         network: Mapping[str, Any] | None = None,
+        processes: Processes | None = None,
         **training: Any,
     ) -> Self:
         """Learns a table.
@@ -195,6 +197,8 @@ class Table:
             run: a folder for checkpoints, the log and the trained table.
             quiet: print neither the schema nor progress.
             network: options of the :class:`MADE`.
+            processes: the processes that learn it together, see :func:`autoregress.join`; by
+                default this one alone.
             **training: training options, see :class:`Training`.
 
         Raises:
@@ -234,6 +238,7 @@ class Table:
             run=None if run is None else Path(run) / "training",
             training=settings,
             quiet=quiet,
+            processes=processes,
             on_epoch=None if run is None else partial(_keep, schema, Path(run)),
         )
         learnt = cls(schema, model)
@@ -245,11 +250,14 @@ class Table:
                 "compared with independent columns"
             )
         if run is not None:
-            learnt.save(run)
-            config = read_config(Path(run) / "training")
-            known = {name: config.get(name) for name in ("training", "data")}
-            learnt.card(Path(run).name, str(run), **known).write(Path(run))
+            (processes or Processes()).from_first(partial(learnt._write, Path(run)))
         return learnt
+
+    def _write(self, run: Path) -> None:
+        self.save(run)
+        config = read_config(run / "training")
+        known = {name: config.get(name) for name in ("training", "data")}
+        self.card(run.name, str(run), **known).write(run)
 
     @property
     def coder(self) -> MADE:
@@ -513,8 +521,8 @@ class Table:
         """For each of some columns its distributions (n, K) in the n rows where it is unknown."""
         parts = list[list[Floats]]()
         for rows in x.split(ROWS):
-            each = self.model.given_known(rows.to(self.model.device))
-            tables = [each[dim].table().cpu().numpy() for dim in dims]
+            each = self.model.given_known(rows.to(self.model.device), dims)
+            tables = [conditional.table().cpu().numpy() for conditional in each]
             unknown = [rows[:, dim].numpy() < 0 for dim in dims]
             parts.append([table[own] for table, own in zip(tables, unknown, strict=True)])
         return [np.concatenate(own) for own in zip(*parts, strict=True)]
