@@ -208,6 +208,41 @@ def test_separators_and_encodings_are_told(tmp_path, separator, encoding):
         ("1,2\n3,4\n", "t.csv: without a header", {"0": ["1", "3"], "1": ["2", "4"]}),
         ("a  b\n1 2\n  3   4 \n", "t.csv: separated by spaces", {"a": ["1", "3"], "b": ["2", "4"]}),
         (
+            "Prices of 2020,,\na,b,c\n1,2,3\n4,5,6\n7,8,9\nSource: us,,\n",
+            "t.csv: 1 line before the table left out, 1 line after the table left out",
+            {"a": ["1", "4", "7"], "b": ["2", "5", "8"], "c": ["3", "6", "9"]},
+        ),
+        (
+            "a,b,c\n[],kg,m\nx,y,z\n" + "k,2,3\n" * 6,
+            "t.csv: 2 lines under the header left out",
+            {"a": ["k"] * 6, "b": ["2"] * 6, "c": ["3"] * 6},
+        ),
+        (
+            "a,b\nx,1\na,b\ny,2\nz,3\nw,4\nTotal,10\n",
+            "t.csv: 1 line that repeats the header left out, a last line of totals left out",
+            {"a": ["x", "y", "z", "w"], "b": ["1", "2", "3", "4"]},
+        ),
+        (
+            "18,chevrolet,3.5\n15,buick,3.5\n18,chevrolet,3.4\n",
+            "t.csv: without a header",
+            {
+                "0": ["18", "15", "18"],
+                "1": ["chevrolet", "buick", "chevrolet"],
+                "2": ["3.5", "3.5", "3.4"],
+            },
+        ),
+        (
+            "p,x,s\ne,x,s\np,b,y\n",
+            "t.csv: without a header",
+            {"0": ["p", "e", "p"], "1": ["x", "x", "b"], "2": ["s", "s", "y"]},
+        ),
+        (",0,1\nx,2,3\ny,4,0\n", "", {"": ["x", "y"], "0": ["2", "4"], "1": ["3", "0"]}),
+        (
+            "who,1990,1991\nx,2,3\ny,4,5\n",
+            "",
+            {"who": ["x", "y"], "1990": ["2", "4"], "1991": ["3", "5"]},
+        ),
+        (
             "a,b,c\n1,2,3\n4,5\n6,,8\n",
             "t.csv: 1 line with too few cells, of which the last are missing",
             {"a": ["1", "4", "6"], "b": ["2", "5", ""], "c": ["3", "", "8"]},

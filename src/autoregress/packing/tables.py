@@ -28,7 +28,8 @@ from autoregress.packing.lines import Lines, decoded, read_lines, written
 from autoregress.packing.packed import Packed
 from autoregress.tables import Table
 from autoregress.tables.columns import Labels, Numbers
-from autoregress.tables.frames import as_cells, dialect_of
+from autoregress.tables.frames import as_cells
+from autoregress.tables.texts import dialect_of
 
 KIND = "table"
 TEXTS = (".csv", ".tsv", ".txt")

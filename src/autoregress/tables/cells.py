@@ -80,3 +80,13 @@ class Cells:
         """These cells, followed by those of others."""
         values = [value for each in (self, *others) for value in each.values()]
         return Cells.of(self.name, values, self.source)
+
+
+class Columns(dict[str, Cells]):
+    """The columns of a table, by name.
+
+    Attributes:
+        said: how its file was read, in a line; empty where nothing had to be inferred.
+    """
+
+    said: str = ""

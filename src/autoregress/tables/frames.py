@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import bz2
-import codecs
-import csv
 import gzip
-import io
 import lzma
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,27 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoregress.tables.cells import Cells
+from autoregress.tables.cells import Cells, Columns
+from autoregress.tables.texts import read_text
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
-# Largest number of lines before and after a table that are left out.
-PREAMBLE = 40
 # Number of rows of a Parquet file read at once, and from about which kinds are inferred.
 GROUP, SAMPLED = 2**16, 2**18
-# Numbers of bytes and lines from which the separator is inferred.
-SAMPLE, LINES = 2**18, 50
 READS = ".csv, .tsv, .txt (also .gz, .bz2, .xz), .parquet, .feather, .arrow"
 PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-
-
-class Columns(dict[str, Cells]):
-    """The columns of a table, by name.
-
-    Attributes:
-        said: how its file was read, in a line; empty where nothing had to be inferred.
-    """
-
-    said: str = ""
 
 
 def as_cells(table: Any) -> Columns:
@@ -144,10 +126,6 @@ def _pyarrow(module: str) -> Any:
 def read_file(path: str | Path) -> Columns | Any:
     """The columns of a file of texts, or the table of a file of typed columns.
 
-    Separator, encoding and header of a text file are inferred from its content, and lines before
-    and after its table are left out. Its first row is the header unless all of its cells are
-    numbers or empty; columns are then called "0", "1", ….
-
     Raises:
         ValueError: the file is missing, empty or damaged, or its format is not known.
         ImportError: pyarrow is not installed.
@@ -165,7 +143,7 @@ def read_file(path: str | Path) -> Columns | Any:
             content = file.read()
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return _texts(path, content)
+    return read_text(path, content)
 
 
 def _typed(path: Path, suffix: str) -> Any:
@@ -174,152 +152,6 @@ def _typed(path: Path, suffix: str) -> Any:
         return reader.read_table(path)
     except (_pyarrow("").ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-
-
-def _texts(path: Path, content: bytes) -> Columns:
-    """The columns of the content of a text file."""
-    text, encoding = _decoded(path, content)
-    if not text.strip():
-        raise ValueError(f"{path} is empty")
-    try:
-        separator, quote = dialect_of(text)
-        lines = _aligned(io.StringIO(text, newline=""), separator)
-        reader = csv.reader(
-            lines, delimiter=separator, quotechar=quote, skipinitialspace=True, strict=False
-        )
-        rows = [row for row in reader if row]
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a table of separated cells: {error}") from error
-    rows, before, after, short = _table_of(path, rows)
-    header = not all(_number_or_empty(cell) for cell in rows[0])
-    names = rows.pop(0) if header else [str(n) for n in range(len(rows[0]))]
-    if not rows:
-        raise ValueError(f"{path} has a header and no rows")
-    if header and len(rows[0]) == len(names) + 1:
-        names = ["", *names]  # as R writes the names of rows
-    names = _distinct([name.strip() for name in names])
-    columns = {
-        name: Cells.of(name, values)
-        for name, values in zip(names, zip(*rows, strict=True), strict=True)
-    }
-    # A separator at the end of every line makes a column without a name and without content.
-    found = Columns({n: c for n, c in columns.items() if n or any(text for text in c.texts)})
-    said = [f"separated by {SEPARATORS[separator]}"] if separator != "," else []
-    said += [f"encoded in {encoding}"] if encoding != "UTF-8" else []
-    said += [f"{_lines(before)} before the table left out"] if before else []
-    said += [f"{_lines(after)} after the table left out"] if after else []
-    said += [f"{_lines(short)} with too few cells, of which the last are missing"] if short else []
-    said += [] if header else ["without a header"]
-    found.said = f"{path.name}: {', '.join(said)}" if said else ""
-    return found
-
-
-def _table_of(path: Path, rows: list[list[str]]) -> tuple[list[list[str]], int, int, int]:
-    """The rows of a table, all of one width.
-
-    Returns:
-        The rows, and the numbers of lines left out before and after them, and of rows filled up.
-
-    Raises:
-        ValueError: a row within has more cells, or far fewer.
-    """
-    width = _usual(rows)
-    if width > 1 and not any(row[-1].strip() for row in rows if len(row) == width):
-        width -= 1  # a separator at the end of every line
-    for row in rows:
-        if len(row) > width and not any(cell.strip() for cell in row[width:]):
-            del row[width:]
-    first = next(n for n, row in enumerate(rows) if len(row) == width)
-    last = len(rows) - next(n for n, row in enumerate(reversed(rows)) if len(row) == width)
-    if first == 1 and len(rows[0]) == width - 1 and not all(map(_number_or_empty, rows[0])):
-        first = 0  # the header of R, which has no name for the names of rows
-    short = 0
-    for number, row in enumerate(rows[first + 1 : last], first + 2):
-        if width / 2 < len(row) < width:
-            row += [""] * (width - len(row))
-            short += 1
-        if len(row) != width:
-            raise ValueError(
-                f"{path}: row {number} has {len(row)} cells, but most have {width}; remove "
-                "lines that are not part of the table"
-            )
-    if first > PREAMBLE or len(rows) - last > PREAMBLE:
-        raise ValueError(
-            f"{path}: {first} rows before and {len(rows) - last} after those of {width} cells; "
-            "remove lines that are not part of the table"
-        )
-    return rows[first:last], first, len(rows) - last, short
-
-
-def _lines(count: int) -> str:
-    return f"{count} line" if count == 1 else f"{count} lines"
-
-
-def _usual(rows: Sequence[Sequence[str]]) -> int:
-    """The number of cells of most rows."""
-    return Counter(map(len, rows)).most_common(1)[0][0]
-
-
-def _decoded(path: Path, content: bytes) -> tuple[str, str]:
-    """A file's text, and the name of its encoding."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16"), "UTF-16"
-    for codec, name in (("utf-8-sig", "UTF-8"), ("cp1252", "Windows-1252"), ("latin-1", "Latin-1")):
-        try:
-            text = content.decode(codec)
-        except UnicodeDecodeError:
-            continue
-        if "\0" in text:
-            raise ValueError(f"{path} is not a text file")
-        return text, name
-    raise AssertionError  # latin-1 decodes everything
-
-
-def dialect_of(text: str) -> tuple[str, str]:
-    """The separator and the quote of a text."""
-    quote = "'" if text.count("'") > 4 * (1 + text.count('"')) and text[:1] == "'" else '"'
-    return _separator(text[:SAMPLE]), quote
-
-
-def _separator(sample: str) -> str:
-    """The separator under which most lines have the same number of cells, the more the better."""
-    lines = [line for line in sample.splitlines() if line.strip()][:LINES]
-
-    def score(separator: str) -> tuple[float, int]:
-        rows = csv.reader(_aligned(lines, separator), delimiter=separator, skipinitialspace=True)
-        counts = [len(row) for row in rows]
-        usual = max(set(counts), key=counts.count)
-        return (counts.count(usual) / len(counts) if usual > 1 else 0.0, usual)
-
-    best = max(",;\t|", key=score)
-    if score(best)[0] == 0 and score(" ")[0] > 0.9:
-        return " "
-    return best
-
-
-def _aligned(lines: Iterable[str], separator: str) -> Iterable[str]:
-    """Lines without the spaces around them, which are no separators, if spaces are."""
-    return (line.strip(" ") for line in lines) if separator == " " else lines
-
-
-def _number_or_empty(cell: str) -> bool:
-    cell = cell.strip()
-    try:
-        float(cell or 0)
-    except ValueError:
-        return False
-    return True
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    out: list[str] = []
-    for name in names:
-        chosen, n = name, 1
-        while chosen in out:
-            n += 1
-            chosen = f"{name}_{n}"
-        out.append(chosen)
-    return out
 
 
 def _from_frame(frame: Any) -> dict[str, Cells]:
