@@ -287,6 +287,51 @@ def test_marks_between_digits_are_said():
     assert "b: numbers such as 1,5 have a decimal comma" in schema.notes
 
 
+@pytest.mark.parametrize(
+    ("texts", "shown", "value"),
+    [
+        ([f"{n}%" for n in range(0, 90, 7)], "77%", 77.0),
+        ([f"${n},500.25" for n in range(1, 13)], "$12500.25", 12500.25),
+        ([f"-${n}.5" for n in range(1, 13)], "$-1.5", -1.5),
+        ([f"{n},5 €" for n in range(12)], "11,5 €", 11.5),
+    ],
+)
+def test_signs_beside_numbers_are_kept(texts, shown, value):
+    cells = as_cells({"a": texts * 3})
+    schema = Schema.infer(list(cells.values()))
+    column = schema.column("a")
+    assert isinstance(column, Numbers)
+    assert column.value(shown) == value
+    assert column.text(value * 10**column.decimals) == shown
+    assert any("every number has the sign" in note for note in schema.notes)
+    content = json.loads(json.dumps(column.to_json()))
+    assert column_from_json(content).to_json() == column.to_json()
+
+
+def test_what_may_be_read_otherwise_is_said():
+    columns = {
+        "far": [1, 2, 4, -9] * 10,
+        "near": [0, 2, 4, 9] * 10,
+        "long": [*range(38), 9999, 9999],
+        "code": [*(str(n / 10) for n in range(30)), *(["<0.1"] * 10)],
+        "date": [f"19{80 + n // 12}{1 + n % 12:02}" for n in range(40)],
+        "AreaKey": [7 * n * n for n in range(40)],
+        "signs": ["$1", "€1", "2%", "$3"] * 10,
+        "lines": ["a b\n  " + "c" * 99, "d"] * 20,
+    }
+    schema = Schema.infer(list(as_cells(columns).values()))
+    kinds = {name: kind for name, kind, _, _ in schema.report()}
+    assert (kinds["date"], kinds["AreaKey"], kinds["signs"]) == (
+        "date", "identifier, left out", "category"
+    )  # fmt: skip
+    said = {note.partition(":")[0]: note for note in schema.notes}
+    assert "-9 is far from the other numbers" in said["far"]
+    assert "9999 is far from the other numbers" in said["long"]
+    assert "30 numbers are labels because of <0.1;" in said["code"]
+    assert "near" not in said
+    assert max(map(len, str(schema).splitlines())) < 130
+
+
 def test_a_file_in_groups_of_rows_is_the_same_table(tmp_path, monkeypatch):
     frame = pd.DataFrame(rows(90))
     frame.to_parquet(tmp_path / "t.parquet")
@@ -604,6 +649,19 @@ def test_a_model_that_is_not_trained_is_independent_columns():
 # The command line
 
 
+def test_independent_columns_are_kept_where_the_model_is_no_better():
+    rng = np.random.default_rng(0)
+    columns = {name: rng.choice(list("uvwx"), 60).tolist() for name in "ab"}
+    table = ar.Table.fit(columns, quiet=True, max_epochs=2, lr=3.0, network={"hidden": (8,)})
+    assert "independent columns are kept" in table.summary
+    for value in "uvwx":
+        given_one = table.distribution("a", {"b": value}).probabilities
+        assert given_one == pytest.approx(table.distribution("a").probabilities, abs=1e-6)
+    found = {"a": ["u", "v"], "b": ["w", None]}
+    alone = [{name: found[name]} for name in "ab"]
+    assert table.log_prob(found) == pytest.approx(sum(map(table.log_prob, alone)), abs=1e-6)
+
+
 def test_from_a_file_to_answers(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     frame = pd.DataFrame(rows(80))
@@ -681,4 +739,5 @@ def test_rare_labels_share_symbols_with_those_of_like_company():
     assert sum(pure) / counts.sum() > 0.9  # a quarter of each kind at random
     drawn = column.decode(np.full(50, column.levels - 1), rng)
     assert set(column.encode(Cells.of("user", drawn)).symbols) == {column.levels - 1}
-    assert column_from_json(json.loads(json.dumps(column.to_json()))) == column
+    content = json.loads(json.dumps(column.to_json()))
+    assert column_from_json(content).to_json() == column.to_json()

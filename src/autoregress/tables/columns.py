@@ -30,6 +30,8 @@ DENSE, BINS = 256, 128
 NOMINAL = 6
 # Largest number of decimals that are written with their trailing zeros.
 FIXED = 4
+# Signs that may stand before or after a number, and the number of characters shown of a label.
+UNITS, SHOWN = dict.fromkeys(map(ord, "$€£¥% ")), 40
 # Names of the symbol for labels that are rare or were never seen, and of that for missing cells.
 OTHER, ABSENT = "(other)", "(missing)"
 
@@ -277,7 +279,8 @@ class Labels(Column):
         return dict(self.aliases).get(text, text)
 
     def describe(self) -> str:
-        shown = ", ".join(self.labels[:5]) + (", …" if len(self.labels) > 5 else "")
+        shown = ", ".join(map(shortened, self.labels[:5]))
+        shown += ", …" if len(self.labels) > 5 else ""
         together = f"in {self._others} groups" if self._others > 1 else "together"
         rare = f", {len(self.rare)} rare ones {together}" if self.rare else ""
         return f"{len(self.labels)} labels ({shown}){rare}"
@@ -309,6 +312,7 @@ class Numbers(Column):
         low, high: the range seen, in units of the resolution.
         middles: (bins,) the value that stands for each bin.
         comma: whether texts have a decimal comma.
+        unit: what stands before and after every number, such as a percent sign.
     """
 
     decimals: int
@@ -318,6 +322,7 @@ class Numbers(Column):
     high: float
     middles: tuple[float, ...]
     comma: bool = False
+    unit: tuple[str, str] = ("", "")
 
     kind: ClassVar[Kind] = "number"
 
@@ -457,7 +462,8 @@ class Numbers(Column):
         shown = f"{Decimal(round(number)).scaleb(-self.decimals):.{max(self.decimals, 0)}f}"
         if self.decimals > FIXED:  # of floating-point numbers, as many digits as there are
             shown = shown.rstrip("0").rstrip(".")
-        return shown.replace(".", ",") if self.comma else shown
+        before, after = self.unit
+        return f"{before}{shown.replace('.', ',') if self.comma else shown}{after}"
 
     def pieces(self, values: Sequence[Any]) -> Pieces:
         borders = [n for value in values for n in self._around(float(value))]
@@ -593,8 +599,20 @@ def whole(texts: Sequence[str], decimals: int, comma: bool = False) -> Floats:
     return out
 
 
+def bare(text: str) -> str:
+    """A number's text without the currency or percent sign around it."""
+    return text.translate(UNITS)
+
+
+def shortened(text: str) -> str:
+    """A label on one line and short, for people to read."""
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
 def plain(text: str, comma: bool) -> str:
-    """A number's text with a decimal point and nothing between thousands."""
+    """A number's text with a decimal point, and nothing around it or between thousands."""
+    text = bare(text)
     return text.replace(".", "").replace(",", ".") if comma else text.replace(",", "")
 
 

@@ -243,7 +243,12 @@ class Table:
         )
         learnt = cls(schema, model)
         if held is not None and result.valid is not None:
-            learnt.summary = _summary(result, _independent(model, train, held), len(held))
+            alone = _independent(model, train)
+            with torch.no_grad():
+                nats = -float(alone.log_prob(held).mean())
+            if nats <= result.valid.nats:
+                learnt.model = alone
+            learnt.summary = _summary(result, nats, len(held))
         else:
             learnt.summary = (
                 f"{len(train):,} rows are too few to hold some out, so that the model was not "
@@ -601,14 +606,14 @@ def training_for(rows: int) -> Training:
 
 
 @torch.no_grad()
-def _independent(model: MADE, train: Tensor, held: Tensor) -> float:
-    """Nats of a held-out row if every column is independent of the others."""
+def _independent(model: MADE, train: Tensor) -> MADE:
+    """A model like another in which every column is independent of the others."""
     alone = MADE(model.dims, model.symbols.levels, **{**model.options, "hidden": (1,)})
     for layer in (alone.output, alone.direct):
         if layer is not None:
             layer.weight.zero_()
     alone.start_from(train)
-    return -float(alone.log_prob(held).mean())
+    return alone
 
 
 def _summary(result: Fit, independent: float, rows: int) -> str:
@@ -618,7 +623,7 @@ def _summary(result: Fit, independent: float, rows: int) -> str:
         f"out, apart from where in their bins numbers lie; independent columns {independent:.4f}"
     )
     if independent <= result.valid.nats:
-        said += "\nthe model is no better than independent columns: it needs more rows"
+        said += "\nindependent columns are kept, as the model is no better: it needs more rows"
     return said
 
 
