@@ -107,11 +107,15 @@ class Column(ABC):
 
     @abstractmethod
     def encode(self, cells: Cells) -> Encoded:
-        """The symbols of cells.
+        """The symbols of cells, and what their details cost.
 
         Raises:
             ValueError: a cell cannot be one of this column.
         """
+
+    def symbols(self, cells: Cells) -> Symbols:
+        """The symbols of cells alone, see :meth:`encode`."""
+        return self.encode(cells).symbols
 
     @abstractmethod
     def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str | None]:
@@ -406,8 +410,17 @@ class Numbers(Column):
         alone = ends[symbols + 1] - ends[symbols] <= 1
         details = np.minimum(self.density.log_mass(numbers) - self._log_bins[symbols], 0)
         details = np.where(alone, 0.0, details)
-        symbols = np.append(symbols, self._bins if self.absent else -1)  # which code −1 picks
+        symbols = np.append(symbols, self._gap)
         return Encoded(symbols[cells.codes], np.append(details, 0.0)[cells.codes])
+
+    def symbols(self, cells: Cells) -> Symbols:
+        symbols = np.searchsorted(self._edges, self.numbers(cells))
+        return np.append(symbols, self._gap)[cells.codes]
+
+    @property
+    def _gap(self) -> int:
+        """The symbol of a missing cell, which code −1 picks where it comes last."""
+        return self._bins if self.absent else -1
 
     def within(self, symbols: Symbols, shares: Floats) -> Floats:
         """The whole number (n,) in each bin (n,) up to which a share of the bin's mass lies."""
@@ -590,13 +603,25 @@ def whole(texts: Sequence[str], decimals: int, comma: bool = False) -> Floats:
     Raises:
         ValueError: one is not a finite number.
     """
-    out = np.empty(len(texts))
-    for place, text in enumerate(texts):
+    fast = _whole_of_floats(texts, decimals, comma)
+    out = np.empty(len(texts)) if fast is None else fast
+    for place, text in enumerate(texts) if fast is None else ():
         try:
             out[place] = round(Decimal(plain(text, comma)).scaleb(decimals))
         except (ArithmeticError, ValueError):
             raise ValueError(f"{text!r} is not a number") from None
     return out
+
+
+def _whole_of_floats(texts: Sequence[str], decimals: int, comma: bool) -> Floats | None:
+    """The same by floating-point numbers, where all lie so near whole ones that it is exact."""
+    try:
+        numbers = np.array([plain(text, comma) for text in texts], np.float64) * 10.0**decimals
+    except (ValueError, OverflowError):
+        return None
+    near = np.rint(numbers)
+    sure = (np.abs(numbers) < 2**40) & (np.abs(numbers - near) < 1e-3)
+    return near if sure.all() else None
 
 
 def bare(text: str) -> str:

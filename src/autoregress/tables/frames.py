@@ -42,6 +42,8 @@ def as_cells(table: Any) -> Columns:
         columns = table
     elif isinstance(table, Mapping):
         columns = {str(name): _column(str(name), values) for name, values in table.items()}
+    elif type(table).__module__.startswith("pyarrow"):
+        columns = _from_arrow(table)
     else:
         columns = _from_frame(table)
     lengths = {len(cells) for cells in columns.values()}
@@ -118,6 +120,7 @@ def _pyarrow(module: str) -> Any:
         import pyarrow
         import pyarrow.feather
         import pyarrow.parquet
+        import pyarrow.types
     except ImportError as error:
         raise ImportError("this table needs pyarrow: pip install 'autoregress[tables]'") from error
     return getattr(pyarrow, module) if module else pyarrow
@@ -170,6 +173,24 @@ def _from_frame(frame: Any) -> dict[str, Cells]:
         ) from error
     columns = zip(frame.columns, frame.iter_columns(), strict=True)
     return {str(name): _column(str(name), column.to_list()) for name, column in columns}
+
+
+def _from_arrow(table: Any) -> dict[str, Cells]:
+    """The columns of a table of pyarrow: the work is that of their distinct values."""
+    found = dict[str, Cells]()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kinds = _pyarrow("types")
+        if kinds.is_nested(column.type):
+            found[name] = _column(name, column.to_pylist())
+            continue
+        if kinds.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        encoded = column.combine_chunks().dictionary_encode()
+        distinct = _column(name, encoded.dictionary.to_pylist())
+        places = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
+        codes = np.append(distinct.codes, -1)[places]
+        found[name] = Cells(name, distinct.texts, codes, distinct.source)
+    return found
 
 
 def _by_name(array: NDArray[Any]) -> dict[str, NDArray[Any]]:

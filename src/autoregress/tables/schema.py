@@ -26,6 +26,7 @@ from autoregress.tables.columns import (
     Kind,
     Labels,
     Numbers,
+    Symbols,
     bare,
     column_from_json,
     plain,
@@ -191,6 +192,17 @@ class Schema:
             else Encoded(np.full(rows, -1, np.int64), np.zeros(rows))
             for column in self.columns
         ]
+
+    def symbols(self, table: Mapping[str, Cells]) -> Symbols:
+        """The symbols (rows, D) of cells, see :meth:`encode`."""
+        rows = len(next(iter(table.values())))
+        each = [
+            column.symbols(self.cleaned(table[column.name]))
+            if column.name in table
+            else np.full(rows, -1, np.int64)
+            for column in self.columns
+        ]
+        return np.stack(each, 1)
 
     def cleaned(self, cells: Cells) -> Cells:
         """The cells, nothing where they hold a mark of a missing value."""

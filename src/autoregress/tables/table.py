@@ -630,8 +630,6 @@ def _summary(result: Fit, independent: float, rows: int) -> str:
 def _symbols(schema: Schema, table: Any) -> Tensor:
     """The symbols (rows, D) of a table, −1 where unknown, in a small dtype."""
     dtype = np.int16 if max(column.levels for column in schema.columns) < 2**15 else np.int64
-    parts = [
-        np.stack([each.symbols.astype(dtype) for each in schema.encode(part)], 1)
-        for part in row_groups(table)
-    ]
-    return torch.from_numpy(np.concatenate(parts))
+    return torch.from_numpy(
+        np.concatenate([schema.symbols(part).astype(dtype) for part in row_groups(table)])
+    )
