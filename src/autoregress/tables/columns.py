@@ -561,7 +561,9 @@ class Dates(Numbers):
     def text(self, number: float) -> str:
         seconds = round(number) * (86400 if self.step == "days" else 1)
         shown = EPOCH + timedelta(seconds=seconds)
-        return shown.isoformat(sep=" ") if self.format == "iso" else shown.strftime(self.format)
+        if self.format != "iso":
+            return shown.strftime(self.format)
+        return shown.date().isoformat() if self.step == "days" else shown.isoformat(sep=" ")
 
     def describe(self) -> str:
         return f"{self.text(self.low)} to {self.text(self.high)}, in {self.step}"

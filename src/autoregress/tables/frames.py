@@ -7,6 +7,7 @@ import gzip
 import lzma
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def some_rows(table: Any) -> Columns:
     with _opened(_pyarrow("parquet"), Path(table)) as file:
         total = file.metadata.num_rows
     step = max(1, round(total / SAMPLED))
-    parts = [part for n, part in enumerate(row_groups(table)) if n % step == 0]
+    batches = islice(_batches(Path(table), GROUP), None, None, step)
+    parts = [as_cells(batch) for batch in batches]
     if not parts:
         raise ValueError("the table has no rows")
     if len(parts) == 1:
