@@ -38,6 +38,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
 
 import autoregress as ar
+from autoregress.tables import Column, Dates
 
 Floats = NDArray[np.float64]
 MOST_ROWS, MOST_TEST, HIDDEN = 1000, 500, 0.2
@@ -137,6 +138,7 @@ class Coded:
 
     def __init__(self, table: ar.Table, names: list[str]) -> None:
         columns = [table.schema.column(name) for name in names]
+        self.columns = columns
         self.number = [isinstance(column, ar.tables.Numbers) for column in columns]
         self.labels = [
             [] if isinstance(column, ar.tables.Numbers) else list(column.single_values or ())
@@ -144,11 +146,13 @@ class Coded:
         ]
 
     def __call__(self, frame: Frame) -> Floats:
-        each = zip(frame, self.number, self.labels, strict=True)
-        return np.stack([self._column(frame[c], n, labels) for c, n, labels in each], 1)
+        each = zip(frame, self.columns, self.labels, strict=True)
+        return np.stack([self._column(frame[c], own, labels) for c, own, labels in each], 1)
 
-    def _column(self, column: Series, number: bool, labels: list[str]) -> Floats:
-        if number:
+    def _column(self, column: Series, own: Column, labels: list[str]) -> Floats:
+        if isinstance(own, Dates):
+            return np.array([np.nan if pd.isna(v) else own.value(v) for v in column])
+        if isinstance(own, ar.tables.Numbers):
             return column.to_numpy(float)
         codes = {label: float(code) for code, label in enumerate(labels)}
         return np.array([codes.get(text(value), np.nan) for value in column])
@@ -362,10 +366,10 @@ def main() -> None:
         try:
             found[name] = measure(name, arguments.seed)
             print(name, json.dumps(found[name]), flush=True)
+            if arguments.write is not None:
+                write(arguments.write, found, arguments.seed)
         except package_tables.NotInstalledError as missing:
             print(missing)
-    if arguments.write is not None and found:
-        write(arguments.write, found, arguments.seed)
 
 
 def write(folder: Path, found: dict[str, Any], seed: int) -> None:

@@ -606,16 +606,14 @@ def test_days_and_times_of_a_frame_are_filled_in_as_such():
 
     day = [pd.Timestamp(2020, 1 + n % 3, 1 + n % 20).date() if n % 7 else None for n in range(40)]
     time = [pd.Timestamp(2020, 1, 1 + n % 20, n % 24) if n % 5 else None for n in range(40)]
-    frame = pa.table(
-        {"day": pa.array(day, pa.date32()), "time": pa.array(time, pa.timestamp("us"))}
-    )
+    kinds = {"day": pa.date32(), "time": pa.timestamp("us")}
+    frame = pa.table({"day": day, "time": time}, pa.schema(kinds))
     table = ar.Table.fit(frame, quiet=True, max_epochs=1, network={"hidden": (8,)})
     full = table.impute(frame, "draw")
     assert full.schema == frame.schema
     assert full.column("day").null_count == full.column("time").null_count == 0
-    assert [new for new, old in zip(full.column("day").to_pylist(), day) if old] == [
-        *filter(None, day)
-    ]
+    pairs = zip(full.column("day").to_pylist(), day, strict=True)
+    assert all(new == old for new, old in pairs if old)
     assert table.sample(3, like=frame).num_rows == 3
 
 
