@@ -15,6 +15,8 @@ the test part, and at most 1,000 rows are learnt. Nothing is chosen by the test 
   KNNImputer, and histogram gradient boosting of every column from all others;
 - synthetic: gradient boosting of the last column, learnt from as many synthetic rows as there are
   real ones and measured on real ones, beside the same learnt from the real rows.
+
+table_peers.py adds the figures of TabularARGN and CTGAN.
 """
 
 from __future__ import annotations
@@ -75,16 +77,22 @@ the tables.
 
 {imputation}
 
-The last column, learnt from synthetic rows and from the real ones, measured on real ones: accuracy,
-or R² for numbers.
+The last column, learnt by gradient boosting from real rows and from as many synthetic ones, and
+measured on real ones: accuracy, or R² for numbers.
 
 {synthetic}
+
+`ar.Table` draws {speed} rows a second on one core. TabularARGN (`mostlyai-engine`) and CTGAN
+(`ctgan`) have their defaults; how TabularARGN's bins become densities, and what CTGAN is given for
+gaps, is said by `python benchmarks/table_peers.py --help`.
 
 The command of one table; all of them without `--only`:
 
 ```console
 python benchmarks/mixed_tables.py --only penguins
 ```
+
+and, where those two are installed, `python benchmarks/table_peers.py`.
 """
 
 
@@ -321,11 +329,12 @@ def measure(name: str, seed: int) -> dict[str, Any]:
 
 def page(found: dict[str, dict[str, Any]], seed: int) -> str:
     first = next(iter(found.values()))
-    methods = [*first["density"]]
+    methods = list(dict.fromkeys(method for row in found.values() for method in row["density"]))
     density = [f"| table | {' | '.join(methods)} |", "|---|" + "---:|" * len(methods)]
     for name, row in found.items():
         best = max(row["density"].values())
-        shown = [f"**{v:.2f}**" if v == best else f"{v:.2f}" for v in row["density"].values()]
+        each = [row["density"].get(method) for method in methods]
+        shown = ["–" if v is None else f"**{v:.2f}**" if v == best else f"{v:.2f}" for v in each]
         density.append(f"| {name} | {' | '.join(shown)} |")
     what = ["accuracy", "log-loss", "RMSE", "within 90 %"]
     imputed = [f"| | {' | '.join(what)} |", "|---|" + "---:|" * len(what)]
@@ -336,10 +345,14 @@ def page(found: dict[str, dict[str, Any]], seed: int) -> str:
             known = [v for v in values if v is not None]
             row.append(f"{np.mean(known):.3f}" if known else "–")
         imputed.append(f"| {method} | {' | '.join(row)} |")
-    drawn = ["| table | column | synthetic | real |", "|---|---|---:|---:|"]
+    sources = {"real": "real rows", "synthetic": "`ar.Table`"}
+    sources |= {"TabularARGN": "TabularARGN", "CTGAN": "CTGAN"}
+    drawn = [f"| table | column | {' | '.join(sources.values())} |", "|---|---|" + "---:|" * 4]
     for name, row in found.items():
-        own = row["synthetic"]
-        drawn.append(f"| {name} | {own['column']} | {own['synthetic']:.2f} | {own['real']:.2f} |")
+        each = [row["synthetic"].get(source) for source in sources]
+        shown = ["–" if v is None else f"{v:.2f}" for v in each]
+        drawn.append(f"| {name} | {row['synthetic']['column']} | {' | '.join(shown)} |")
+    speeds = [own for row in found.values() if (own := row["synthetic"].get("rows a second"))]
     seconds = [row["seconds"] for row in found.values()]
     return PAGE.format(
         count=len(found),
@@ -349,6 +362,7 @@ def page(found: dict[str, dict[str, Any]], seed: int) -> str:
         density="\n".join(density),
         imputation="\n".join(imputed),
         synthetic="\n".join(drawn),
+        speed=f"{min(speeds):,.0f} to {max(speeds):,.0f}" if speeds else "–",
     )
 
 
