@@ -74,7 +74,7 @@ autoregress VERB --help shows the options of a verb.
 autoregress --plugin MODULE VERB … first imports a module of yours, such as one with a family."""
 NARROWEST = 20  # the width of a terminal that tyro's boxes need
 # Verbs that several processes run together; the first process alone runs all others.
-TOGETHER = (Train, Evaluate)
+TOGETHER = (Train, TrainTable, Evaluate, Score, Impute)
 
 
 def run(argv: Sequence[str], interrupted: Callable[[], bool] = lambda: False) -> None:

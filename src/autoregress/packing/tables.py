@@ -32,7 +32,8 @@ from autoregress.packing.lines import Lines, decoded, read_lines, written
 from autoregress.packing.packed import Packed
 from autoregress.tables import Table
 from autoregress.tables.columns import Labels, Numbers
-from autoregress.tables.frames import as_cells, content_of, dialect_of, is_text
+from autoregress.tables.frames import as_cells, content_of, is_text
+from autoregress.tables.texts import dialect_of
 
 KIND = "table"
 DAMAGED = "the compressed file is damaged: what it keeps beside its rows is not what was written"

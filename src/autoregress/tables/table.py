@@ -18,6 +18,7 @@ from autoregress.bundled import folder_of
 from autoregress.card import Card
 from autoregress.disk import write_json
 from autoregress.networks.made import MADE
+from autoregress.processes import Processes
 from autoregress.storage import load, model_config, parameters, read_config, save, share
 from autoregress.tables.cells import Cells
 from autoregress.tables.columns import Column, Dates, Kind, Labels, Numbers
@@ -159,6 +160,7 @@ class Table:
         run: str | Path | None = None,
         quiet: bool = False,
         network: Mapping[str, Any] | None = None,
+        processes: Processes | None = None,
         **training: Any,
     ) -> Self:
         """Learns a table.
@@ -176,6 +178,8 @@ class Table:
             run: a folder for checkpoints, the log and the trained table.
             quiet: print neither the schema nor progress.
             network: options of the :class:`MADE`.
+            processes: the processes that learn it together, see :func:`autoregress.join`; by
+                default this one alone.
             **training: training options, see :class:`Training`.
 
         Raises:
@@ -202,15 +206,19 @@ class Table:
             training=training,
             run=None if run is None else Path(run) / "training",
             quiet=quiet,
+            processes=processes,
             on_epoch=None if run is None else partial(_keep, schema, Path(run)),
         )
         learnt = cls(schema, found.model, found.summary)
         if run is not None:
-            learnt.save(run)
-            config = read_config(Path(run) / "training")
-            known = {name: config.get(name) for name in ("training", "data")}
-            learnt.card(Path(run).name, str(run), **known).write(Path(run))
+            (processes or Processes()).from_first(partial(learnt._write, Path(run)))
         return learnt
+
+    def _write(self, run: Path) -> None:
+        self.save(run)
+        config = read_config(run / "training")
+        known = {name: config.get(name) for name in ("training", "data")}
+        self.card(run.name, str(run), **known).write(run)
 
     @property
     def coder(self) -> MADE:
@@ -474,8 +482,8 @@ class Table:
         """For each of some columns its distributions (n, K) in the n rows where it is unknown."""
         parts = list[list[Floats]]()
         for rows in x.split(ROWS):
-            each = self.model.given_known(rows.to(self.model.device))
-            tables = [each[dim].table().cpu().numpy() for dim in dims]
+            each = self.model.given_known(rows.to(self.model.device), dims)
+            tables = [conditional.table().cpu().numpy() for conditional in each]
             unknown = [rows[:, dim].numpy() < 0 for dim in dims]
             parts.append([table[own] for table, own in zip(tables, unknown, strict=True)])
         return [np.concatenate(own) for own in zip(*parts, strict=True)]
@@ -547,8 +555,6 @@ def _keep(schema: Schema, run: Path, record: Mapping[str, Any]) -> None:
 def _symbols(schema: Schema, table: Any) -> Tensor:
     """The symbols (rows, D) of a table, −1 where unknown, in a small dtype."""
     dtype = np.int16 if max(column.levels for column in schema.columns) < 2**15 else np.int64
-    parts = [
-        np.stack([each.symbols.astype(dtype) for each in schema.encode(part)], 1)
-        for part in row_groups(table)
-    ]
-    return torch.from_numpy(np.concatenate(parts))
+    return torch.from_numpy(
+        np.concatenate([schema.symbols(part).astype(dtype) for part in row_groups(table)])
+    )
