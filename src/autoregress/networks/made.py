@@ -380,13 +380,6 @@ class MADE(AutoregressiveModel):
     ) -> Conditional:
         return self.encoding.conditional(self._parallel(x, context, member or self._member(0)))
 
-    def conditional_of(
-        self, dim: int, x: Tensor, context: Tensor | None = None, member: Member | None = None
-    ) -> Conditional:
-        """The conditionals (batch,) of one dimension only; otherwise as :meth:`forward`."""
-        columns = self._parallel(x, context, member or self._member(0))
-        return self.encoding.conditional_one(dim, columns)
-
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
@@ -453,14 +446,16 @@ class MADE(AutoregressiveModel):
             lambda columns: columns.to(self.device)
         )
 
-    def given_known(self, x: Tensor, context: Tensor | None = None) -> list[Conditional]:
-        """The conditionals (batch,) of every dimension given the entries that are not −1.
+    def given_known(
+        self, x: Tensor, dims: Iterable[int], context: Tensor | None = None
+    ) -> list[Conditional]:
+        """The conditionals (batch,) of some dimensions given the entries that are not −1.
 
         For models with ``gaps`` and ``evidence``, in one pass; those of known dimensions are of no
         use, as they depend on their own entries.
         """
         columns = self._parallel(x, context, self._unordered)
-        return [self.encoding.conditional_one(dim, columns) for dim in range(self.dims)]
+        return [self.encoding.conditional_one(dim, columns) for dim in dims]
 
     def forward_given(
         self, x: Tensor, known: Tensor, context: Tensor | None, member: Member

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,18 +16,16 @@ from torch import Tensor
 
 from autoregress.bundled import folder_of
 from autoregress.card import Card
-from autoregress.configs import MADEConfig
-from autoregress.data.source import Data
 from autoregress.disk import write_json
-from autoregress.networks.encoding import Encoding
 from autoregress.networks.made import MADE
+from autoregress.processes import Processes
 from autoregress.storage import load, model_config, parameters, read_config, save, share
-from autoregress.symbols import Symbols
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Column, Kind, Labels, Numbers
+from autoregress.tables.columns import Column, Dates, Kind, Labels, Numbers
 from autoregress.tables.density import Floats
 from autoregress.tables.explanation import Explanation
 from autoregress.tables.frames import as_cells, filled, in_groups, in_kind_of, row_groups, some_rows
+from autoregress.tables.learning import learn
 from autoregress.tables.questions import (
     Asked,
     Predicate,
@@ -37,26 +35,8 @@ from autoregress.tables.questions import (
     parse,
 )
 from autoregress.tables.schema import Schema
-from autoregress.training import Fit, Training, fit
 
 SCHEMA = "schema.json"
-# Default options of the network and of its training. A mean over several orderings makes up for few
-# rows; many rows are learnt better in one, and without dropout.
-NETWORK = MADEConfig(
-    hidden=(256, 256), orderings=8, evidence=True, gaps=True, direct=True, residual=True,
-    norm=True, dropout=0.1,
-)  # fmt: skip
-TRAINING = Training(lr=5e-3, schedule="cosine", weight_decay=0.2, patience=10, ema=0.99)
-MANY = 10_000
-# Largest number of direct weights, which grow with the square of the columns.
-MOST_DIRECT = 2**24
-# By default the batch size is a power of two between these, about a fiftieth of the rows, and the
-# number of epochs gives a number of updates between these, about half that of rows, but is not
-# below the fewest.
-SMALLEST_BATCH, LARGEST_BATCH = 16, 128
-FEWEST_UPDATES, MOST_UPDATES, FEWEST_EPOCHS = 2000, 9000, 20
-# Share of the rows held out to stop by, and the fewest rows of which some are held out.
-HELD_OUT, FEWEST = 0.1, 20
 # Largest number of combinations that are enumerated, and number of draws if there are more.
 ENUMERATED, DRAWS = 4096, 4000
 # Relative standard error below which estimates differ by rounding alone.
@@ -131,7 +111,9 @@ class Distribution:
             quantiles = ", ".join(
                 f"{q:.0%} {self.quantile(q)}" for q in (0.05, 0.25, 0.5, 0.75, 0.95)
             )
-            return f"mean {self.mean():.6g}; quantiles {quantiles}"
+            date = isinstance(self.column, Dates)
+            mean = self.column.text(self.mean()) if date else f"{self.mean():.6g}"
+            return f"mean {mean}; quantiles {quantiles}"
         shown = sorted(self.items().items(), key=lambda pair: -pair[1])[:20]
         return "\n".join(f"{p:.4f}  {text}" for text, p in shown)
 
@@ -178,6 +160,7 @@ class Table:
         run: str | Path | None = None,
         quiet: bool = False,
         network: Mapping[str, Any] | None = None,
+        processes: Processes | None = None,
         **training: Any,
     ) -> Self:
         """Learns a table.
@@ -195,6 +178,8 @@ class Table:
             run: a folder for checkpoints, the log and the trained table.
             quiet: print neither the schema nor progress.
             network: options of the :class:`MADE`.
+            processes: the processes that learn it together, see :func:`autoregress.join`; by
+                default this one alone.
             **training: training options, see :class:`Training`.
 
         Raises:
@@ -206,50 +191,34 @@ class Table:
         if not quiet:
             print(f"{cells.said}\n{schema}" if cells.said else schema)
         x = _symbols(schema, table if in_groups(table) else cells)
-        settings = Training.changed(training_for(len(x)), training)
+        held = None
         if valid is not None:
             held_cells = as_cells(valid)
             if lacking := [name for name in schema.names if name not in held_cells]:
                 raise ValueError(f"the validation table has no column {', '.join(lacking)}")
-            train, held = x, _symbols(schema, held_cells)
-        elif len(x) < FEWEST:
-            train, held = x, None
-        else:
-            order = np.random.default_rng(settings.seed).permutation(len(x))
-            count = max(1, round(HELD_OUT * len(x)))
-            train, held = x[np.sort(order[count:])], x[np.sort(order[:count])]
-        levels = [column.levels for column in schema.columns]
-        options = {**vars(NETWORK), "ordered": tuple(c.ordered for c in schema.columns)}
-        if len(train) >= MANY:
-            options |= {"orderings": 1, "dropout": 0.0}
-        symbols = Symbols((len(levels),), levels, ordered=options["ordered"], gaps=True)
-        inputs, outputs = (int(w.sum()) for w in Encoding(symbols, NETWORK.mixture).widths)
-        options["direct"] = inputs * outputs <= MOST_DIRECT
-        torch.manual_seed(settings.seed)
-        model = MADE(len(levels), levels, **{**options, **(network or {})})
-        result = fit(
-            model,
-            Data(train, levels, known=train >= 0),
-            valid=None if held is None else Data(held, levels, known=held >= 0),
+            held = _symbols(schema, held_cells)
+        found = learn(
+            x,
+            [column.levels for column in schema.columns],
+            [column.ordered for column in schema.columns],
+            held=held,
+            network=network or {},
+            training=training,
             run=None if run is None else Path(run) / "training",
-            training=settings,
             quiet=quiet,
+            processes=processes,
             on_epoch=None if run is None else partial(_keep, schema, Path(run)),
         )
-        learnt = cls(schema, model)
-        if held is not None and result.valid is not None:
-            learnt.summary = _summary(result, _independent(model, train, held), len(held))
-        else:
-            learnt.summary = (
-                f"{len(train):,} rows are too few to hold some out, so that the model was not "
-                "compared with independent columns"
-            )
+        learnt = cls(schema, found.model, found.summary)
         if run is not None:
-            learnt.save(run)
-            config = read_config(Path(run) / "training")
-            known = {name: config.get(name) for name in ("training", "data")}
-            learnt.card(Path(run).name, str(run), **known).write(Path(run))
+            (processes or Processes()).from_first(partial(learnt._write, Path(run)))
         return learnt
+
+    def _write(self, run: Path) -> None:
+        self.save(run)
+        config = read_config(run / "training")
+        known = {name: config.get(name) for name in ("training", "data")}
+        self.card(run.name, str(run), **known).write(run)
 
     @property
     def coder(self) -> MADE:
@@ -513,8 +482,8 @@ class Table:
         """For each of some columns its distributions (n, K) in the n rows where it is unknown."""
         parts = list[list[Floats]]()
         for rows in x.split(ROWS):
-            each = self.model.given_known(rows.to(self.model.device))
-            tables = [each[dim].table().cpu().numpy() for dim in dims]
+            each = self.model.given_known(rows.to(self.model.device), dims)
+            tables = [conditional.table().cpu().numpy() for conditional in each]
             unknown = [rows[:, dim].numpy() < 0 for dim in dims]
             parts.append([table[own] for table, own in zip(tables, unknown, strict=True)])
         return [np.concatenate(own) for own in zip(*parts, strict=True)]
@@ -583,42 +552,9 @@ def _keep(schema: Schema, run: Path, record: Mapping[str, Any]) -> None:
         write_json(run / SCHEMA, schema.to_json())
 
 
-def training_for(rows: int) -> Training:
-    """How a table of that number of rows is learnt."""
-    batch = 2 ** round(math.log2(max(1, rows / 50)))
-    batch = min(max(batch, SMALLEST_BATCH), LARGEST_BATCH)
-    updates = min(max(rows / 2, FEWEST_UPDATES), MOST_UPDATES)
-    epochs = max(FEWEST_EPOCHS, math.ceil(updates * batch / max(1, rows)))
-    return replace(TRAINING, batch_size=batch, max_epochs=epochs)
-
-
-@torch.no_grad()
-def _independent(model: MADE, train: Tensor, held: Tensor) -> float:
-    """Nats of a held-out row if every column is independent of the others."""
-    alone = MADE(model.dims, model.symbols.levels, **{**model.options, "hidden": (1,)})
-    for layer in (alone.output, alone.direct):
-        if layer is not None:
-            layer.weight.zero_()
-    alone.start_from(train)
-    return -float(alone.log_prob(held).mean())
-
-
-def _summary(result: Fit, independent: float, rows: int) -> str:
-    assert result.valid is not None
-    said = (
-        f"best after epoch {result.best_epoch}: {result.valid.nats:.4f} nats on {rows:,} rows held "
-        f"out, apart from where in their bins numbers lie; independent columns {independent:.4f}"
-    )
-    if independent <= result.valid.nats:
-        said += "\nthe model is no better than independent columns: it needs more rows"
-    return said
-
-
 def _symbols(schema: Schema, table: Any) -> Tensor:
     """The symbols (rows, D) of a table, −1 where unknown, in a small dtype."""
     dtype = np.int16 if max(column.levels for column in schema.columns) < 2**15 else np.int64
-    parts = [
-        np.stack([each.symbols.astype(dtype) for each in schema.encode(part)], 1)
-        for part in row_groups(table)
-    ]
-    return torch.from_numpy(np.concatenate(parts))
+    return torch.from_numpy(
+        np.concatenate([schema.symbols(part).astype(dtype) for part in row_groups(table)])
+    )
