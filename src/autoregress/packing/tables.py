@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import IO, Any
@@ -434,11 +435,11 @@ def _packing(file: IO[bytes], suffix: str, name: str) -> Iterator[IO[bytes]]:
             yield inner
         return
     kinds: dict[str, Callable[[], Any]] = {
-        ".gz": lambda: gzip.GzipFile(fileobj=file, mode="wb", mtime=0),
-        ".bz2": lambda: bz2.BZ2File(file, "wb"),
-        ".xz": lambda: lzma.LZMAFile(file, "wb"),
+        ".gz": partial(gzip.GzipFile, fileobj=file, mode="wb", mtime=0),
+        ".bz2": partial(bz2.BZ2File, file, "wb"),
+        ".xz": partial(lzma.LZMAFile, file, "wb"),
     }
-    with kinds.get(suffix, lambda: nullcontext(file))() as inner:
+    with kinds.get(suffix, partial(nullcontext, file))() as inner:
         yield inner
 
 
