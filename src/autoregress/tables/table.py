@@ -173,7 +173,7 @@ class Table:
                 number, date, identifier, constant or text; the last three are left out.
             absent: columns in which a missing cell is a value of its own, and not unknown.
             missing: texts that mean that a cell is missing, instead of the usual ones.
-            valid: a table of the same columns that tells when to stop; by default a tenth of the
+            valid: a table of the same columns that chooses the epoch; by default a tenth of the
                 rows are held out for it.
             run: a folder for checkpoints, the log and the trained table.
             quiet: print neither the schema nor progress.
