@@ -15,6 +15,8 @@ the test part, and at most 1,000 rows are learnt. Nothing is chosen by the test 
   KNNImputer, and histogram gradient boosting of every column from all others;
 - synthetic: gradient boosting of the last column, learnt from as many synthetic rows as there are
   real ones and measured on real ones, beside the same learnt from the real rows.
+
+table_peers.py adds the figures of TabularARGN and CTGAN.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
 
 import autoregress as ar
+from autoregress.tables import Column, Dates
 
 Floats = NDArray[np.float64]
 MOST_ROWS, MOST_TEST, HIDDEN = 1000, 500, 0.2
@@ -74,16 +77,22 @@ the tables.
 
 {imputation}
 
-The last column, learnt from synthetic rows and from the real ones, measured on real ones: accuracy,
-or R² for numbers.
+The last column, learnt by gradient boosting from real rows and from as many synthetic ones, and
+measured on real ones: accuracy, or R² for numbers.
 
 {synthetic}
+
+`ar.Table` draws {speed} rows a second on one core. TabularARGN (`mostlyai-engine`) and CTGAN
+(`ctgan`) have their defaults; how TabularARGN's bins become densities, and what CTGAN is given for
+gaps, is said by `python benchmarks/table_peers.py --help`.
 
 The command of one table; all of them without `--only`:
 
 ```console
 python benchmarks/mixed_tables.py --only penguins
 ```
+
+and, where those two are installed, `python benchmarks/table_peers.py`.
 """
 
 
@@ -103,11 +112,15 @@ def is_number(column: Series) -> bool:
 # Densities
 
 
+def numbers_of(train: Frame, test: Frame) -> tuple[Frame, Frame]:
+    """The columns of numbers, with medians for gaps."""
+    names = [c for c in train if is_number(train[c]) and train[c].nunique() > 10][:12]
+    return train[names].fillna(train[names].median()), test[names].fillna(train[names].median())
+
+
 def densities(train: Frame, test: Frame, seed: int) -> dict[str, float]:
-    names = [c for c in train if is_number(train[c]) and train[c].nunique() > 10]
-    names = names[:12]
-    train, test = (part[names].fillna(train[names].median()) for part in (train, test))
-    kinds: Any = dict.fromkeys(names, "number")
+    train, test = numbers_of(train, test)
+    kinds: Any = dict.fromkeys(train, "number")
     table = ar.Table.fit(train, quiet=True, seed=seed, kinds=kinds)
     own = float((table.log_prob(test) - table.log_unit(test)).mean())
     centre, scale = train.mean().to_numpy(float), train.std().to_numpy(float)
@@ -133,6 +146,7 @@ class Coded:
 
     def __init__(self, table: ar.Table, names: list[str]) -> None:
         columns = [table.schema.column(name) for name in names]
+        self.columns = columns
         self.number = [isinstance(column, ar.tables.Numbers) for column in columns]
         self.labels = [
             [] if isinstance(column, ar.tables.Numbers) else list(column.single_values or ())
@@ -140,11 +154,13 @@ class Coded:
         ]
 
     def __call__(self, frame: Frame) -> Floats:
-        each = zip(frame, self.number, self.labels, strict=True)
-        return np.stack([self._column(frame[c], n, labels) for c, n, labels in each], 1)
+        each = zip(frame, self.columns, self.labels, strict=True)
+        return np.stack([self._column(frame[c], own, labels) for c, own, labels in each], 1)
 
-    def _column(self, column: Series, number: bool, labels: list[str]) -> Floats:
-        if number:
+    def _column(self, column: Series, own: Column, labels: list[str]) -> Floats:
+        if isinstance(own, Dates):
+            return np.array([np.nan if pd.isna(v) else own.value(v) for v in column])
+        if isinstance(own, ar.tables.Numbers):
             return column.to_numpy(float)
         codes = {label: float(code) for code, label in enumerate(labels)}
         return np.array([codes.get(text(value), np.nan) for value in column])
@@ -273,23 +289,27 @@ def imputation(
 
 def synthetic(table: ar.Table, train: Frame, test: Frame, seed: int) -> dict[str, Any]:
     keep = [c for c in train if c in table.schema.names]
+    started = time.process_time()
     drawn = table.sample(len(train), seed=seed, like=train)[keep]
+    seconds = time.process_time() - started
     coded = Coded(table, keep)
-    number = coded.number[-1] and train[keep[-1]].nunique() > 10
-    held = coded(test[keep])
-    held = held[~np.isnan(held[:, -1])]
-
-    def learnt(rows: Floats) -> float:
-        rows = rows[~np.isnan(rows[:, -1])]
-        kind = HistGradientBoostingRegressor if number else HistGradientBoostingClassifier
-        model = kind(random_state=seed).fit(rows[:, :-1], rows[:, -1])
-        return float(model.score(held[:, :-1], held[:, -1]))
-
     return {
         "column": keep[-1],
-        "synthetic": learnt(coded(drawn)),
-        "real": learnt(coded(train[keep])),
+        "synthetic": last_column(coded, keep, drawn, train, test, seed),
+        "real": last_column(coded, keep, train[keep], train, test, seed),
+        "rows a second": len(train) / seconds,
     }
+
+
+def last_column(
+    coded: Coded, keep: list[str], rows: Frame, train: Frame, test: Frame, seed: int
+) -> float:
+    """How well the last column is told from rows: accuracy, or R² of numbers, on the test rows."""
+    number = coded.number[-1] and train[keep[-1]].nunique() > 10
+    kind = HistGradientBoostingRegressor if number else HistGradientBoostingClassifier
+    learnt, held = (each[~np.isnan(each[:, -1])] for each in (coded(rows), coded(test[keep])))
+    model = kind(random_state=seed).fit(learnt[:, :-1], learnt[:, -1])
+    return float(model.score(held[:, :-1], held[:, -1]))
 
 
 def measure(name: str, seed: int) -> dict[str, Any]:
@@ -309,11 +329,12 @@ def measure(name: str, seed: int) -> dict[str, Any]:
 
 def page(found: dict[str, dict[str, Any]], seed: int) -> str:
     first = next(iter(found.values()))
-    methods = [*first["density"]]
+    methods = list(dict.fromkeys(method for row in found.values() for method in row["density"]))
     density = [f"| table | {' | '.join(methods)} |", "|---|" + "---:|" * len(methods)]
     for name, row in found.items():
         best = max(row["density"].values())
-        shown = [f"**{v:.2f}**" if v == best else f"{v:.2f}" for v in row["density"].values()]
+        each = [row["density"].get(method) for method in methods]
+        shown = ["–" if v is None else f"**{v:.2f}**" if v == best else f"{v:.2f}" for v in each]
         density.append(f"| {name} | {' | '.join(shown)} |")
     what = ["accuracy", "log-loss", "RMSE", "within 90 %"]
     imputed = [f"| | {' | '.join(what)} |", "|---|" + "---:|" * len(what)]
@@ -324,10 +345,14 @@ def page(found: dict[str, dict[str, Any]], seed: int) -> str:
             known = [v for v in values if v is not None]
             row.append(f"{np.mean(known):.3f}" if known else "–")
         imputed.append(f"| {method} | {' | '.join(row)} |")
-    drawn = ["| table | column | synthetic | real |", "|---|---|---:|---:|"]
+    sources = {"real": "real rows", "synthetic": "`ar.Table`"}
+    sources |= {"TabularARGN": "TabularARGN", "CTGAN": "CTGAN"}
+    drawn = [f"| table | column | {' | '.join(sources.values())} |", "|---|---|" + "---:|" * 4]
     for name, row in found.items():
-        own = row["synthetic"]
-        drawn.append(f"| {name} | {own['column']} | {own['synthetic']:.2f} | {own['real']:.2f} |")
+        each = [row["synthetic"].get(source) for source in sources]
+        shown = ["–" if v is None else f"{v:.2f}" for v in each]
+        drawn.append(f"| {name} | {row['synthetic']['column']} | {' | '.join(shown)} |")
+    speeds = [own for row in found.values() if (own := row["synthetic"].get("rows a second"))]
     seconds = [row["seconds"] for row in found.values()]
     return PAGE.format(
         count=len(found),
@@ -337,6 +362,7 @@ def page(found: dict[str, dict[str, Any]], seed: int) -> str:
         density="\n".join(density),
         imputation="\n".join(imputed),
         synthetic="\n".join(drawn),
+        speed=f"{min(speeds):,.0f} to {max(speeds):,.0f}" if speeds else "–",
     )
 
 
@@ -354,11 +380,19 @@ def main() -> None:
         try:
             found[name] = measure(name, arguments.seed)
             print(name, json.dumps(found[name]), flush=True)
+            if arguments.write is not None:
+                write(arguments.write, found, arguments.seed)
         except package_tables.NotInstalledError as missing:
             print(missing)
-    if arguments.write is not None and found:
-        (arguments.write / "tables.json").write_text(json.dumps(found, indent=1) + "\n")
-        (arguments.write / "tables.md").write_text(page(found, arguments.seed))
+
+
+def write(folder: Path, found: dict[str, Any], seed: int) -> None:
+    """Writes the figures, and the page, beside those of tables that were measured before."""
+    path = folder / "tables.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    every = {name: found.get(name, before.get(name)) for name in TABLES if name in before | found}
+    path.write_text(json.dumps(every, indent=1) + "\n")
+    (folder / "tables.md").write_text(page(every, seed))
 
 
 if __name__ == "__main__":

@@ -9,14 +9,18 @@ import contextlib
 import io
 import json
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 
-from autoregress.cli import main
+from autoregress.cli import main, tables
+from autoregress.cli.measure import Score
+from autoregress.cli.tables import Impute, TrainTable
 from autoregress.evaluation import evaluate
 from autoregress.mixture import Mixture
 from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Update
@@ -28,6 +32,8 @@ from autoregress.training import Fit, fit
 
 # 37 examples in batches of 9: of the last batch, of one example, most processes have none.
 OPTIONS: dict[str, Any] = {"batch_size": 9, "clip": 0.5, "ema": 0.9, "lr": 0.01, "quiet": True}
+
+BRIEFLY = replace(tables.TRAINING, max_epochs=2)
 
 
 class Partly(MADE):
@@ -123,6 +129,16 @@ def each_for_itself(folder: Path, rank: int) -> list[float]:
     return curve(fit(model, x, valid=valid, run=run, max_epochs=1, **OPTIONS), model)
 
 
+def verbs(folder: Path, out: str) -> None:
+    """Scores and fills in rows; of several processes each does its own."""
+    with patch.object(tables, "PART", 8):  # rows of a table that a process takes at once
+        for name, data in (("one", "many.npz"), ("people", "people.csv")):
+            scores = folder / f"{out} scores of {name}.csv"
+            Score(folder / name, folder / data, scores, top=1)()
+        full, marks = folder / f"{out} full.csv", folder / f"{out} marks.csv"
+        Impute(folder / "people", folder / "people.csv", full, "draw", draws=2, marks=marks)()
+
+
 def everything(folder: Path) -> dict[str, Any]:
     processes = join()
     found: dict[str, Any] = {"scores": scores(4, 36), "same batches": scores(12 * processes.size)}
@@ -148,6 +164,8 @@ def everything(folder: Path) -> dict[str, Any]:
         for sharding in ("none", "full"):
             rough = {"max_epochs": 1, "precision": "bfloat16", "sharding": sharding}
             found[f"bfloat16, sharding {sharding}"] = train("made", **rough)
+        TrainTable(folder / "people.csv", folder / "people", training=BRIEFLY)()
+        verbs(folder, "two")
         with contextlib.redirect_stdout(io.StringIO()) as said:
             main(command(folder, "whole"))  # after which they have parted
         found["said"] = said.getvalue()

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from distributed_process import command, scores, train
+from distributed_process import command, scores, train, verbs
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -114,6 +114,9 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("job")
     x = np.random.default_rng(0).integers(0, 2, (50, 6), dtype=np.uint8)
     np.savez(folder / "data.npz", train=x[:33], valid=x[33:])
+    np.savez(folder / "many.npz", test=np.random.default_rng(1).integers(0, 3, (2100, 2, 3)))
+    cells = [f"{n % 7},{'' if n % 5 == 1 else 'ab'[n % 2]},{n * n % 83 / 4}" for n in range(61)]
+    (folder / "people.csv").write_text("\n".join(["size,kind,cost", *cells]) + "\n")
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -195,6 +198,17 @@ def test_the_first_process_alone_speaks(job):
     assert other == ""
     assert (job / "whole" / "logs" / "rank-1.log").read_text().endswith(" from step 0\n")
     assert len(list((job / "whole" / "logs").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_rows_are_scored_and_filled_in_by_all_processes_as_by_one(job):
+    verbs(job, "one")
+    files = sorted(path.name for path in job.glob("two *.csv"))
+    assert len(files) == 4
+    for name in files:
+        content = (job / name).read_bytes()
+        assert content == (job / name.replace("two", "one")).read_bytes()
+        assert content.count(b"\n") in (62, 2101, 1 + 2 * 61)
 
 
 @pytest.mark.slow

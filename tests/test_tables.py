@@ -22,6 +22,7 @@ from autoregress.tables.density import Density
 from autoregress.tables.frames import as_cells
 from autoregress.tables.questions import parse
 from autoregress.tables.schema import Schema
+from autoregress.tables.table import Distribution
 
 
 def rows(count: int, seed: int = 0) -> dict[str, list[Any]]:
@@ -207,6 +208,46 @@ def test_separators_and_encodings_are_told(tmp_path, separator, encoding):
         ),
         ("1,2\n3,4\n", "t.csv: without a header", {"0": ["1", "3"], "1": ["2", "4"]}),
         ("a  b\n1 2\n  3   4 \n", "t.csv: separated by spaces", {"a": ["1", "3"], "b": ["2", "4"]}),
+        (
+            "Prices of 2020,,\na,b,c\n1,2,3\n4,5,6\n7,8,9\nSource: us,,\n",
+            "t.csv: 1 line before the table left out, 1 line after the table left out",
+            {"a": ["1", "4", "7"], "b": ["2", "5", "8"], "c": ["3", "6", "9"]},
+        ),
+        (
+            "a,b,c\n[],kg,m\nx,y,z\n" + "k,2,3\n" * 6,
+            "t.csv: 2 lines under the header left out",
+            {"a": ["k"] * 6, "b": ["2"] * 6, "c": ["3"] * 6},
+        ),
+        (
+            "a,b\nx,1\na,b\ny,2\nz,3\nw,4\nTotal,10\n",
+            "t.csv: 1 line that repeats the header left out, a last line of totals left out",
+            {"a": ["x", "y", "z", "w"], "b": ["1", "2", "3", "4"]},
+        ),
+        (
+            "18,chevrolet,3.5\n15,buick,3.5\n18,chevrolet,3.4\n",
+            "t.csv: without a header",
+            {
+                "0": ["18", "15", "18"],
+                "1": ["chevrolet", "buick", "chevrolet"],
+                "2": ["3.5", "3.5", "3.4"],
+            },
+        ),
+        (
+            "p,x,s\ne,x,s\np,b,y\n",
+            "t.csv: without a header",
+            {"0": ["p", "e", "p"], "1": ["x", "x", "b"], "2": ["s", "s", "y"]},
+        ),
+        (",0,1\nx,2,3\ny,4,0\n", "", {"": ["x", "y"], "0": ["2", "4"], "1": ["3", "0"]}),
+        (
+            "who,1990,1991\nx,2,3\ny,4,5\n",
+            "",
+            {"who": ["x", "y"], "1990": ["2", "4"], "1991": ["3", "5"]},
+        ),
+        (
+            "a,b,c\n1,2,3\n4,5\n6,,8\n",
+            "t.csv: 1 line with too few cells, of which the last are missing",
+            {"a": ["1", "4", "6"], "b": ["2", "5", ""], "c": ["3", "", "8"]},
+        ),
     ],
 )
 def test_what_a_file_holds_beside_its_table(tmp_path, text, said, columns):
@@ -221,6 +262,9 @@ def test_a_row_of_another_width_is_named(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n3,4,5\n6,7\n")
     with pytest.raises(ValueError, match="row 3 has 3 cells, but most have 2; remove"):
+        as_cells(path)
+    path.write_text("a,b,c,d\n1,2,3,4\n5,6\n7,8,9,0\n")
+    with pytest.raises(ValueError, match="row 3 has 2 cells, but most have 4; remove"):
         as_cells(path)
 
 
@@ -244,6 +288,51 @@ def test_marks_between_digits_are_said():
     assert "b: numbers such as 1,5 have a decimal comma" in schema.notes
 
 
+@pytest.mark.parametrize(
+    ("texts", "shown", "value"),
+    [
+        ([f"{n}%" for n in range(0, 90, 7)], "77%", 77.0),
+        ([f"${n},500.25" for n in range(1, 13)], "$12500.25", 12500.25),
+        ([f"-${n}.5" for n in range(1, 13)], "$-1.5", -1.5),
+        ([f"{n},5 €" for n in range(12)], "11,5 €", 11.5),
+    ],
+)
+def test_signs_beside_numbers_are_kept(texts, shown, value):
+    cells = as_cells({"a": texts * 3})
+    schema = Schema.infer(list(cells.values()))
+    column = schema.column("a")
+    assert isinstance(column, Numbers)
+    assert column.value(shown) == value
+    assert column.text(value * 10**column.decimals) == shown
+    assert any("every number has the sign" in note for note in schema.notes)
+    content = json.loads(json.dumps(column.to_json()))
+    assert column_from_json(content).to_json() == column.to_json()
+
+
+def test_what_may_be_read_otherwise_is_said():
+    columns = {
+        "far": [1, 2, 4, -9] * 10,
+        "near": [0, 2, 4, 9] * 10,
+        "long": [*range(38), 9999, 9999],
+        "code": [*(str(n / 10) for n in range(30)), *(["<0.1"] * 10)],
+        "date": [f"19{80 + n // 12}{1 + n % 12:02}" for n in range(40)],
+        "AreaKey": [7 * n * n for n in range(40)],
+        "signs": ["$1", "€1", "2%", "$3"] * 10,
+        "lines": ["a b\n  " + "c" * 99, "d"] * 20,
+    }
+    schema = Schema.infer(list(as_cells(columns).values()))
+    kinds = {name: kind for name, kind, _, _ in schema.report()}
+    assert (kinds["date"], kinds["AreaKey"], kinds["signs"]) == (
+        "date", "identifier, left out", "category"
+    )  # fmt: skip
+    said = {note.partition(":")[0]: note for note in schema.notes}
+    assert "-9 is far from the other numbers" in said["far"]
+    assert "9999 is far from the other numbers" in said["long"]
+    assert "30 numbers are labels because of <0.1;" in said["code"]
+    assert "near" not in said
+    assert max(map(len, str(schema).splitlines())) < 130
+
+
 def test_a_file_in_groups_of_rows_is_the_same_table(tmp_path, monkeypatch):
     frame = pd.DataFrame(rows(90))
     frame.to_parquet(tmp_path / "t.parquet")
@@ -265,12 +354,13 @@ def test_the_same_table_from_any_library(tmp_path):
     columns = rows(80)
     frame = pd.DataFrame(columns)
     frame.to_csv(tmp_path / "a.csv", index=False)
-    frame.to_csv(tmp_path / "a.csv.gz", index=False)
+    for packed in (".gz", ".bz2", ".xz"):
+        frame.to_csv(tmp_path / f"a.csv{packed}", index=False)
     parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
     kinds = []
     for source in (
         columns, frame, pa.table(columns), tmp_path / "a.csv", tmp_path / "a.csv.gz",
-        tmp_path / "a.parquet",
+        tmp_path / "a.csv.bz2", tmp_path / "a.csv.xz", tmp_path / "a.parquet",
     ):  # fmt: skip
         cells = as_cells(source)
         schema = Schema.infer(list(cells.values()))
@@ -448,6 +538,13 @@ def test_missing_may_be_a_value_of_a_number(float64):
     assert restored.column("dose").levels == table.schema.column("dose").levels
 
 
+def test_the_mean_of_dates_is_a_date():
+    days = [f"{day:02}.03.2024" for day in range(1, 32)]
+    column = Schema.infer([Cells.of("day", days)], kinds={"day": "date"}).column("day")
+    p = np.full(column.levels, 1 / column.levels)
+    assert str(Distribution(column, p)).startswith("mean 16.03.2024; quantiles 5% ")
+
+
 def test_distributions(table):
     found = table.distribution("age", {"smoker": "yes"})
     assert found.probabilities.sum() == pytest.approx(1)
@@ -512,6 +609,22 @@ def test_draws_of_an_imputation_differ_where_cells_are_missing(table):
         table.impute(frame, n=3)
 
 
+def test_days_and_times_of_a_frame_are_filled_in_as_such():
+    import pyarrow as pa
+
+    day = [pd.Timestamp(2020, 1 + n % 3, 1 + n % 20).date() if n % 7 else None for n in range(40)]
+    time = [pd.Timestamp(2020, 1, 1 + n % 20, n % 24) if n % 5 else None for n in range(40)]
+    kinds = {"day": pa.date32(), "time": pa.timestamp("us")}
+    frame = pa.table({"day": day, "time": time}, pa.schema(kinds))
+    table = ar.Table.fit(frame, quiet=True, max_epochs=1, network={"hidden": (8,)})
+    full = table.impute(frame, "draw")
+    assert full.schema == frame.schema
+    assert full.column("day").null_count == full.column("time").null_count == 0
+    pairs = zip(full.column("day").to_pylist(), day, strict=True)
+    assert all(new == old for new, old in pairs if old)
+    assert table.sample(3, like=frame).num_rows == 3
+
+
 def test_labels_that_are_numbers_are_drawn_as_such():
     frame = pd.DataFrame({"code": [101, 205, 330] * 20, "x": range(60)})
     table = independent(frame.to_dict("list"))
@@ -558,6 +671,19 @@ def test_a_model_that_is_not_trained_is_independent_columns():
 
 
 # The command line
+
+
+def test_independent_columns_are_kept_where_the_model_is_no_better():
+    rng = np.random.default_rng(0)
+    columns = {name: rng.choice(list("uvwx"), 60).tolist() for name in "ab"}
+    table = ar.Table.fit(columns, quiet=True, max_epochs=2, lr=3.0, network={"hidden": (8,)})
+    assert "independent columns are kept" in table.summary
+    for value in "uvwx":
+        given_one = table.distribution("a", {"b": value}).probabilities
+        assert given_one == pytest.approx(table.distribution("a").probabilities, abs=1e-6)
+    found = {"a": ["u", "v"], "b": ["w", None]}
+    alone = [{name: found[name]} for name in "ab"]
+    assert table.log_prob(found) == pytest.approx(sum(map(table.log_prob, alone)), abs=1e-6)
 
 
 def test_from_a_file_to_answers(tmp_path, capsys, monkeypatch):
@@ -637,4 +763,5 @@ def test_rare_labels_share_symbols_with_those_of_like_company():
     assert sum(pure) / counts.sum() > 0.9  # a quarter of each kind at random
     drawn = column.decode(np.full(50, column.levels - 1), rng)
     assert set(column.encode(Cells.of("user", drawn)).symbols) == {column.levels - 1}
-    assert column_from_json(json.loads(json.dumps(column.to_json()))) == column
+    content = json.loads(json.dumps(column.to_json()))
+    assert column_from_json(content).to_json() == column.to_json()

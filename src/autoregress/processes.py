@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
+from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -19,6 +20,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
+Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 # The longest that the others wait for the first process.
@@ -86,6 +88,22 @@ class Processes:
         every: list[Result] = [own] * self.size
         dist.all_gather_object(every, own, group=self.group)
         return every
+
+    def in_turn(self, parts: Iterable[Part], work: Callable[[Part], Result]) -> Iterator[Result]:
+        """The results of work on every part, in the order of the parts, in every process.
+
+        The processes take the parts in turn, and each works on its own; the results of ``size``
+        parts are held at once.
+
+        Example:
+            >>> list(ar.Processes().in_turn(["a", "b"], str.upper))
+            ['A', 'B']
+        """
+        parts = iter(parts)
+        while several := list(islice(parts, self.size)):
+            own = [work(part) for part in several[self.rank : self.rank + 1]]
+            for results in self.from_all(own):
+                yield from results
 
     def from_first(self, make: Callable[[], Result]) -> Result:
         """The result of a call in the first process, sent to all of them.

@@ -6,7 +6,9 @@ import codecs
 import csv
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,6 +135,7 @@ class Score:
         import torch
 
         from autoregress.data import check_distinct
+        from autoregress.processes import join
 
         if self.out.suffix.lower() != ".csv" and not is_stream(self.out):
             raise ValueError(f"{self.out}: scores are written as .csv")
@@ -149,20 +152,26 @@ class Score:
             return
         model = load_model(self.run, self.device)
         reading = Reading(stride=self.stride, condition=self.conditions.source(model))
-        examples = open_like(model, self.data, reading)
+        processes = join()
+        examples = processes.after_first(lambda: open_like(model, self.data, reading))
         context = self.conditions.context(model, examples)
         top = min(self.top, model.dims)
-        with torch.no_grad(), Progress("scoring") as progress, replacing(self.out) as file:
+
+        def lines(rows: Tensor) -> list[list[Any]]:
+            part = None if context is None else context[rows]
+            surprisal = model.surprisal(examples[rows], part).flatten(1).cpu()
+            each = zip(rows.tolist(), surprisal, strict=True)
+            return [[row, *_cells(model.symbols, nats, top)] for row, nats in each]
+
+        writing = replacing(self.out) if processes.first else nullcontext(BytesIO())
+        with torch.no_grad(), Progress("scoring") as progress, writing as file:
             writer = csv.writer(codecs.getwriter("utf-8")(file))
             ranks = range(1, top + 1)
             named = [name for i in ranks for name in (f"surprise_{i}", f"surprise_{i}_nats")]
             writer.writerow(["row", "log_prob", "bits_per_dim", *named])
-            for rows in torch.arange(len(examples)).split(1000):
-                part = None if context is None else context[rows]
-                surprisal = model.surprisal(examples[rows], part).flatten(1).cpu()
-                for row, nats in zip(rows.tolist(), surprisal, strict=True):
-                    writer.writerow([row, *_cells(model.symbols, nats, top)])
-                progress(int(rows[-1]) + 1, len(examples))
+            for done in processes.in_turn(torch.arange(len(examples)).split(1000), lines):
+                writer.writerows(done)
+                progress(done[-1][0] + 1, len(examples))
         announce(f"scores of {len(examples):,} examples in {self.out}", self.out)
 
 

@@ -74,7 +74,7 @@ autoregress VERB --help shows the options of a verb.
 autoregress --plugin MODULE VERB … first imports a module of yours, such as one with a family."""
 NARROWEST = 20  # the width of a terminal that tyro's boxes need
 # Verbs that several processes run together; the first process alone runs all others.
-TOGETHER = (Train, Evaluate)
+TOGETHER = (Train, TrainTable, Evaluate, Score, Impute)
 
 
 def run(argv: Sequence[str], interrupted: Callable[[], bool] = lambda: False) -> None:
@@ -139,7 +139,7 @@ def _plug_in(argv: Sequence[str]) -> Sequence[str]:
         sys.path.insert(0, "")  # the module may be in the current folder
         try:
             importlib.import_module(argv[1])
-        except Exception as error:
+        except Exception as error:  # whatever the user's module raises
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = "" if "importlib" in place.filename else f" ({place.filename}:{place.lineno})"
             raise ValueError(

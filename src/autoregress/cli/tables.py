@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Those that are left as they are here are chosen by Table.fit.
 TRAINING = Training(lr=5e-3, schedule="cosine", weight_decay=0.2, patience=0, ema=0.99)
 SCHEMA = "schema.json"
+# Number of rows that a process scores or fills in at once.
+PART = 2**12
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class TrainTable:
     changed by --kind. Empty cells are unknown.
 
     Args:
-        data: A table: .csv, .tsv, .txt (also .gz), .parquet, .feather.
+        data: A table: .csv, .tsv, .txt (also .gz, .bz2, .xz), .parquet, .feather.
         run: The run folder, for the schema, the best weights, log and last checkpoint.
         valid: A table of the same columns that tells when to stop; by default a tenth of the rows.
         kind: Kind of a column, as NAME=KIND, instead of the inferred one: category, boolean,
@@ -59,6 +61,7 @@ class TrainTable:
     def __call__(self) -> None:
         import torch
 
+        from autoregress.processes import join
         from autoregress.tables import Schema, Table
 
         check_folder(self.run)
@@ -81,6 +84,7 @@ class TrainTable:
             missing=["", *self.missing] if self.missing else None,
             valid=self.valid,
             run=self.run,
+            processes=join(),
             **{k: v for k, v in vars(self.training).items() if v != getattr(TRAINING, k)},
         )
         print(table.summary)
@@ -115,7 +119,6 @@ class Impute:
 
     def __call__(self) -> None:
         from autoregress.data.open import check_distinct
-        from autoregress.tables.frames import as_cells
 
         for path in (self.out, *([self.marks] if self.marks else [])):
             _check_csv(path)
@@ -123,22 +126,42 @@ class Impute:
             check_distinct(path, self.data)
         if self.marks is not None and self.marks.absolute() == self.out.absolute():
             raise ValueError(f"--marks and --out are the same file {self.out}")
-        table, cells = load_table(self.run), as_cells(self.data)
-        filled = table.impute(cells, self.how, n=self.draws, seed=self.seed)
-        write_columns(self.out, filled if self.draws is None else _stacked(filled))
-        gaps = table.gaps(cells)
-        if self.marks is not None:
-            marks = {name: own.astype(int).tolist() for name, own in gaps.items()}
-            write_columns(self.marks, marks)
-        count = sum(int(own.sum()) for own in gaps.values())
-        announce(f"{count:,} cells filled in, in {self.out}", self.out)
+        table, filled = load_table(self.run), 0
+        with (
+            columns_to(self.out) as write,
+            nullcontext(_nowhere) if self.marks is None else columns_to(self.marks) as write_marks,
+        ):
+            for draw in range(1, (self.draws or 1) + 1):
+                for full, marks in self._parts(table, draw):
+                    write(full if self.draws is None else {"draw": _all(draw, full), **full})
+                    if draw == 1:
+                        write_marks({name: own.astype(int).tolist() for name, own in marks.items()})
+                        filled += sum(int(own.sum()) for own in marks.values())
+        announce(f"{filled:,} cells filled in, in {self.out}", self.out)
+
+    def _parts(self, table: Table, draw: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Parts of the table filled in, and which cells were missing; each process does its own."""
+        import numpy as np
+
+        from autoregress.processes import join
+        from autoregress.tables.frames import as_cells, in_parts
+
+        def work(part: tuple[int, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+            number, cells = part[0], as_cells(part[1])
+            # The draws of a part do not depend on the number of processes.
+            seed = np.random.SeedSequence([self.seed, draw, number]).generate_state(1)[0]
+            return table.impute(cells, self.how, seed=int(seed)), table.gaps(cells)
+
+        return join().in_turn(enumerate(in_parts(self.data, PART)), work)
 
 
-def _stacked(tables: Sequence[Mapping[str, Sequence[Any]]]) -> dict[str, list[Any]]:
-    """Tables one below another, with a column that numbers them."""
-    numbers = [n for n, own in enumerate(tables, 1) for _ in next(iter(own.values()))]
-    columns = {name: [v for own in tables for v in own[name]] for name in tables[0]}
-    return {"draw": numbers, **columns}
+def _nowhere(columns: Mapping[str, Sequence[Any]]) -> None:
+    """Writes nothing."""
+
+
+def _all(value: Any, columns: Mapping[str, Sequence[Any]]) -> list[Any]:
+    """The same value for every row."""
+    return [value] * len(next(iter(columns.values())))
 
 
 @dataclass(frozen=True)
@@ -215,15 +238,28 @@ def evaluate_table(run: Path, data: Path) -> None:
 
 def score_table(run: Path, data: Path, out: Path, top: int) -> None:
     """Writes log p of every row of a table, and its cells that fit the others least."""
+    from autoregress.processes import join
+    from autoregress.tables.frames import in_parts
+
+    table, rows = load_table(run), 0
+    with columns_to(out) as write:
+        parts = join().in_turn(in_parts(data, PART), lambda part: _scores(table, part, top))
+        for columns in parts:
+            count = len(columns["log_prob"])
+            write({"row": range(rows, rows + count), **columns})
+            rows += count
+    announce(f"scores of {rows} rows in {out}", out)
+
+
+def _scores(table: Table, part: Any, top: int) -> dict[str, Sequence[Any]]:
     import numpy as np
 
     from autoregress.tables.frames import as_cells
 
-    table, cells = load_table(run), as_cells(data)
-    log_prob = table.log_prob(cells)
+    cells = as_cells(part)
     columns: dict[str, Sequence[Any]] = {
-        "row": range(len(log_prob)), "log_prob": [f"{each:.6f}" for each in log_prob]
-    }  # fmt: skip
+        "log_prob": [f"{each:.6f}" for each in table.log_prob(cells)]
+    }
     if top:
         found = table.explain(cells)
         order = np.where(np.isnan(found.p_value), np.inf, found.p_value).argsort(1)
@@ -238,8 +274,7 @@ def score_table(run: Path, data: Path, out: Path, top: int) -> None:
             for what, texts in cells_of.items():
                 shown = ["" if nan else text for text, nan in zip(texts, np.isnan(p), strict=True)]
                 columns[f"{what}_{place}"] = shown
-    write_columns(out, columns)
-    announce(f"scores of {len(log_prob)} rows in {out}", out)
+    return columns
 
 
 def sample_table(run: Path, out: Path, count: int, given: Sequence[str], seed: int) -> None:
@@ -257,14 +292,35 @@ def _check_csv(out: Path) -> None:
 
 def write_columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     """Writes columns as CSV, an empty cell for None."""
+    with columns_to(path) as write:
+        write(columns)
+
+
+@contextmanager
+def columns_to(path: Path) -> Iterator[Callable[[Mapping[str, Sequence[Any]]], None]]:
+    """A function that writes columns as CSV, below those of its last call.
+
+    Of several processes, only the first one writes.
+    """
+    from autoregress.processes import join
+
+    if not join().first:
+        yield _nowhere
+        return
     packed = path.suffix.lower() == ".gz"
     with (
         replacing(path) as file,
         gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if packed else nullcontext(file) as binary,
     ):
-        rows = csv.writer(_Text(binary), lineterminator="\n")
-        rows.writerow(columns)
-        rows.writerows(zip(*columns.values(), strict=True))
+        rows, names = csv.writer(_Text(binary), lineterminator="\n"), list[str]()
+
+        def write(columns: Mapping[str, Sequence[Any]]) -> None:
+            if not names:
+                names.extend(columns)
+                rows.writerow(names)
+            rows.writerows(zip(*columns.values(), strict=True))
+
+        yield write
 
 
 class _Text:

@@ -47,6 +47,13 @@ class Cells:
         """The cells of some rows."""
         return Cells(self.name, self.texts, self.codes[rows], self.source)
 
+    def some(self, start: int, stop: int) -> Cells:
+        """The cells of rows from ``start`` to ``stop``, with their own texts only."""
+        kept, codes = np.unique(self.codes[start:stop], return_inverse=True)
+        missing = int(len(kept) > 0 and kept[0] < 0)
+        texts = tuple(self.texts[place] for place in kept[missing:].tolist())
+        return Cells(self.name, texts, codes - missing, self.source)
+
     @property
     def counts(self) -> NDArray[np.int64]:
         """How often each text occurs."""
@@ -73,3 +80,13 @@ class Cells:
         """These cells, followed by those of others."""
         values = [value for each in (self, *others) for value in each.values()]
         return Cells.of(self.name, values, self.source)
+
+
+class Columns(dict[str, Cells]):
+    """The columns of a table, by name.
+
+    Attributes:
+        said: how its file was read, in a line; empty where nothing had to be inferred.
+    """
+
+    said: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -30,6 +30,8 @@ DENSE, BINS = 256, 128
 NOMINAL = 6
 # Largest number of decimals that are written with their trailing zeros.
 FIXED = 4
+# Signs that may stand before or after a number, and the number of characters shown of a label.
+UNITS, SHOWN = dict.fromkeys(map(ord, "$€£¥% ")), 40
 # Names of the symbol for labels that are rare or were never seen, and of that for missing cells.
 OTHER, ABSENT = "(other)", "(missing)"
 
@@ -105,11 +107,15 @@ class Column(ABC):
 
     @abstractmethod
     def encode(self, cells: Cells) -> Encoded:
-        """The symbols of cells.
+        """The symbols of cells, and what their details cost.
 
         Raises:
             ValueError: a cell cannot be one of this column.
         """
+
+    def symbols(self, cells: Cells) -> Symbols:
+        """The symbols of cells alone, see :meth:`encode`."""
+        return self.encode(cells).symbols
 
     @abstractmethod
     def decode(self, symbols: Symbols, rng: np.random.Generator) -> list[str | None]:
@@ -277,7 +283,8 @@ class Labels(Column):
         return dict(self.aliases).get(text, text)
 
     def describe(self) -> str:
-        shown = ", ".join(self.labels[:5]) + (", …" if len(self.labels) > 5 else "")
+        shown = ", ".join(map(shortened, self.labels[:5]))
+        shown += ", …" if len(self.labels) > 5 else ""
         together = f"in {self._others} groups" if self._others > 1 else "together"
         rare = f", {len(self.rare)} rare ones {together}" if self.rare else ""
         return f"{len(self.labels)} labels ({shown}){rare}"
@@ -309,6 +316,7 @@ class Numbers(Column):
         low, high: the range seen, in units of the resolution.
         middles: (bins,) the value that stands for each bin.
         comma: whether texts have a decimal comma.
+        unit: what stands before and after every number, such as a percent sign.
     """
 
     decimals: int
@@ -318,6 +326,7 @@ class Numbers(Column):
     high: float
     middles: tuple[float, ...]
     comma: bool = False
+    unit: tuple[str, str] = ("", "")
 
     kind: ClassVar[Kind] = "number"
 
@@ -401,8 +410,17 @@ class Numbers(Column):
         alone = ends[symbols + 1] - ends[symbols] <= 1
         details = np.minimum(self.density.log_mass(numbers) - self._log_bins[symbols], 0)
         details = np.where(alone, 0.0, details)
-        symbols = np.append(symbols, self._bins if self.absent else -1)  # which code −1 picks
+        symbols = np.append(symbols, self._gap)
         return Encoded(symbols[cells.codes], np.append(details, 0.0)[cells.codes])
+
+    def symbols(self, cells: Cells) -> Symbols:
+        symbols = np.searchsorted(self._edges, self.numbers(cells))
+        return np.append(symbols, self._gap)[cells.codes]
+
+    @property
+    def _gap(self) -> int:
+        """The symbol of a missing cell, which code −1 picks where it comes last."""
+        return self._bins if self.absent else -1
 
     def within(self, symbols: Symbols, shares: Floats) -> Floats:
         """The whole number (n,) in each bin (n,) up to which a share of the bin's mass lies."""
@@ -457,7 +475,8 @@ class Numbers(Column):
         shown = f"{Decimal(round(number)).scaleb(-self.decimals):.{max(self.decimals, 0)}f}"
         if self.decimals > FIXED:  # of floating-point numbers, as many digits as there are
             shown = shown.rstrip("0").rstrip(".")
-        return shown.replace(".", ",") if self.comma else shown
+        before, after = self.unit
+        return f"{before}{shown.replace('.', ',') if self.comma else shown}{after}"
 
     def pieces(self, values: Sequence[Any]) -> Pieces:
         borders = [n for value in values for n in self._around(float(value))]
@@ -542,7 +561,9 @@ class Dates(Numbers):
     def text(self, number: float) -> str:
         seconds = round(number) * (86400 if self.step == "days" else 1)
         shown = EPOCH + timedelta(seconds=seconds)
-        return shown.isoformat(sep=" ") if self.format == "iso" else shown.strftime(self.format)
+        if self.format != "iso":
+            return shown.strftime(self.format)
+        return shown.date().isoformat() if self.step == "days" else shown.isoformat(sep=" ")
 
     def describe(self) -> str:
         return f"{self.text(self.low)} to {self.text(self.high)}, in {self.step}"
@@ -565,11 +586,6 @@ def vars_of(column: Column) -> dict[str, Any]:
     return {name: getattr(column, name) for name in column.__dataclass_fields__}
 
 
-def renamed(column: Column, name: str) -> Column:
-    """The same column under another name."""
-    return replace(column, name=name)
-
-
 def in_order(labels: Sequence[str]) -> list[str]:
     """Labels in order: as numbers if all of them are, else as texts."""
     try:
@@ -584,8 +600,9 @@ def whole(texts: Sequence[str], decimals: int, comma: bool = False) -> Floats:
     Raises:
         ValueError: one is not a finite number.
     """
-    out = np.empty(len(texts))
-    for place, text in enumerate(texts):
+    fast = _whole_of_floats(texts, decimals, comma)
+    out = np.empty(len(texts)) if fast is None else fast
+    for place, text in enumerate(texts) if fast is None else ():
         try:
             out[place] = round(Decimal(plain(text, comma)).scaleb(decimals))
         except (ArithmeticError, ValueError):
@@ -593,8 +610,31 @@ def whole(texts: Sequence[str], decimals: int, comma: bool = False) -> Floats:
     return out
 
 
+def _whole_of_floats(texts: Sequence[str], decimals: int, comma: bool) -> Floats | None:
+    """The same by floating-point numbers, where all lie so near whole ones that it is exact."""
+    try:
+        numbers = np.array([plain(text, comma) for text in texts], np.float64) * 10.0**decimals
+    except (ValueError, OverflowError):
+        return None
+    near = np.rint(numbers)
+    sure = (np.abs(numbers) < 2**40) & (np.abs(numbers - near) < 1e-3)
+    return near if sure.all() else None
+
+
+def bare(text: str) -> str:
+    """A number's text without the currency or percent sign around it."""
+    return text.translate(UNITS)
+
+
+def shortened(text: str) -> str:
+    """A label on one line and short, for people to read."""
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
 def plain(text: str, comma: bool) -> str:
-    """A number's text with a decimal point and nothing between thousands."""
+    """A number's text with a decimal point, and nothing around it or between thousands."""
+    text = bare(text)
     return text.replace(".", "").replace(",", ".") if comma else text.replace(",", "")
 
 

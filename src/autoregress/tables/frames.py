@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
+import bz2
 import gzip
 import io
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoregress.tables.cells import Cells
+from autoregress.tables.cells import Cells, Columns
+from autoregress.tables.texts import read_text
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
-# Largest number of lines before and after a table that are left out.
-PREAMBLE = 40
 # Number of rows of a Parquet file read at once, and from about which kinds are inferred.
 GROUP, SAMPLED = 2**16, 2**18
-# Numbers of bytes and lines from which the separator is inferred.
-SAMPLE, LINES = 2**18, 50
-READS = ".csv, .tsv, .txt (also .gz), .parquet, .feather, .arrow"
-
-
-class Columns(dict[str, Cells]):
-    """The columns of a table, by name.
-
-    Attributes:
-        said: how its file was read, in a line; empty where nothing had to be inferred.
-    """
-
-    said: str = ""
+TEXTS = (".csv", ".tsv", ".txt")
+READS = ".csv, .tsv, .txt (also .gz, .bz2, .xz, .zip), .parquet, .feather, .arrow"
 
 
 def as_cells(table: Any) -> Columns:
@@ -57,6 +46,8 @@ def as_cells(table: Any) -> Columns:
         columns = table
     elif isinstance(table, Mapping):
         columns = {str(name): _column(str(name), values) for name, values in table.items()}
+    elif type(table).__module__.startswith("pyarrow"):
+        columns = _from_arrow(table)
     else:
         columns = _from_frame(table)
     lengths = {len(cells) for cells in columns.values()}
@@ -69,13 +60,29 @@ def as_cells(table: Any) -> Columns:
 
 def row_groups(table: Any) -> Iterator[Columns]:
     """A table in parts of at most GROUP rows if its file can be read so (Parquet), else whole."""
-    if not in_groups(table):
+    if in_groups(table):
+        yield from map(as_cells, _batches(Path(table), GROUP))
+    else:
         yield as_cells(table)
+
+
+def in_parts(table: Any, rows: int) -> Iterator[Any]:
+    """A table in parts of at most that number of rows, each a table.
+
+    A Parquet file is read a part at a time, and what :func:`as_cells` does is left to the caller.
+    """
+    if in_groups(table):
+        yield from _batches(Path(table), rows)
         return
-    parquet = _pyarrow("parquet")
-    with _opened(parquet, Path(table)) as file:
-        for batch in file.iter_batches(batch_size=GROUP):
-            yield as_cells(_pyarrow("").Table.from_batches([batch]))
+    cells = as_cells(table)
+    for start in range(0, len(next(iter(cells.values()))), rows):
+        yield Columns({n: own.some(start, start + rows) for n, own in cells.items()})
+
+
+def _batches(path: Path, rows: int) -> Iterator[Any]:
+    with _opened(_pyarrow("parquet"), path) as file:
+        for batch in file.iter_batches(batch_size=rows):
+            yield _pyarrow("").Table.from_batches([batch])
 
 
 def some_rows(table: Any) -> Columns:
@@ -85,7 +92,8 @@ def some_rows(table: Any) -> Columns:
     with _opened(_pyarrow("parquet"), Path(table)) as file:
         total = file.metadata.num_rows
     step = max(1, round(total / SAMPLED))
-    parts = [part for n, part in enumerate(row_groups(table)) if n % step == 0]
+    batches = islice(_batches(Path(table), GROUP), None, None, step)
+    parts = [as_cells(batch) for batch in batches]
     if not parts:
         raise ValueError("the table has no rows")
     if len(parts) == 1:
@@ -117,6 +125,7 @@ def _pyarrow(module: str) -> Any:
         import pyarrow
         import pyarrow.feather
         import pyarrow.parquet
+        import pyarrow.types
     except ImportError as error:
         raise ImportError("this table needs pyarrow: pip install 'autoregress[tables]'") from error
     return getattr(pyarrow, module) if module else pyarrow
@@ -125,28 +134,55 @@ def _pyarrow(module: str) -> Any:
 def read_file(path: str | Path) -> Columns | Any:
     """The columns of a file of texts, or the table of a file of typed columns.
 
-    Separator, encoding and header of a text file are inferred from its content, and lines before
-    and after its table are left out. Its first row is the header unless all of its cells are
-    numbers or empty; columns are then called "0", "1", ….
-
     Raises:
         ValueError: the file is missing, empty or damaged, or its format is not known.
         ImportError: pyarrow is not installed.
     """
     path = Path(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if path.suffix.lower() in (".parquet", ".feather", ".arrow"):
+        if not path.exists():
+            raise ValueError(f"no such file: {path}")
+        return _typed(path, path.suffix.lower())
+    return read_text(path, content_of(path))
+
+
+def _unzipped(content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as folder:
+        if len(folder.namelist()) != 1:
+            raise ValueError("it does not hold one file; unzip it and name the table")
+        return folder.read(folder.namelist()[0])
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".bz2": bz2.decompress,
+    ".xz": lzma.decompress,
+    ".zip": _unzipped,
+}
+DAMAGED = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, lzma.LZMAError)
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path is that of a text file of a table, also compressed."""
+    name = path.with_suffix("") if path.suffix.lower() in PACKED else path
+    return name.suffix.lower() in TEXTS
+
+
+def content_of(path: Path) -> bytes:
+    """The text of a file, decompressed.
+
+    Raises:
+        ValueError: the file is missing or damaged, or its format is not known.
+    """
     if not path.exists():
         raise ValueError(f"no such file: {path}")
-    if suffixes[-1:] in ([".parquet"], [".feather"], [".arrow"]):
-        return _typed(path, suffixes[-1])
-    if not set(suffixes) & {".csv", ".tsv", ".txt"}:
+    if not is_text(path):
         raise ValueError(f"{path}: this format is not known; tables are {READS}")
     try:
-        with gzip.open(path) if suffixes[-1] == ".gz" else path.open("rb") as file:
-            content = file.read()
-    except (OSError, EOFError) as error:
+        content, unpacked = path.read_bytes(), PACKED.get(path.suffix.lower())
+        return content if unpacked is None else unpacked(content)
+    except DAMAGED as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return _texts(path, content)
 
 
 def _typed(path: Path, suffix: str) -> Any:
@@ -155,144 +191,6 @@ def _typed(path: Path, suffix: str) -> Any:
         return reader.read_table(path)
     except (_pyarrow("").ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-
-
-def _texts(path: Path, content: bytes) -> Columns:
-    """The columns of the content of a text file."""
-    text, encoding = _decoded(path, content)
-    if not text.strip():
-        raise ValueError(f"{path} is empty")
-    try:
-        separator, quote = dialect_of(text)
-        lines = _aligned(io.StringIO(text, newline=""), separator)
-        reader = csv.reader(
-            lines, delimiter=separator, quotechar=quote, skipinitialspace=True, strict=False
-        )
-        rows = [row for row in reader if row]
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a table of separated cells: {error}") from error
-    rows, before, after = _table_of(path, rows)
-    header = not all(_number_or_empty(cell) for cell in rows[0])
-    names = rows.pop(0) if header else [str(n) for n in range(len(rows[0]))]
-    if not rows:
-        raise ValueError(f"{path} has a header and no rows")
-    if header and len(rows[0]) == len(names) + 1:
-        names = ["", *names]  # as R writes the names of rows
-    names = _distinct([name.strip() for name in names])
-    columns = {
-        name: Cells.of(name, values)
-        for name, values in zip(names, zip(*rows, strict=True), strict=True)
-    }
-    # A separator at the end of every line makes a column without a name and without content.
-    found = Columns({n: c for n, c in columns.items() if n or any(text for text in c.texts)})
-    said = [f"separated by {SEPARATORS[separator]}"] if separator != "," else []
-    said += [f"encoded in {encoding}"] if encoding != "UTF-8" else []
-    said += [f"{_lines(before)} before the table left out"] if before else []
-    said += [f"{_lines(after)} after the table left out"] if after else []
-    said += [] if header else ["without a header"]
-    found.said = f"{path.name}: {', '.join(said)}" if said else ""
-    return found
-
-
-def _table_of(path: Path, rows: list[list[str]]) -> tuple[list[list[str]], int, int]:
-    """The rows of a table, all of one width, and the numbers of rows left out before and after.
-
-    Raises:
-        ValueError: a row within is of another width.
-    """
-    width = _usual(rows)
-    if width > 1 and not any(row[-1].strip() for row in rows if len(row) == width):
-        width -= 1  # a separator at the end of every line
-    for row in rows:
-        if len(row) > width and not any(cell.strip() for cell in row[width:]):
-            del row[width:]
-    first = next(n for n, row in enumerate(rows) if len(row) == width)
-    last = len(rows) - next(n for n, row in enumerate(reversed(rows)) if len(row) == width)
-    if first == 1 and len(rows[0]) == width - 1 and not all(map(_number_or_empty, rows[0])):
-        first = 0  # the header of R, which has no name for the names of rows
-    for number, row in enumerate(rows[first + 1 : last], first + 2):
-        if len(row) != width:
-            raise ValueError(
-                f"{path}: row {number} has {len(row)} cells, but most have {width}; remove "
-                "lines that are not part of the table"
-            )
-    if first > PREAMBLE or len(rows) - last > PREAMBLE:
-        raise ValueError(
-            f"{path}: {first} rows before and {len(rows) - last} after those of {width} cells; "
-            "remove lines that are not part of the table"
-        )
-    return rows[first:last], first, len(rows) - last
-
-
-def _lines(count: int) -> str:
-    return f"{count} line" if count == 1 else f"{count} lines"
-
-
-def _usual(rows: Sequence[Sequence[str]]) -> int:
-    """The number of cells of most rows."""
-    return Counter(map(len, rows)).most_common(1)[0][0]
-
-
-def _decoded(path: Path, content: bytes) -> tuple[str, str]:
-    """A file's text, and the name of its encoding."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16"), "UTF-16"
-    for codec, name in (("utf-8-sig", "UTF-8"), ("cp1252", "Windows-1252"), ("latin-1", "Latin-1")):
-        try:
-            text = content.decode(codec)
-        except UnicodeDecodeError:
-            continue
-        if "\0" in text:
-            raise ValueError(f"{path} is not a text file")
-        return text, name
-    raise AssertionError  # latin-1 decodes everything
-
-
-def dialect_of(text: str) -> tuple[str, str]:
-    """The separator and the quote of a text."""
-    quote = "'" if text.count("'") > 4 * (1 + text.count('"')) and text[:1] == "'" else '"'
-    return _separator(text[:SAMPLE]), quote
-
-
-def _separator(sample: str) -> str:
-    """The separator under which most lines have the same number of cells, the more the better."""
-    lines = [line for line in sample.splitlines() if line.strip()][:LINES]
-
-    def score(separator: str) -> tuple[float, int]:
-        rows = csv.reader(_aligned(lines, separator), delimiter=separator, skipinitialspace=True)
-        counts = [len(row) for row in rows]
-        usual = max(set(counts), key=counts.count)
-        return (counts.count(usual) / len(counts) if usual > 1 else 0.0, usual)
-
-    best = max(",;\t|", key=score)
-    if score(best)[0] == 0 and score(" ")[0] > 0.9:
-        return " "
-    return best
-
-
-def _aligned(lines: Iterable[str], separator: str) -> Iterable[str]:
-    """Lines without the spaces around them, which are no separators, if spaces are."""
-    return (line.strip(" ") for line in lines) if separator == " " else lines
-
-
-def _number_or_empty(cell: str) -> bool:
-    cell = cell.strip()
-    try:
-        float(cell or 0)
-    except ValueError:
-        return False
-    return True
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    out: list[str] = []
-    for name in names:
-        chosen, n = name, 1
-        while chosen in out:
-            n += 1
-            chosen = f"{name}_{n}"
-        out.append(chosen)
-    return out
 
 
 def _from_frame(frame: Any) -> dict[str, Cells]:
@@ -311,6 +209,24 @@ def _from_frame(frame: Any) -> dict[str, Cells]:
         ) from error
     columns = zip(frame.columns, frame.iter_columns(), strict=True)
     return {str(name): _column(str(name), column.to_list()) for name, column in columns}
+
+
+def _from_arrow(table: Any) -> dict[str, Cells]:
+    """The columns of a table of pyarrow: the work is that of their distinct values."""
+    found = dict[str, Cells]()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kinds = _pyarrow("types")
+        if kinds.is_nested(column.type):
+            found[name] = _column(name, column.to_pylist())
+            continue
+        if kinds.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        encoded = column.combine_chunks().dictionary_encode()
+        distinct = _column(name, encoded.dictionary.to_pylist())
+        places = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
+        codes = np.append(distinct.codes, -1)[places]
+        found[name] = Cells(name, distinct.texts, codes, distinct.source)
+    return found
 
 
 def _by_name(array: NDArray[Any]) -> dict[str, NDArray[Any]]:

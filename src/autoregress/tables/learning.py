@@ -16,6 +16,7 @@ from autoregress.configs import MADEConfig
 from autoregress.data.source import Data
 from autoregress.networks.encoding import Encoding
 from autoregress.networks.made import MADE
+from autoregress.processes import Processes
 from autoregress.symbols import Symbols
 from autoregress.tables.structure import Structure
 from autoregress.training import Fit, Training, fit
@@ -51,7 +52,7 @@ class Learnt:
     """A network that has learnt the symbols of a table.
 
     Attributes:
-        model: the network.
+        model: the network; that of independent columns if it is no worse.
         summary: how well it was learnt, in a sentence.
     """
 
@@ -69,6 +70,7 @@ def learn(
     training: Mapping[str, Any],
     run: Path | None,
     quiet: bool,
+    processes: Processes | None,
     on_epoch: Callable[[dict[str, Any]], object] | None,
 ) -> Learnt:
     """Learns the symbols (rows, D) of a table, −1 where unknown.
@@ -80,6 +82,7 @@ def learn(
         network: options of the :class:`MADE` instead of the defaults.
         training: training options instead of the defaults.
         run: a folder for checkpoints and the log.
+        processes: the processes that learn together; by default this one alone.
     """
     seed = Training.changed(None, dict(training)).seed
     if held is None:
@@ -96,9 +99,20 @@ def learn(
         run=run,
         training=Training.changed(training_for(len(x), len(rows)), dict(training)),
         quiet=quiet,
+        processes=processes,
         on_epoch=on_epoch,
     )
-    return Learnt(model, _summary(result, model, x, held))
+    if held is None or result.valid is None:
+        return Learnt(
+            model,
+            f"{len(x):,} rows are too few to hold some out, so that the model was not compared "
+            "with independent columns",
+        )
+    alone = independent(model, x)
+    with torch.no_grad():
+        nats = -float(alone.log_prob(held).mean())
+    better = result.valid.nats < nats
+    return Learnt(model if better else alone, _summary(result, nats, len(held)))
 
 
 def parted(x: Tensor, seed: int) -> tuple[Tensor, Tensor | None]:
@@ -153,27 +167,22 @@ def training_for(rows: int, examples: int) -> Training:
 
 
 @torch.no_grad()
-def independent(model: MADE, train: Tensor, held: Tensor) -> float:
-    """Nats of a held-out row if every column is independent of the others."""
+def independent(model: MADE, train: Tensor) -> MADE:
+    """A model like another in which every column is independent of the others."""
     alone = MADE(model.dims, model.symbols.levels, **{**model.options, "hidden": (1,)})
     for layer in (alone.output, alone.direct):
         if layer is not None:
             layer.weight.zero_()
     alone.start_from(train)
-    return -float(alone.log_prob(held).mean())
+    return alone
 
 
-def _summary(result: Fit, model: MADE, train: Tensor, held: Tensor | None) -> str:
-    if held is None or result.valid is None:
-        return (
-            f"{len(train):,} rows are too few to hold some out, so that the model was not "
-            "compared with independent columns"
-        )
-    alone = independent(model, train, held)
+def _summary(result: Fit, independent: float, rows: int) -> str:
+    assert result.valid is not None
     said = (
-        f"best after epoch {result.best_epoch}: {result.valid.nats:.4f} nats on {len(held):,} rows "
-        f"held out, apart from where in their bins numbers lie; independent columns {alone:.4f}"
+        f"best after epoch {result.best_epoch}: {result.valid.nats:.4f} nats on {rows:,} rows held "
+        f"out, apart from where in their bins numbers lie; independent columns {independent:.4f}"
     )
-    if alone <= result.valid.nats:
-        said += "\nthe model is no better than independent columns: it needs more rows"
+    if independent <= result.valid.nats:
+        said += "\nindependent columns are kept, as the model is no better: it needs more rows"
     return said

@@ -26,19 +26,26 @@ from autoregress.tables.columns import (
     Kind,
     Labels,
     Numbers,
+    Symbols,
+    bare,
     column_from_json,
     plain,
+    shortened,
 )
 from autoregress.tables.groups import grouped
 
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?")
+UNIT = re.compile(
+    r"(?P<sign>[+-]?)(?P<before>[$€£¥] ?|)[+-]?[\d.,]+(?P<after> ?[%$€£¥]|)", re.ASCII
+)
 CODE = re.compile(r"0\d+")
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S",
     "%Y/%m/%d %H:%M", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y",
-    "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%b %d %Y",
+    "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%y %H:%M", "%d/%m/%y %H:%M", "%b %d %Y",
     "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%B %d, %Y", "%b %d, %Y", "%Y-%m", "%Y%m%d", "%b-%y",
     "%d%b%Y",
 )  # fmt: skip
@@ -49,8 +56,15 @@ LABELS, FREQUENT = 256, 192
 EXACT = 2**53
 # Names of columns whose distinct whole numbers identify rows.
 IDENTIFIER = re.compile(
-    r"(^|[_ .]|pid|uid)(id|idnum|num|key|uuid|index|idx|rownames?|row_?names?)$|ID$|^no\.?$", re.I
+    r"(^|[_ .]|pid|uid)(id|idnum|num|key|uuid|index|idx|rownames?|row_?names?)$|code$|^no\.?$"
+    r"|(?-i:ID$|[a-z](Id|Key)$)",
+    re.I,
 )
+# Months without a day, and the names of columns in which six digits are one.
+MONTH = re.compile(r"(18|19|20)\d\d(0[1-9]|1[0-2])")
+MONTHS = re.compile(r"date|month|period|yyyymm", re.I)
+# What marks a missing number where the others are far from it.
+MARK = re.compile(r"-?9{2,}(00?)?(\.0*)?|-9(\.0*)?")
 
 
 @dataclass(frozen=True)
@@ -179,6 +193,17 @@ class Schema:
             for column in self.columns
         ]
 
+    def symbols(self, table: Mapping[str, Cells]) -> Symbols:
+        """The symbols (rows, D) of cells, see :meth:`encode`."""
+        rows = len(next(iter(table.values())))
+        each = [
+            column.symbols(self.cleaned(table[column.name]))
+            if column.name in table
+            else np.full(rows, -1, np.int64)
+            for column in self.columns
+        ]
+        return np.stack(each, 1)
+
     def cleaned(self, cells: Cells) -> Cells:
         """The cells, nothing where they hold a mark of a missing value."""
         own = self.column(cells.name)
@@ -255,7 +280,7 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
     if kind in ("identifier", "text"):
         return left_out(kind, "as given")
     if len(cells.texts) == 1 and not (absent and seen < len(cells)) and kind is None:
-        return left_out("constant", f"every cell is {cells.texts[0]!r}")
+        return left_out("constant", f"every cell is {shortened(cells.texts[0])!r}")
     if kind == "category":
         return labels()
     if kind in (None, "boolean"):
@@ -276,8 +301,8 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
         distinct = len(cells.texts)
         if kind is None and integers:
             span = float(numbers.max() - numbers.min()) + 1
-            if distinct == seen == len(cells) and seen > 10:
-                if (np.diff(numbers[cells.codes]) == 1).all():
+            if distinct == seen and seen > 10:
+                if seen == len(cells) and (np.diff(numbers[cells.codes]) == 1).all():
                     return left_out("identifier", "the number of the row")
                 if IDENTIFIER.search(name) or not name:
                     return left_out("identifier", "a different whole number in every row")
@@ -293,10 +318,24 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
             notes.append(f"{name}: numbers such as {_with(',', cells)} have a decimal comma")
         elif any("," in text for text in cells.texts):
             notes.append(f"{name}: the commas in numbers such as {_with(',', cells)} are thousands")
-        return Numbers.fit(cells, decimals, comma=comma, absent=absent)
+        if any(unit := _unit(cells.texts)):
+            notes.append(f"{name}: every number has the sign {''.join(unit).strip()}")
+        if mark := _far_mark(cells, numbers):
+            notes.append(
+                f"{name}: {mark} is far from the other numbers; if it means missing, name it among "
+                "the texts that do"
+            )
+        return Numbers.fit(cells, decimals, comma=comma, unit=unit, absent=absent)
     if kind == "number":
         raise ValueError(f"column {name!r} holds other things than numbers: {_some(cells)}")
     # Texts.
+    others = [text for text in cells.texts if not PLAIN.fullmatch(text)]
+    if 4 < len(others) + 4 < len(cells.texts) and 2 * len(others) < len(cells.texts):
+        shown = ", ".join(map(shortened, others[:3])) + (", …" if others[3:] else "")
+        notes.append(
+            f"{name}: {len(cells.texts) - len(others)} numbers are labels because of {shown}; if "
+            "these mean missing, name them among the texts that do"
+        )
     distinct = len(cells.texts)
     if distinct == seen and seen > 10:
         return left_out("identifier", "a different text in every row")
@@ -332,6 +371,8 @@ def _date_format(cells: Cells, notes: list[str]) -> str | None:
     if cells.source in ("date", "time"):
         return "iso"
     some = cells.texts[0]
+    if MONTHS.search(cells.name) and all(MONTH.fullmatch(text) for text in cells.texts):
+        return "%Y%m"
     if not any(mark in some for mark in "-/. ,:") and not re.fullmatch(r"(19|20)\d{6}", some):
         return None
     if PLAIN.fullmatch(some) and not re.fullmatch(r"(19|20)\d{6}", some):
@@ -360,9 +401,10 @@ def _reads(text: str, format: str) -> bool:
 
 def _number_style(cells: Cells) -> tuple[bool, int, np.ndarray[Any, Any]] | None:
     """Whether there is a decimal comma, the number of decimals, and the numbers; None if none."""
-    if all(PLAIN.fullmatch(t) or THOUSANDS.fullmatch(t) for t in cells.texts):
+    texts = [bare(text) for text in cells.texts] if any(_unit(cells.texts)) else cells.texts
+    if all(PLAIN.fullmatch(t) or THOUSANDS.fullmatch(t) for t in texts):
         comma = False
-    elif all(COMMA.fullmatch(text) for text in cells.texts):
+    elif all(COMMA.fullmatch(text) for text in texts):
         comma = True
     else:
         return None
@@ -377,6 +419,26 @@ def _number_style(cells: Cells) -> tuple[bool, int, np.ndarray[Any, Any]] | None
         decimals -= 1
     whole = np.array([round(n.scaleb(decimals)) for n in numbers], np.float64)
     return comma, decimals, whole
+
+
+def _unit(texts: Sequence[str]) -> tuple[str, str]:
+    """The currency or percent sign before and after every number; empty without one."""
+    found = [UNIT.fullmatch(text) for text in texts]
+    units = {(match["before"], match["after"]) if match else ("", "") for match in found}
+    return units.pop() if len(units) == 1 else ("", "")
+
+
+def _far_mark(cells: Cells, numbers: np.ndarray[Any, Any]) -> str | None:
+    """A number such as -9 or 999 that is often there, farther from all others than they span."""
+    order = numbers.argsort()
+    for place, rest in ((order[0], numbers[order[1:]]), (order[-1], numbers[order[:-1]])):
+        often = cells.counts[place] > 1 and len(rest) > 1 and MARK.fullmatch(cells.texts[place])
+        gap = np.abs(rest - numbers[place]).min() if often else 0
+        if often and gap > rest.max() - rest.min():
+            return cells.texts[place]
+        if often and numbers[place] < 0 <= rest.min():
+            return cells.texts[place]
+    return None
 
 
 def _with(mark: str, cells: Cells) -> str:
@@ -395,7 +457,7 @@ def _may_be_labels(marks: Sequence[str], rest: Cells) -> bool:
 
 
 def _some(cells: Cells) -> str:
-    return ", ".join(cells.texts[:3]) + (", …" if len(cells.texts) > 3 else "")
+    return ", ".join(map(shortened, cells.texts[:3])) + (", …" if len(cells.texts) > 3 else "")
 
 
 __all__ = ["DENSE", "LeftOut", "Schema"]

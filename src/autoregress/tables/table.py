@@ -18,9 +18,10 @@ from autoregress.bundled import folder_of
 from autoregress.card import Card
 from autoregress.disk import write_json
 from autoregress.networks.made import MADE
+from autoregress.processes import Processes
 from autoregress.storage import load, model_config, parameters, read_config, save, share
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Column, Kind, Labels, Numbers
+from autoregress.tables.columns import Column, Dates, Kind, Labels, Numbers
 from autoregress.tables.density import Floats
 from autoregress.tables.explanation import Explanation
 from autoregress.tables.frames import as_cells, filled, in_groups, in_kind_of, row_groups, some_rows
@@ -110,7 +111,9 @@ class Distribution:
             quantiles = ", ".join(
                 f"{q:.0%} {self.quantile(q)}" for q in (0.05, 0.25, 0.5, 0.75, 0.95)
             )
-            return f"mean {self.mean():.6g}; quantiles {quantiles}"
+            date = isinstance(self.column, Dates)
+            mean = self.column.text(self.mean()) if date else f"{self.mean():.6g}"
+            return f"mean {mean}; quantiles {quantiles}"
         shown = sorted(self.items().items(), key=lambda pair: -pair[1])[:20]
         return "\n".join(f"{p:.4f}  {text}" for text, p in shown)
 
@@ -157,6 +160,7 @@ class Table:
         run: str | Path | None = None,
         quiet: bool = False,
         network: Mapping[str, Any] | None = None,
+        processes: Processes | None = None,
         **training: Any,
     ) -> Self:
         """Learns a table.
@@ -174,6 +178,8 @@ class Table:
             run: a folder for checkpoints, the log and the trained table.
             quiet: print neither the schema nor progress.
             network: options of the :class:`MADE`.
+            processes: the processes that learn it together, see :func:`autoregress.join`; by
+                default this one alone.
             **training: training options, see :class:`Training`.
 
         Raises:
@@ -200,15 +206,19 @@ class Table:
             training=training,
             run=None if run is None else Path(run) / "training",
             quiet=quiet,
+            processes=processes,
             on_epoch=None if run is None else partial(_keep, schema, Path(run)),
         )
         learnt = cls(schema, found.model, found.summary)
         if run is not None:
-            learnt.save(run)
-            config = read_config(Path(run) / "training")
-            known = {name: config.get(name) for name in ("training", "data")}
-            learnt.card(Path(run).name, str(run), **known).write(Path(run))
+            (processes or Processes()).from_first(partial(learnt._write, Path(run)))
         return learnt
+
+    def _write(self, run: Path) -> None:
+        self.save(run)
+        config = read_config(run / "training")
+        known = {name: config.get(name) for name in ("training", "data")}
+        self.card(run.name, str(run), **known).write(run)
 
     @property
     def coder(self) -> MADE:
@@ -472,8 +482,8 @@ class Table:
         """For each of some columns its distributions (n, K) in the n rows where it is unknown."""
         parts = list[list[Floats]]()
         for rows in x.split(ROWS):
-            each = self.model.given_known(rows.to(self.model.device))
-            tables = [each[dim].table().cpu().numpy() for dim in dims]
+            each = self.model.given_known(rows.to(self.model.device), dims)
+            tables = [conditional.table().cpu().numpy() for conditional in each]
             unknown = [rows[:, dim].numpy() < 0 for dim in dims]
             parts.append([table[own] for table, own in zip(tables, unknown, strict=True)])
         return [np.concatenate(own) for own in zip(*parts, strict=True)]
@@ -545,8 +555,6 @@ def _keep(schema: Schema, run: Path, record: Mapping[str, Any]) -> None:
 def _symbols(schema: Schema, table: Any) -> Tensor:
     """The symbols (rows, D) of a table, −1 where unknown, in a small dtype."""
     dtype = np.int16 if max(column.levels for column in schema.columns) < 2**15 else np.int64
-    parts = [
-        np.stack([each.symbols.astype(dtype) for each in schema.encode(part)], 1)
-        for part in row_groups(table)
-    ]
-    return torch.from_numpy(np.concatenate(parts))
+    return torch.from_numpy(
+        np.concatenate([schema.symbols(part).astype(dtype) for part in row_groups(table)])
+    )
