@@ -316,6 +316,8 @@ def test_what_may_be_read_otherwise_is_said():
         "code": [*(str(n / 10) for n in range(30)), *(["<0.1"] * 10)],
         "date": [f"19{80 + n // 12}{1 + n % 12:02}" for n in range(40)],
         "AreaKey": [7 * n * n for n in range(40)],
+        "shop_id": [*range(20)] * 2,
+        "paid": [*range(20)] * 2,
         "signs": ["$1", "€1", "2%", "$3"] * 10,
         "lines": ["a b\n  " + "c" * 99, "d"] * 20,
     }
@@ -324,6 +326,7 @@ def test_what_may_be_read_otherwise_is_said():
     assert (kinds["date"], kinds["AreaKey"], kinds["signs"]) == (
         "date", "identifier, left out", "category"
     )  # fmt: skip
+    assert (kinds["shop_id"], kinds["paid"]) == ("category", "number")
     said = {note.partition(":")[0]: note for note in schema.notes}
     assert "-9 is far from the other numbers" in said["far"]
     assert "9999 is far from the other numbers" in said["long"]

@@ -60,6 +60,8 @@ IDENTIFIER = re.compile(
     r"|(?-i:ID$|[a-z](Id|Key)$)",
     re.I,
 )
+# Those of columns whose whole numbers stand for things, though some are there more than once.
+KEY = re.compile(r"(^|[_ .])id$|code$|(?-i:ID$|[a-z]Id$)", re.I)
 # Months without a day, and the names of columns in which six digits are one.
 MONTH = re.compile(r"(18|19|20)\d\d(0[1-9]|1[0-2])")
 MONTHS = re.compile(r"date|month|period|yyyymm", re.I)
@@ -306,6 +308,11 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
                     return left_out("identifier", "the number of the row")
                 if IDENTIFIER.search(name) or not name:
                     return left_out("identifier", "a different whole number in every row")
+            if KEY.search(name) and distinct > 2:
+                notes.append(
+                    f"{name}: whole numbers such as {cells.texts[0]} are labels, by its name"
+                )
+                return labels()
             if any(CODE.fullmatch(text) for text in cells.texts) and _even_length(cells.texts):
                 notes.append(f"{name}: codes such as {cells.texts[0]} are labels, not numbers")
                 return labels()
