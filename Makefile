@@ -10,7 +10,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv demo gallery test check lint fuzz lowest docs release clean
+.PHONY: venv demo gallery test check quick lint fuzz lowest docs release clean
 
 venv: .venv/installed
 
@@ -31,7 +31,11 @@ lint: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-check: lint
+# Types take one core, so the tests start beside them.
+check: venv
+	$(MAKE) --jobs 2 --output-sync=target lint quick
+
+quick: venv
 	$(BIN)/pytest -q -n 2 -m "not slow"
 
 test: lint

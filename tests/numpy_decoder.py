@@ -45,7 +45,7 @@ class Reader:
 def chunks(content: bytes) -> tuple[int, list[tuple[int, list[int]]]]:
     """R, and for each chunk its number of examples and its words."""
     read, found = Reader(content), []
-    assert read.take(5) == b"\xa4reg\x04"
+    assert read.take(5) == b"\xa4reg\x05"
     header = Reader(read.take(read.number()))
     read.take(4)
     header.take(16)

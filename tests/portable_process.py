@@ -14,6 +14,7 @@ from families import FAMILIES
 from torch import Tensor
 
 import autoregress as ar
+from autoregress import coding
 from autoregress.conditionals import Conditional, Ordered
 from autoregress.portable import arithmetic, prepared
 
@@ -26,21 +27,38 @@ def examples(model: ar.AutoregressiveModel, rows: int = ROWS) -> Tensor:
     return (numbers * 7 % 11 % torch.tensor(model.symbols.levels)).view(rows, *model.event_shape)
 
 
-def probabilities(model: ar.AutoregressiveModel, x: Tensor) -> list[Tensor]:
-    """All that coding examples asks of a model, before it is made whole numbers, (rows, …) each."""
+def probabilities(
+    model: ar.AutoregressiveModel, x: Tensor, chosen: Tensor | None = None
+) -> list[Tensor]:
+    """All that coding examples asks of a model, before it is made whole numbers, (rows, …) each.
+
+    Args:
+        chosen: (rows,) the member that each row follows, all in one traversal; by default each
+            member is followed by all rows.
+    """
     out, model = list[Tensor](), prepared(model)
 
-    def choose(position: int, conditional: Conditional) -> Tensor:
-        symbols = x.flatten(1)[:, position]
-        if isinstance(conditional, Ordered):
-            digits = conditional.digits()
-            out.extend([digits.coarse, digits.fine(symbols // digits.base)])
-        else:
-            out.append(conditional.table())
+    def choose(position: int | Tensor, conditional: Conditional) -> Tensor:
+        symbols = coding._at(x.flatten(1), position)
+        for part, rows, _ in coding._parts(model, position, conditional):
+            own = slice(None) if rows is None else rows
+            if isinstance(part, Ordered):
+                digits = part.digits()
+                tables = [digits.coarse, digits.fine(symbols[own] // digits.base)]
+            else:
+                tables = [part.table()]
+            for table in tables:
+                whole = table.new_zeros(len(x), table.shape[-1])
+                whole[own] = table
+                out.append(whole)
         return symbols
 
     with arithmetic():
-        for member in model.members:
+        if chosen is None:
+            for member in model.members:
+                model.traverse(choose, len(x), member=member)
+        else:
+            ((member, _),) = model.members[0].side_by_side(model.members, chosen)
             model.traverse(choose, len(x), member=member)
         out.append(model.member_log_probs(x).T)
     return out

@@ -7,13 +7,14 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from families import FAMILIES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoregress import coding
@@ -63,7 +64,10 @@ def rows(model: AutoregressiveModel, count: int) -> tuple[torch.Tensor, torch.Te
     return model.sample(count, context), context
 
 
-@pytest.mark.parametrize("name", MODELS)
+SLOW = {"many": pytest.mark.slow}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in MODELS])
 def test_they_come_back_in_as_many_bits_as_the_model_says(name):
     model = made(name)
     count = 5 if "video" in name else FEW + 20
@@ -79,6 +83,40 @@ def test_they_come_back_in_as_many_bits_as_the_model_says(name):
     assert bits - 1 <= spent <= 1.001 * bits + each * len(chunks)
     # What frames them is no more than 0.1 %.
     assert len(content) - spent / 8 <= 80 + len(model.symbols.levels) + 0.001 * spent / 8
+
+
+@given(
+    orderings=st.integers(1, 5),
+    connectivities=st.sampled_from([1, 2]),
+    share=st.sampled_from([0.0, 0.3, 1.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=25)
+def test_members_and_gaps_of_any_kind_go_side_by_side(orderings, connectivities, share, seed):
+    torch.manual_seed(seed)
+    levels, kinds = (2, 5, 3, 2, 4, 3), (False, True, False, False, True, True)
+    model = MADE(
+        event_shape=6, symbols=levels, ordered=kinds, gaps=True, evidence=seed % 2 == 0,
+        orderings=orderings, connectivities=connectivities, direct=True,
+    )  # fmt: skip
+    for parameter in model.parameters():
+        parameter.data.normal_(0, 0.3)
+    x = model.sample(30)
+    x[torch.rand(x.shape) < share] = -1
+    traversals = list[int]()
+
+    class Counted(type(model)):
+        def traverse(self, choose: Any, batch: int, **options: Any) -> torch.Tensor:
+            traversals.append(batch)
+            return super().traverse(choose, batch, **options)
+
+    model.__class__ = Counted
+    packing = coding.Packing(model)
+    packing.push(x, None, lambda _: None)
+    # One for each connectivity, however many patterns of gaps and orderings there are.
+    assert sum(traversals) == len(x)
+    assert len(traversals) <= connectivities
+    assert torch.equal(packing.top(len(x), None), x)
 
 
 @given(count=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
@@ -165,6 +203,16 @@ def forged(content: bytes, rows: int | None = None, **changes: Any) -> bytes:
     return header.packed() + replace(chunk, **changes).packed(last=True)
 
 
+@cache
+def seven_encoded(name: str) -> tuple[Any, bytes]:
+    model = made("bits" if name == "sure" else name)
+    if name == "sure":  # nearly, so that a symbol costs next to nothing
+        with torch.no_grad():
+            model.output.bias.fill_(-40)
+    x, context = rows(model, 7)
+    return model, encode(model, x, context=context)
+
+
 LARGE = (10**6, 10**9, 2**32, 2**62, 2**63 - 1)
 
 
@@ -181,16 +229,11 @@ LARGE = (10**6, 10**9, 2**32, 2**62, 2**63 - 1)
 )
 @pytest.mark.parametrize("name", ["bits", "sure", "many", "labels", "ordered MADE"])
 def test_numbers_that_the_payload_does_not_pay_for(name, changes):
-    model = made("bits" if name == "sure" else name)
-    if name == "sure":  # nearly, so that a symbol costs next to nothing
-        with torch.no_grad():
-            model.output.bias.fill_(-40)
-    if name == "many" and changes.get("count", 0) not in (0, 8, LARGE[0]):
+    if name == "many" and ("words" in changes or changes.get("count", 0) not in (0, 8, LARGE[0])):
         return  # 64 members are slow
-    x, context = rows(model, 7)
-    content = encode(model, x, context=context)
     if changes == {"rows": 1}:  # is seen by the ordering of the batches only
         return
+    model, content = seven_encoded(name)
     with pytest.raises(ValueError, match=r"contradict each other|differ from the encoded ones"):
         decode(model, forged(content, **changes))
 

@@ -48,7 +48,7 @@ def test_blocks_run_and_print_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONWARNINGS", "error")
     monkeypatch.setenv("COLUMNS", "96")
     shown = run_pages.shown(page.read_text())
-    for block, printed in run_pages.run(page, tmp_path):
+    for block, printed in run_pages.run(page, tmp_path, forked=True):
         if shown and shown[0][0] == block:
             expected = shown.pop(0)[1]
             assert run_pages.without_numbers(printed) == run_pages.without_numbers(expected)

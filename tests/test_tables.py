@@ -22,6 +22,7 @@ from autoregress.tables.density import Density
 from autoregress.tables.frames import as_cells
 from autoregress.tables.questions import parse
 from autoregress.tables.schema import Schema
+from autoregress.tables.table import Distribution
 
 
 def rows(count: int, seed: int = 0) -> dict[str, list[Any]]:
@@ -538,6 +539,13 @@ def test_missing_may_be_a_value_of_a_number(float64):
     assert None in table.sample(50, {"sick": "no"})["dose"]
     restored = Schema.from_json(json.loads(json.dumps(table.schema.to_json())))
     assert restored.column("dose").levels == table.schema.column("dose").levels
+
+
+def test_the_mean_of_dates_is_a_date():
+    days = [f"{day:02}.03.2024" for day in range(1, 32)]
+    column = Schema.infer([Cells.of("day", days)], kinds={"day": "date"}).column("day")
+    p = np.full(column.levels, 1 / column.levels)
+    assert str(Distribution(column, p)).startswith("mean 16.03.2024; quantiles 5% ")
 
 
 def test_distributions(table):

@@ -20,5 +20,6 @@ class Brief:
     """A dataclass, made with ``repr=False``, that leaves out long parts of its fields."""
 
     def __repr__(self) -> str:
-        each = (f"{f.name}={brief(getattr(self, f.name))}" for f in fields(self))  # type: ignore[arg-type]
+        names = (f.name for f in fields(self))  # type: ignore[arg-type]  # it is a dataclass
+        each = (f"{name}={brief(getattr(self, name))}" for name in names)
         return f"{type(self).__name__}({', '.join(each)})"

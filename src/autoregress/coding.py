@@ -17,18 +17,17 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
-from typing import Any, cast
+from typing import Any
 
 import constriction
 import numpy as np
 import torch
 from torch import Tensor
 
-from autoregress.conditionals import Conditional, Ordered
+from autoregress.conditionals import Conditional, Mixed, Ordered
 from autoregress.container import CONTRADICTION
-from autoregress.model import AutoregressiveModel, groups
+from autoregress.model import AutoregressiveModel
 from autoregress.portable import TOTAL, arithmetic, frequencies, prepared
-from autoregress.traversal import Choose
 
 stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compiled, without types
 
@@ -74,8 +73,7 @@ class Packing:
         """
         model, stack = self._model, self._stack
         with arithmetic():
-            for rows, own in _alike(model, x):
-                _push(stack, own, x[rows], None if context is None else context[rows], coded)
+            _push(stack, model, x, context, coded)
         if model.symbols.gaps:
             _push_unknown(stack, x < 0)
             coded(int((x < 0).sum()))
@@ -191,46 +189,13 @@ def _pop_batch(
 ) -> Tensor:
     """Decodes a batch, (count, *event_shape), and restores the stack as it was before."""
     if not model.symbols.gaps:
-        return _pop(stack, model, count, context, coded)
-    unknown = _pop_unknown(stack, count, model.dims).view(count, *model.event_shape)
-    x = -unknown.long()
+        return _pop(stack, model, count, context, None, coded)
+    unknown = _pop_unknown(stack, count, model.dims)
     coded(int(unknown.sum()))
-    for rows, own in reversed(list(_alike(model, x))):
-        part = None if context is None else context[rows]
-        x[rows] = _pop(stack, own, len(rows), part, coded).cpu()
-    return x.to(model.device)
+    return _pop(stack, model, count, context, ~unknown.to(model.device), coded)
 
 
 # Unknown entries
-
-
-def _alike(model: AutoregressiveModel, x: Tensor) -> Iterator[tuple[Tensor, AutoregressiveModel]]:
-    """Rows that lack the same entries, and the model of the others."""
-    unknown = (x < 0).flatten(1).cpu()
-    if not unknown.any():
-        yield torch.arange(len(x)), model
-        return
-    patterns, which = unknown.unique(dim=0, return_inverse=True)
-    for index, rows in groups(which):
-        yield rows, cast(AutoregressiveModel, _WithGaps(model, patterns[index].tolist()))
-
-
-class _WithGaps:
-    """A model of events that lack certain entries, as far as coding uses it."""
-
-    def __init__(self, model: AutoregressiveModel, unknown: list[bool]) -> None:
-        self._model, self._unknown = model, unknown
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def traverse(self, choose: Choose, batch: int, **options: Any) -> Tensor:
-        def chosen(position: int, conditional: Conditional) -> Tensor:
-            if self._unknown[position]:
-                return torch.full((batch,), -1, device=self._model.device)
-            return choose(position, conditional)
-
-        return self._model.traverse(chosen, batch, **options)
 
 
 def _push_unknown(stack: Any, unknown: Tensor) -> None:
@@ -283,17 +248,22 @@ def _push(
             chosen = posterior.argmax(1).astype(np.int32)
     pushed: list[Coded] = []
 
-    for index, own in groups(torch.from_numpy(chosen)):
+    for member, own in members[0].side_by_side(members, torch.from_numpy(chosen)):
         symbols = x[own].flatten(1)
 
-        def look_up(position: int, conditional: Conditional, symbols: Tensor = symbols) -> Tensor:
-            own = symbols[:, position]
-            pushed.extend(_split(conditional, own, model.symbols.levels[position]))
-            coded(len(own))
-            return own
+        def look_up(
+            position: int | Tensor, conditional: Conditional, symbols: Tensor = symbols
+        ) -> Tensor:
+            all_of_step = _at(symbols, position)
+            for part, rows, levels in _parts(model, position, conditional):
+                here = all_of_step if rows is None else all_of_step[rows]
+                known = here >= 0 if model.symbols.gaps else None
+                pushed.extend(_split(part, here, levels, known))
+                coded(len(here) if known is None else int(known.sum()))
+            return all_of_step
 
         given = None if context is None else context[own]
-        model.traverse(look_up, len(own), context=given, member=members[index])
+        model.traverse(look_up, len(own), context=given, member=member)
 
     for symbols, table in reversed(pushed):
         stack.encode_reverse(symbols, _categorical(), table)
@@ -307,11 +277,14 @@ def _pop(
     model: AutoregressiveModel,
     count: int,
     context: Tensor | None,
+    known: Tensor | None,
     coded: Callable[[int], None],
 ) -> Tensor:
     """Decodes ``count`` rows, (count, *event_shape), and restores the stack as it was before.
 
-    Calls ``coded`` with the number of symbols at each dimension.
+    Args:
+        known: (count, D) bool, which entries are encoded; None if all are. The others become −1.
+        coded: called with the number of symbols at each dimension.
     """
     members, back, chosen = model.members, False, np.zeros(count, dtype=np.int32)
     if len(members) > 1:
@@ -319,17 +292,55 @@ def _pop(
         chosen = stack.decode(_weights(model), count)
     x = torch.empty(count, *model.event_shape, dtype=torch.int64, device=model.device)
 
-    def read(position: int, conditional: Conditional) -> Tensor:
-        symbols = _join(stack, conditional, model.symbols.levels[position])
-        coded(len(symbols))
-        return symbols
+    for member, own in members[0].side_by_side(members, torch.from_numpy(chosen)):
+        own_known = None if known is None else known[own]
 
-    for index, own in groups(torch.from_numpy(chosen)):
+        def read(
+            position: int | Tensor, conditional: Conditional, known: Tensor | None = own_known
+        ) -> Tensor:
+            now = None if known is None else _at(known, position)
+            symbols = None
+            for part, rows, levels in _parts(model, position, conditional):
+                here = now if now is None or rows is None else now[rows]
+                found = _join(stack, part, levels, here)
+                coded(len(found) if here is None else int(here.sum()))
+                if rows is None:
+                    return found
+                if symbols is None:
+                    symbols = found.new_empty(len(position))  # pyright: ignore[reportArgumentType]
+                symbols[rows] = found
+            assert symbols is not None
+            return symbols
+
         given = None if context is None else context[own]
-        x[own] = model.traverse(read, len(own), context=given, member=members[index])
+        x[own] = model.traverse(read, len(own), context=given, member=member)
     if back:
         stack.encode_reverse(chosen, _categorical(), _posterior(model, x, context))
     return x
+
+
+def _at(values: Tensor, position: int | Tensor) -> Tensor:
+    """Of values (batch, D) those of a dimension, or of one for each row, (batch,)."""
+    if isinstance(position, int):
+        return values[:, position]
+    return values.gather(1, position.unsqueeze(1)).squeeze(1)
+
+
+def _parts(
+    model: AutoregressiveModel, position: int | Tensor, conditional: Conditional
+) -> Iterator[tuple[Conditional, Tensor | None, int]]:
+    """The conditionals of a step, one kind of dimension after another.
+
+    Yields each with its rows, None for all, and the number of levels.
+    """
+    levels = model.symbols.levels
+    if isinstance(position, int):
+        yield conditional, None, levels[position]
+    elif isinstance(conditional, Mixed):
+        for part, rows in zip(conditional.parts, conditional.places, strict=True):
+            yield part, rows, levels[int(position[rows[0]])]
+    else:
+        yield conditional, None, levels[int(position[0])]
 
 
 def _stack(words: Any) -> Any:
@@ -350,15 +361,26 @@ def _weights(model: AutoregressiveModel) -> Any:
     return stream.model.Categorical(frequencies(model.log_weights.exp()), perfect=False)
 
 
-def _split(conditional: Conditional, symbols: Tensor, levels: int) -> list[Coded]:
-    """Symbols as one or two digits, each with its probabilities; the first is decoded first."""
+def _split(
+    conditional: Conditional, symbols: Tensor, levels: int, known: Tensor | None
+) -> list[Coded]:
+    """Symbols as one or two digits, each with its probabilities; the first is decoded first.
+
+    Args:
+        symbols: (batch,).
+        known: (batch,) bool, which of them are encoded; None if all are.
+    """
+
+    def some(each: Tensor) -> Tensor:
+        return each if known is None else each[known]
+
     if not isinstance(conditional, Ordered):
-        return [_interval(conditional.table()[:, :levels], symbols)]
+        return [_interval(some(conditional.table()[:, :levels]), some(symbols))]
     digits = conditional.digits()
-    coarse = symbols // digits.base
+    coarse, fine = symbols.clamp(min=0) // digits.base, symbols % digits.base
     return [
-        _interval(digits.coarse, coarse),
-        _interval(digits.fine(coarse), symbols % digits.base),
+        _interval(some(digits.coarse), some(coarse)),
+        _interval(some(digits.fine(coarse)), some(fine)),
     ]
 
 
@@ -382,23 +404,29 @@ def _interval(probabilities: Tensor, symbols: Tensor) -> Coded:
     return (1 - lowest + highest).astype(np.int32), three
 
 
-def _join(stack: Any, conditional: Conditional, levels: int) -> Tensor:
-    """Decodes symbols (batch,) that :func:`_split` split."""
+def _join(stack: Any, conditional: Conditional, levels: int, known: Tensor | None) -> Tensor:
+    """Decodes symbols (batch,) that :func:`_split` split, −1 where they are not known."""
 
     def read(probabilities: Tensor) -> Tensor:
-        numbers = torch.from_numpy(stack.decode(_categorical(), frequencies(probabilities)))
-        return numbers.long().to(probabilities.device)
+        own = probabilities if known is None else probabilities[known]
+        numbers = torch.from_numpy(stack.decode(_categorical(), frequencies(own)))
+        found = numbers.long().to(probabilities.device)
+        if known is None:
+            return found
+        return found.new_zeros(len(known)).masked_scatter_(known, found)
 
     def within(x: Tensor) -> Tensor:
         if (x >= levels).any():  # there may be fewer levels than pairs of digits
             raise ValueError(ASTRAY)
         return x
 
-    if not isinstance(conditional, Ordered):
-        return read(conditional.table()[:, :levels])
-    digits = conditional.digits()
-    coarse = within(read(digits.coarse) * digits.base)
-    return within(coarse + read(digits.fine(coarse // digits.base)))
+    if isinstance(conditional, Ordered):
+        digits = conditional.digits()
+        coarse = within(read(digits.coarse) * digits.base)
+        symbols = within(coarse + read(digits.fine(coarse // digits.base)))
+    else:
+        symbols = read(conditional.table()[:, :levels])
+    return symbols if known is None else symbols.masked_fill(~known, -1)
 
 
 def require_one_hot(context: Tensor) -> None:

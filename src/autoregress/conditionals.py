@@ -339,6 +339,8 @@ class Scale:
     edges: Tensor  # (…, K − 1), float64, ascending
     middles: Tensor  # (…, K), the middle of each level
     narrowest: Tensor  # (…), the logarithm of the smallest scale of a component
+    # (rows,) which of several scales each row has; so none of them is copied.
+    which: Tensor | None = None
 
     @classmethod
     def of(cls, log_masses: Tensor) -> Scale:
@@ -352,21 +354,31 @@ class Scale:
 
     def edge(self, level: Tensor) -> Tensor:
         """The upper edges of levels (…), of the last but one for the last one, float64."""
-        return _pick(self.edges, level.clamp(0, self.edges.shape[-1] - 1))
+        return _pick(self.edges, level.clamp(0, self.edges.shape[-1] - 1), self.which)
 
     def middle(self, level: Tensor) -> Tensor:
         """The middles of levels (…)."""
-        return _pick(self.middles, level)
+        return _pick(self.middles, level, self.which)
 
     def level(self, place: Tensor) -> Tensor:
         """The levels in which places (…) on the scale are, int64."""
         if self.edges.dim() == 1:
             return torch.searchsorted(self.edges, place)
+        if self.which is not None:
+            found = torch.empty(place.shape, dtype=torch.int64, device=place.device)
+            for scale in self.which.unique():
+                own = self.which == scale
+                found[own] = torch.searchsorted(self.edges[scale], place[own])
+            return found
         own = self.edges.dim() - 1  # the scales' axes, the last ones of the places
         batch = place.shape[: place.dim() - own]
         columns = place.reshape(-1, *place.shape[len(batch) :]).movedim(0, -1).contiguous()
         found = torch.searchsorted(self.edges.contiguous(), columns)
         return found.movedim(-1, 0).reshape(place.shape)
+
+    def rows(self, which: Tensor) -> Scale:
+        """Of several scales (n, …), the one of each row, for batches (rows,)."""
+        return Scale(self.edges, self.middles, self.narrowest[which], which)
 
     def __getitem__(self, index: int) -> Scale:
         return Scale(self.edges[index], self.middles[index], self.narrowest[index])
@@ -380,14 +392,18 @@ class Scale:
         )
 
 
-def _pick(values: Tensor, index: Tensor) -> Tensor:
+def _pick(values: Tensor, index: Tensor, which: Tensor | None) -> Tensor:
     """Entries of values (…, K) at an index (…) whose last axes are those of the values.
 
     It makes nothing of the size of the values, as ``gather`` does of expanded ones.
+
+    Args:
+        which: numbers of the values (n, K) for the last axis of the index, instead of all in turn.
     """
     *shape, levels = values.shape
-    first = torch.arange(math.prod(shape), device=values.device).view(shape) * levels
-    return values.reshape(-1)[first + index]
+    if which is None:
+        which = torch.arange(math.prod(shape), device=values.device).view(shape)
+    return values.reshape(-1)[which * levels + index]
 
 
 @dataclass(frozen=True)

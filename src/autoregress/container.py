@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-MAGIC, VERSION = b"\xa4reg", 4
+MAGIC, VERSION = b"\xa4reg", 5
 # Every frame begins with this byte and one that names its kind.
 MARK = b"\xa4"
 WEIGHTS, MANIFEST, CHUNK, LAST, INDEX = b"W", b"M", b"C", b"L", b"I"

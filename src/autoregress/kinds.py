@@ -56,7 +56,7 @@ def as_kind(value: Any, kind: Any, where: str = "its content") -> Any:
     elif dataclasses.is_dataclass(kind):
         if isinstance(value, dict):
             entries = dict(_entries(value, hints(kind), where))
-            return kind(**entries)  # type: ignore[operator]  # the class
+            return kind(**entries)  # type: ignore[operator]  # a class, not an instance
     elif _is_plain(value, origin, of):
         return value
     raise _refusal(value, kind, where)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from autoregress.brief import brief
 from autoregress.conditionals import Conditional
 from autoregress.families import family
-from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
+from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update, groups
 from autoregress.symbols import Symbols
 from autoregress.traversal import Unrolling
 
@@ -32,6 +32,18 @@ class MixtureMember(Member):
     def rows(self, index: Tensor) -> Self:
         own = self.own.rows(index)
         return replace(self, own=own, ordering=own.ordering)
+
+    @classmethod
+    def side_by_side(
+        cls, members: Sequence[Member], chosen: Tensor
+    ) -> Iterator[tuple[Member, Tensor]]:
+        mixed = cast(Sequence[Self], members)
+        models = torch.tensor([each.model for each in mixed], device=chosen.device)
+        for index, rows in groups(models[chosen]):
+            first = int((models == index).int().argmax())
+            own = [each.own for each in mixed if each.model == index]
+            for member, some in own[0].side_by_side(own, chosen[rows] - first):
+                yield cls(member.ordering, index, member), rows[some]
 
 
 @family

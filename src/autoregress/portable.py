@@ -130,12 +130,15 @@ def frequencies(probabilities: Tensor) -> NDArray[np.float64]:
 class _Grid:
     """That a tensor, and all that share its memory, need no rounding before a product.
 
+    Args:
+        mask: whether all of its numbers are 0 or 1.
+
     Attributes:
         kept: whether none of them has been written to.
     """
 
-    def __init__(self) -> None:
-        self.kept = True
+    def __init__(self, *, mask: bool = False) -> None:
+        self.kept, self.mask = True, mask
 
 
 def _grid(x: Tensor) -> _Grid | None:
@@ -155,10 +158,17 @@ def _forget(written: Tensor) -> None:
 
 def _rounded(x: Tensor, dims: int | tuple[int, ...], bits: int) -> Tensor:
     """x rounded to ``bits`` bits below the power of two above its largest number along ``dims``."""
-    magic = x.abs().amax(dims, keepdim=True).view(torch.int64)
-    # The number whose last bit is worth as much as the last one to be kept.
-    magic = magic.bitwise_and_(EXPONENT).add_((53 - bits << 52) + (1 << 51)).view(torch.float64)
+    magic = _magic(x.abs().amax(dims, keepdim=True), bits)
     return x.add(magic).sub_(magic)
+
+
+def _magic(largest: Tensor, bits: int) -> Tensor:
+    """The numbers whose last bit is worth as much as the last to be kept; overwrites ``largest``.
+
+    Adding and subtracting such a number rounds what is at most ``largest``.
+    """
+    magic = largest.view(torch.int64)
+    return magic.bitwise_and_(EXPONENT).add_((53 - bits << 52) + (1 << 51)).view(torch.float64)
 
 
 def _operand(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
@@ -532,11 +542,26 @@ def _embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Any:
-    if mode != 0 or per_sample_weights is not None:
-        raise _refusal("embedding_bag other than a plain sum")
+    if mode != 0:
+        raise _refusal("embedding_bag other than a sum")
     weight = _operand(weight, tuple(range(weight.dim())))
+    if per_sample_weights is not None:  # those of a bag are a row of a product
+        ends = torch.arange(len(indices), device=indices.device)
+        bag = torch.bucketize(ends, offsets, right=True) - 1
+        sizes = per_sample_weights.abs().unsqueeze(1)
+        largest = torch.embedding_bag(sizes, ends, offsets, False, 2)[0].squeeze(1)
+        magic = _magic(largest, BITS)[bag]
+        per_sample_weights = per_sample_weights.add(magic).sub_(magic)
     return torch.embedding_bag(
-        weight, indices, offsets, False, 0, False, None, include_last_offset, padding_idx
+        weight,
+        indices,
+        offsets,
+        False,
+        0,
+        False,
+        per_sample_weights,
+        include_last_offset,
+        padding_idx,
     )
 
 
@@ -661,6 +686,7 @@ EXACT = MOVES | _names(
  embedding is_same_size type_as
     """
 )
+COMPARISONS = _names("eq ne lt le gt ge")
 # Operations that count where they are given whole numbers.
 INTEGER = _names("sum cumsum prod cumprod remainder fmod floor_divide square pow add sub rsub")
 
@@ -758,6 +784,10 @@ class Arithmetic(TorchDispatchMode):
         base = name.removesuffix("_") if func._schema.is_mutable else name
         if base in MOVES:
             return _moved(func)
+        if base in COMPARISONS:
+            return _compared(func)
+        if name == "mul_":
+            return _masked(func)
         if base in EXACT:
             return _unchanged(func)
         if base in COMPUTED:
@@ -807,13 +837,39 @@ def _unchanged(func: Any) -> Action:
     return run
 
 
+def _compared(func: Any) -> Action:
+    unchanged = _unchanged(func)
+
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = unchanged(args, kwargs)
+        if out.is_floating_point():
+            _mark(out, _Grid(mask=True))
+        return out
+
+    return run
+
+
+def _masked(func: Any) -> Action:
+    """A multiplication in place, in which a mask moves nothing off the grid."""
+    unchanged, func = _unchanged(func), func._op
+
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        mask = _grid(args[1]) if isinstance(args[1], Tensor) else None
+        return func(*args) if mask is not None and mask.mask else unchanged(args, kwargs)
+
+    return run
+
+
 def _moved(func: Any) -> Action:
+    views = any(each.alias_info is not None for each in func._schema.returns)
     func = func._op
 
     def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = func(*args, **kwargs)
         grid = _grid(args[0])
         if grid is not None:
+            if not views:  # what is written to a copy does not concern the original
+                grid = _Grid(mask=grid.mask)
             for each in (out,) if isinstance(out, Tensor) else out:
                 _mark(each, grid)
         return out

@@ -138,7 +138,7 @@ class TableDensity(DensityMixin, _Estimator):
         """
         return self._log_density(self._cells(X))
 
-    def score(self, X: Any, y: Any = None) -> float:  # type: ignore[override]
+    def score(self, X: Any, y: Any = None) -> float:  # type: ignore[override]  # the mixin's returns nothing
         """The mean of :meth:`score_samples`; y is ignored."""
         return float(self.score_samples(X).mean())
 

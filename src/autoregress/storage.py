@@ -227,7 +227,7 @@ def model_config(model: AutoregressiveModel) -> dict[str, Any]:
 
 
 def build_model(config: dict[str, Any], numbers: int, path: Path | str) -> AutoregressiveModel:
-    """A model as described, whose weights are so many numbers, with weights of its own."""
+    """A model as described, with fresh weights, which must be that number of numbers."""
     try:
         # The random weights of a new model, to be overwritten, must not advance the generator.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):

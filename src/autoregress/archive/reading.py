@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Literal, cast, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from autoregress.archive.contents import Contents
 from autoregress.archive.header import check_header, fingerprint
 from autoregress.archive.weights import unpack_model
+from autoregress.archive.workers import Workers, cores
 from autoregress.coding import unpack
 from autoregress.container import Chunk, opened, read_header
 from autoregress.disk import open_file
@@ -27,6 +30,7 @@ from autoregress.traversal import OnProgress, counter
 
 Bytes = bytes | bytearray | memoryview
 OnDamage = Literal["raise", "skip"]
+Numbers = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -167,13 +171,25 @@ class Archive:
         """
         total = sum(place.count for place in self._contents.places or ())
         coded = counter(total * self.model.dims, on_progress)
-        chunks = self._contents.chunks()
-        while True:
-            with self._named():
-                chunk = next(chunks, None)
-            if chunk is None:
-                return
-            yield self._decoded(chunk, coded)
+        chunks, ahead = self._contents.chunks(), deque[Chunk]()
+        workers = Workers(self._unpacked, cores(self._prepared.device), coded)
+        try:
+            while True:
+                with self._named():
+                    chunk = next(chunks, None)
+                results = workers.finish() if chunk is None else workers.put(self._task(chunk))
+                if chunk is not None:
+                    ahead.append(chunk)
+                while True:
+                    with self._named():
+                        found = next(results, None)
+                    if found is None:
+                        break
+                    yield self._part(ahead.popleft(), found)
+                if chunk is None:
+                    return
+        finally:
+            workers.close()
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -213,21 +229,39 @@ class Archive:
         return cached.x[row - cached.first]
 
     def _decoded(self, chunk: Chunk, coded: Callable[[int], None]) -> Part:
+        with self._named():
+            return self._part(chunk, self._unpacked(self._task(chunk), coded))
+
+    def _task(self, chunk: Chunk) -> tuple[Chunk, Numbers | None]:
+        """A chunk, less what is not decoded, with the context of its examples."""
         context = self._context
         if context is None and self.model.labels is None:
             self.model.checked_context(None, 1)  # raises if the model takes one
         if context is not None and len(context) > 1:
             context = context[chunk.first : chunk.first + chunk.count]
-        with self._named():
-            x, labels = unpack(
-                self._prepared,
-                chunk.words,
-                chunk.count,
-                chunk.symbols,
-                self._contents.header.rows,
-                context,
-                coded,
-            )
+        return replace(chunk, beside=b""), None if context is None else context.cpu().numpy()
+
+    def _unpacked(
+        self, task: tuple[Chunk, Numbers | None], coded: Callable[[int], None]
+    ) -> tuple[Numbers, Numbers | None]:
+        """The symbols and the labels of a chunk."""
+        chunk, context = task
+        x, labels = unpack(
+            self._prepared,
+            chunk.words,
+            chunk.count,
+            chunk.symbols,
+            self._contents.header.rows,
+            None if context is None else torch.from_numpy(context),
+            coded,
+        )
+        return x.cpu().numpy(), None if labels is None else labels.cpu().numpy()
+
+    def _part(self, chunk: Chunk, found: tuple[Numbers, Numbers | None]) -> Part:
+        x, labels = (
+            None if each is None else torch.from_numpy(each).to(self.model.device) for each in found
+        )
+        assert x is not None
         return Part(chunk.first, x, labels, chunk.beside)
 
 

@@ -8,12 +8,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from autoregress.archive.header import header_of
 from autoregress.archive.manifest import pack_manifest
 from autoregress.archive.weights import pack_model
+from autoregress.archive.workers import Workers, cores
 from autoregress.coding import Packing, require_one_hot, sizes
 from autoregress.container import MANIFEST, WEIGHTS, Chunk, Index, frame
 from autoregress.data.inputs import as_source, context_of
@@ -22,9 +24,10 @@ from autoregress.model import AutoregressiveModel
 from autoregress.portable import prepared
 from autoregress.traversal import OnProgress, counter
 
-# A chunk ends with the batch that reaches this number of bytes or of symbols. Each costs some 25
-# bytes, below 0.1 % of it.
-CHUNK_BYTES, CHUNK_SYMBOLS = 2**16, 2**23
+# The first chunk ends with the batch that reaches this number of bytes or of symbols. Each costs
+# some 50 bytes, below 0.1 % of it. The sizes of later ones are guesses from an earlier one, AHEAD
+# chunks before, so that those between can be encoded beside each other.
+CHUNK_BYTES, CHUNK_SYMBOLS, AHEAD = 2**16, 2**23, 8
 
 Beside = Callable[[int, int], bytes]
 
@@ -61,11 +64,15 @@ class Writer:
         self._verify, self._coded = verify, coded
         self._header = header_of(self._model)
         self._pending: list[tuple[Tensor, Tensor | None]] = []
+        self._packing: Packing | None = Packing(self._model)  # of the first chunk, until it ends
         self._held: Chunk | None = None
         self._chunks: list[tuple[int, int]] = []
-        self._first, self.written, self.of_model = 0, 0, 0
+        self._spent: list[tuple[int, int]] = []  # examples and bytes of each chunk
+        self._given, self._first, self.written, self.of_model = 0, 0, 0, 0
         self.rows = self._header.rows
-        self._begin()
+        self._sizes = sizes(self._model, self.rows)
+        self._size = next(self._sizes)
+        self._workers = Workers(self._packed, cores(self._model.device), coded)
         self._put(self._header.packed())
         if with_model:
             self.of_model = self._put(frame(WEIGHTS, pack_model(model)))
@@ -92,49 +99,105 @@ class Writer:
         """
         if left := sum(len(x) for x, _ in self._pending):
             self._push(left)
-        self._finish()
+        if self._packing is not None and self._packing.count:
+            self._finish(self._packing)
+        for packed in self._workers.finish():
+            self._hold(*packed)
         if self._held is None:
             raise ValueError("there are no examples to encode")
         self._release(last=True)
         if len(self._chunks) > 1:
             self._put(Index(self._header.content(), self._chunks).packed())
 
-    def _begin(self) -> None:
-        self._packing = Packing(self._model)
-        self._sizes = sizes(self._model, self.rows)
-        self._size = next(self._sizes)
+    def abandon(self) -> None:
+        """Ends what is under way, if the file is not to be completed."""
+        self._workers.close()
 
     def _push(self, size: int) -> None:
-        """Encodes the next rows as a batch."""
+        """Encodes the next rows: of the first chunk a batch, later a whole chunk."""
         xs, contexts = zip(*self._pending, strict=True)
         x = torch.cat(xs)
         context = None if contexts[0] is None else torch.cat(contexts)
         self._pending = [(x[size:], None if context is None else context[size:])]
-        x = x[:size].to(self._model.device)
-        context = None if context is None else context[:size]
-        if self._held is not None:
-            self._release()
-        self._packing.push(x, context, self._coded)
-        sample = self._verify or not (self._first or self._packing.count > size)
-        if sample and not torch.equal(self._packing.top(size, context), x):
+        x, context = x[:size], None if context is None else context[:size]
+        if self._packing is None:
+            self._given += 1
+            task = _array(x), None if context is None else _array(context)
+            for packed in self._workers.put(task):
+                self._hold(*packed)
+            self._size = self._rows_of_next()
+            return
+        packing = self._packing
+        self._encode(packing, x, context, self._coded, verify=self._verify or not packing.count)
+        self._size = next(self._sizes)
+        full = packing.count * self._model.dims >= CHUNK_SYMBOLS
+        if full or packing.size >= CHUNK_BYTES:
+            self._finish(packing)
+
+    def _finish(self, packing: Packing) -> None:
+        """Ends the first chunk."""
+        self._hold(packing.count, packing.checksum, packing.words())
+        self._packing, self._given = None, 1
+        self._size = self._rows_of_next()
+
+    def _encode(
+        self,
+        packing: Packing,
+        x: Tensor,
+        context: Tensor | None,
+        coded: Callable[[int], None],
+        *,
+        verify: bool,
+    ) -> None:
+        x = x.to(self._model.device)
+        packing.push(x, context, coded)
+        if verify and not torch.equal(packing.top(len(x), context), x):
             raise ValueError(
                 "the examples do not decode to themselves: the model gives other probabilities at "
                 "every call"
             )
-        self._size = next(self._sizes)
-        full = self._packing.count * self._model.dims >= CHUNK_SYMBOLS
-        if full or self._packing.size >= CHUNK_BYTES:
-            self._finish()
 
-    def _finish(self) -> None:
-        """Ends a chunk, which is held back until it is known whether it is the last."""
-        packing, first = self._packing, self._first
-        if not packing.count:
-            return
-        beside = b"" if self._beside is None else self._beside(first, packing.count)
-        self._held = Chunk(first, packing.count, packing.checksum, beside, packing.words())
-        self._first += packing.count
-        self._begin()
+    def _packed(
+        self,
+        task: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None],
+        coded: Callable[[int], None],
+    ) -> tuple[int, int, bytes]:
+        """Examples of a chunk, and their contexts, as their number, checksum and words."""
+        x, context = (None if each is None else torch.from_numpy(each) for each in task)
+        assert x is not None
+        packing, start = Packing(self._model), 0
+        for size in sizes(self._model, self.rows):
+            rows = slice(start, start + size)
+            own = None if context is None else context[rows].to(self._model.device)
+            self._encode(packing, x[rows], own, coded, verify=self._verify)
+            start += size
+            if start >= len(x):
+                break
+        return packing.count, packing.checksum, packing.words()
+
+    def _rows_of_next(self) -> int:
+        """The number of examples of the next chunk: batches that should fill it."""
+        like = max(0, self._given - AHEAD)
+        while like >= len(self._spent):
+            self._hold(*self._workers.next())
+        count, spent = self._spent[like]
+        wanted = min(count * CHUNK_BYTES / spent, CHUNK_SYMBOLS / self._model.dims)
+        total = 0
+        for size in sizes(self._model, self.rows):
+            total += size
+            if total >= wanted:
+                return total
+        raise AssertionError  # there is no last size
+
+    def _hold(self, count: int, checksum: int, words: bytes) -> None:
+        """Takes a chunk, which is held back until it is known whether it is the last."""
+        if self._held is not None:
+            self._release()
+        first = self._first
+        beside = b"" if self._beside is None else self._beside(first, count)
+        self._held = Chunk(first, count, checksum, beside, words)
+        self._spent.append((count, len(words)))
+        self._first += count
 
     def _release(self, *, last: bool = False) -> None:
         assert self._held is not None
@@ -230,12 +293,10 @@ def encode_to(
     """
     options = {"with_model": with_model, "verify": verify, **more}
     if isinstance(data, Iterator):
-        with _file(file) as opened:
-            writer = Writer(opened, model, **options)
+        with _writer(file, model, **options) as writer:
             for x in data:
                 part = as_source(x, model.symbols, features=model.context)
                 writer.write(part[:], context_of(part, None, model.context))
-            writer.close()
         return writer.written
     source = as_source(data, model.symbols, features=model.context)
     if len(source) == 0:
@@ -244,15 +305,26 @@ def encode_to(
     if context is not None and model.labels is not None:
         require_one_hot(context)
     coded = counter(len(source) * model.dims, on_progress)
-    with _file(file) as opened:
-        writer = Writer(opened, model, coded=coded, **options)
+    with _writer(file, model, coded=coded, **options) as writer:
         for rows in torch.arange(len(source)).split(writer.rows):
             writer.write(source[rows], None if context is None else context[rows])
-        writer.close()
     return writer.written
 
 
 @contextmanager
-def _file(file: str | Path | IO[bytes]) -> Iterator[IO[bytes]]:
-    with replacing(Path(file)) if isinstance(file, str | Path) else nullcontext(file) as opened:
-        yield opened
+def _writer(
+    file: str | Path | IO[bytes], model: AutoregressiveModel, **options: Any
+) -> Iterator[Writer]:
+    """A writer that is closed at the end."""
+    named = isinstance(file, str | Path)
+    with replacing(Path(file)) if named else nullcontext(file) as opened:
+        writer = Writer(opened, model, **options)
+        try:
+            yield writer
+            writer.close()
+        finally:
+            writer.abandon()
+
+
+def _array(x: Tensor) -> np.ndarray[Any, Any]:
+    return x.cpu().numpy()

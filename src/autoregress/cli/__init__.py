@@ -33,10 +33,10 @@ def main(argv: list[str] | None = None) -> None:
         run(sys.argv[1:] if argv is None else argv, lambda: interrupted)
     except KeyboardInterrupt:
         _end()
-    except Exception:
+    except Exception:  # a module whose import is interrupted may fail in a way of its own
         if not interrupted:
             raise
-        _end()  # a module whose import is interrupted may fail in a way of its own
+        _end()
     finally:
         # Python would end by the signal, without a status, if Ctrl-C came while it executed a text,
         # as dataclasses do; executing another makes it forget.

@@ -89,7 +89,7 @@ class Compress:
                 with_model=self.with_model,
                 verify=self.verify,
                 on_progress=progress,
-                manifest=packed.manifest,
+                manifest=packed.whole or packed.manifest if self.with_model else packed.manifest,
                 beside=packed.beside,
             )
         seconds = time.perf_counter() - started
@@ -118,8 +118,9 @@ class Decompress:
         run: The model with which the examples were compressed, unless it is in the file.
         compressed: The file that compress wrote.
         out: For images and videos a folder, in which they get their names, or one .png or .mkv;
-            for a table a .csv; for an array an .npy or .npz. Examples of any kind can also be
-            written as .npy, .npz or .csv, images as a .png to view, clips as .gif or .mp4.
+            for a table a .csv, or a file of the kind that it was; for an array an .npy or .npz.
+            Examples of any kind can also be written as .npy, .npz or .csv, images as a .png to
+            view, clips as .gif or .mp4.
         given: The numbers that all examples are conditioned on, as given to compress; labels are
             in the file.
         salvage: Restore what damage has left, and say what is lost, instead of refusing a damaged
@@ -147,11 +148,12 @@ class Decompress:
         datasets.check_writable(_as_table(self.out))
         datasets.check_distinct(self.out, compressed)
         frame_rate(self.rate, self.out)
+        table = load_table(run[0]) if run and holds_table(run[0]) else None
         try:
             archive = self._archive(run, compressed)
             size = _bits(archive.model) / 8
             with Progress("decompressing", archive.model.dims, size) as progress:
-                done = restore(archive, self.out, rate=self.rate, on_progress=progress)
+                done = restore(archive, self.out, table=table, rate=self.rate, on_progress=progress)
         except OSError as error:
             raise unreadable(compressed, error) from error
         announce(f"{done.examples:,} examples in {named(done.files)}", self.out)
@@ -182,10 +184,13 @@ def beside_others(
 ) -> str:
     """The size of a file beside those that other formats have, and what of it is the model."""
     from autoregress.archive import model_size
+    from autoregress.archive.manifest import pack_manifest
     from autoregress.packing import comparison
 
     sizes, estimated = comparison(packed)
     own = model_size(model)
+    if packed.whole is not None and packed.manifest is not None:
+        own += len(pack_manifest(packed.whole)) - len(pack_manifest(packed.manifest))
     without = size - own if with_model else size
     about = "about " if estimated else ""
     figures = ", ".join(f"{name} {about}{other:,}" for name, other in sizes.items())
@@ -213,4 +218,7 @@ def _bits(model: AutoregressiveModel) -> float:
 
 def _as_table(out: Path) -> Path:
     """A path that can be written to if ``out`` can be, for the texts of tables."""
-    return out.with_suffix(".csv") if out.suffix.lower() in (".tsv", ".txt") else out
+    from autoregress.packing.frames import SUFFIXES
+    from autoregress.tables.frames import is_text
+
+    return out.with_suffix(".csv") if is_text(out) or out.suffix.lower() in SUFFIXES else out

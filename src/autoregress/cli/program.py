@@ -139,7 +139,7 @@ def _plug_in(argv: Sequence[str]) -> Sequence[str]:
         sys.path.insert(0, "")  # the module may be in the current folder
         try:
             importlib.import_module(argv[1])
-        except Exception as error:
+        except Exception as error:  # whatever the user's module raises
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = "" if "importlib" in place.filename else f" ({place.filename}:{place.lineno})"
             raise ValueError(

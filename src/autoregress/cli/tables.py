@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from autoregress.tables import Table
 
 # Those that are left as they are here are chosen by Table.fit.
-TRAINING = Training(lr=5e-3, schedule="cosine", weight_decay=0.2, patience=10, ema=0.99)
+TRAINING = Training(lr=5e-3, schedule="cosine", weight_decay=0.2, patience=0, ema=0.99)
 SCHEMA = "schema.json"
 # Number of rows that a process scores or fills in at once.
 PART = 2**12

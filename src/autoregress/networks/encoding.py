@@ -23,6 +23,7 @@ from autoregress.conditionals import (
     Scale,
     ScaledLogistics,
 )
+from autoregress.model import groups
 from autoregress.symbols import Symbols, marginal_logits
 
 # Largest number of ordered levels that are inputs as categories too: this helps where each level is
@@ -236,10 +237,11 @@ class Encoding(nn.Module):
             (kind, torch.tensor(dims, device="cpu"), _columns(outputs, dims))
             for kind, dims in alike.items()
         ]
-        # A dimension of the same kind for each, itself if its levels have a scale of their own; and
-        # the first input and output column of each.
-        like = [d if isinstance(k, Numbers) else alike[k][0] for d, k in enumerate(self.kinds)]
-        self._like = torch.tensor(like, device="cpu")
+        # The group of each dimension and its place there; its first input and output column.
+        self._group, self._within = torch.empty(2, len(self.kinds), dtype=torch.int64, device="cpu")
+        for group, dims in enumerate(alike.values()):
+            self._group[dims] = group
+            self._within[dims] = torch.arange(len(dims), device="cpu")
         self._first = (inputs.cumsum(0) - inputs, outputs.cumsum(0) - outputs)
         # The position of each input column when the groups are concatenated.
         self._places = torch.cat([_columns(inputs, d) for d in alike.values()]).argsort()
@@ -328,37 +330,40 @@ class Encoding(nn.Module):
             (n,) each: rows, in order; places of the columns; values.
         """
         rows, places, values = [], [], []
-        for like, own, columns in self._alike(dims, 0):
-            encoded = self.encode_one(like, x[own], dtype)
+        for group, own, scale in self._alike(dims):
+            encoded = self._encode(self._groups[group][0], x[own], dtype, scale)
             row, column = encoded.nonzero(as_tuple=True)
-            rows.append(own[row])
-            places.append(columns[row, column])
+            own = own[row]
+            rows.append(own)
+            places.append(self._first[0].to(dims.device)[dims[own]] + column)
             values.append(encoded[row, column])
+        if len(rows) == 1:
+            return rows[0], places[0], values[0]
         order = torch.cat(rows).argsort(stable=True)
         return torch.cat(rows)[order], torch.cat(places)[order], torch.cat(values)[order]
 
     def conditional_by_row(self, dims: Tensor, columns: Tensor) -> Conditional:
         """Conditionals (batch,) of dimensions (batch,), from columns (batch, outputs of all)."""
         parts, rows = [], []
-        for like, own, places in self._alike(dims, 1):
-            of_kind = columns[own.unsqueeze(1), places]
-            parts.append(self.kinds[like].conditional(of_kind, self.scales[like]))
+        for group, own, scale in self._alike(dims):
+            kind = self._groups[group][0]
+            first = self._first[1].to(dims.device)[dims[own]]
+            places = first.unsqueeze(1) + torch.arange(kind.outputs, device=dims.device)
+            parts.append(kind.conditional(columns[own.unsqueeze(1), places], scale))
             rows.append(own)
         return parts[0] if len(parts) == 1 else Mixed(parts, rows, (len(dims),), dim=0)
 
-    def _alike(self, dims: Tensor, side: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """The rows whose dimensions are encoded alike: a dimension of that kind, rows, columns.
-
-        Args:
-            dims: (batch,).
-            side: 0 for input columns, 1 for output columns.
-        """
-        which, first = (each.to(dims.device)[dims] for each in (self._like, self._first[side]))
-        order = which.argsort(stable=True)
-        present, counts = which[order].unique_consecutive(return_counts=True)
-        for like, own in zip(present.tolist(), order.split(counts.tolist()), strict=True):
-            width = int(self.widths[side][like])
-            yield like, own, first[own, None] + torch.arange(width, device=dims.device)
+    def _alike(self, dims: Tensor) -> Iterator[tuple[int, Tensor, Scale | None]]:
+        """The rows whose dimensions (batch,) are of one group: that group, rows, their scales."""
+        if len(self._groups) == 1:
+            each = [(0, torch.arange(len(dims), device=dims.device))]
+        else:
+            each = groups(self._group.to(dims.device)[dims])
+        for group, own in each:
+            scale = self._group_scales[group]
+            if scale is not None:
+                scale = scale.rows(self._within.to(dims.device)[dims[own]])
+            yield group, own, scale
 
     @property
     def numeric(self) -> Tensor:

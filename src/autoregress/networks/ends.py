@@ -111,8 +111,9 @@ class SharedEnds(Ends):
 class RowEnds(Ends):
     """An ordering for each row: columns stay as stored, and all rows share the products.
 
-    The inputs are 0 until they are known. The outputs are sums that grow with every step; a row
-    reads the columns of its own dimension.
+    Both ends are sums that grow with every step: those of the first hidden layer's units with the
+    inputs that become known, those of all outputs with the units. A row reads the columns of its
+    own dimension.
     """
 
     def __init__(
@@ -129,8 +130,8 @@ class RowEnds(Ends):
         self.from_inputs = first.by_degree(layers.first_units)
         self.from_units = output.by_degree(layers.last_units)
         self.from_direct = None if direct is None else direct.weight.detach().T.contiguous()
-        self.offset = first.offset(inputs, layers.first_units, context)
-        self.x = output.weight.new_zeros(batch, len(inputs))
+        entered = first.offset(inputs, layers.first_units, context)
+        self.entered = entered.expand(batch, -1).clone()
         columns = output.offset(layers.last_units, outputs, context)
         self.columns = columns.expand(batch, -1).clone()
 
@@ -141,13 +142,15 @@ class RowEnds(Ends):
         return self.layers.encoding.conditional_by_row(self.visit[:, step], self.columns)
 
     def enter(self, step: int, symbols: Tensor) -> Tensor:
-        dims, dtype = self.visit[:, step], self.x.dtype
-        rows, places, values = self.layers.encoding.encode_by_row(dims, symbols, dtype)
-        self.x[rows, places] = values
+        dims, batch = self.visit[:, step], len(self.columns)
+        entries = self.layers.encoding.encode_by_row(dims, symbols, self.columns.dtype)
         if self.from_direct is not None:
-            self.columns += sparse_product(rows, places, values, self.from_direct, len(self.x))
-        entered = self.from_inputs.enter(step + 1, self.x, self.inputs)
-        return entered + self.offset[..., self.layers.first_units.span(step, step + 1)]
+            self.columns += sparse_product(*entries, self.from_direct, batch)
+        self.entered += sparse_product(*entries, self.from_inputs.weight, batch)
+        if self.from_inputs.conditioning is not None:
+            now = (self.inputs.degrees == step + 1).to(self.columns.dtype)
+            self.entered += now @ self.from_inputs.conditioning
+        return self.entered[:, self.layers.first_units.span(step, step + 1)]
 
     def leave(self, step: int, h: Tensor) -> None:
         self.from_units.leave(step + 1, h, self.columns)

@@ -43,6 +43,9 @@ DEFAULT_MEMBERS = 8
 # that of updates without an ordering, and of examples in which others hide entries.
 PROMOTED, UNORDERED, HIDDEN = (0.5, 0.125), 0.4, 0.25
 
+# Largest number of input or output columns held at once: a quarter of a GiB in float32.
+CHUNK = 2**26
+
 # Number of steps per block of the incremental pass: large enough for matrix products to pay off,
 # small enough to keep the work within a block low.
 UNROLL_BLOCK = 32
@@ -86,14 +89,33 @@ class MaskedMember(Member):
         if not members[0].ordering.by_row:
             yield from super().picked(members, chosen)
             return
-        # Members of one connectivity differ in nothing but the orderings of their rows.
+        visits = torch.stack([own.ordering.visit for own in members])  # (members, batch, D)
+        yield from cls._alike(members, chosen, lambda rows: visits[chosen[rows].cpu(), rows.cpu()])
+
+    @classmethod
+    def side_by_side(
+        cls, members: Sequence[Member], chosen: Tensor
+    ) -> Iterator[tuple[Member, Tensor]]:
+        visits = torch.stack([own.ordering.visit for own in members])  # (members, D)
+        if (visits == visits[:1]).all():
+            yield from cls.picked(members, chosen)
+            return
+        yield from cls._alike(members, chosen, lambda rows: visits[chosen[rows].cpu()])
+
+    @classmethod
+    def _alike(
+        cls, members: Sequence[Member], chosen: Tensor, visit: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[Member, Tensor]]:
+        """Members of one connectivity as one, which differ in nothing but their rows' orderings.
+
+        Args:
+            visit: the visit orders (n, D) of rows (n,).
+        """
         masked = cast(Sequence[Self], members)
         hidden = [own.hidden for own in masked]
         alike = torch.tensor([hidden.index(own) for own in hidden], device=chosen.device)
-        visits = torch.stack([own.ordering.visit for own in members])  # (members, batch, D)
         for index, rows in groups(alike[chosen]):
-            ordering = Ordering(visits[chosen[rows].cpu(), rows.cpu()])
-            yield cls.of(ordering, hidden[index], masked[index].widths), rows
+            yield cls.of(Ordering(visit(rows)), hidden[index], masked[index].widths), rows
 
     def apart(self, known: Tensor) -> Self:
         """This member, whose first dimensions are known, with no other seen by any output.
@@ -202,6 +224,7 @@ class MADE(AutoregressiveModel):
         )
 
         inputs, outputs = (int(widths.sum()) for widths in self.encoding.widths)
+        self.chunk_rows = max(1, min(self.chunk_rows, CHUNK // max(inputs, outputs)))
         sizes = [inputs, *(hidden[node] for node in self.nodes)]
         # The rows of W are the input or output columns, the side whose order changes.
         self.layers = nn.ModuleList(
@@ -356,13 +379,6 @@ class MADE(AutoregressiveModel):
         self, x: Tensor, context: Tensor | None = None, member: Member | None = None
     ) -> Conditional:
         return self.encoding.conditional(self._parallel(x, context, member or self._member(0)))
-
-    def conditional_of(
-        self, dim: int, x: Tensor, context: Tensor | None = None, member: Member | None = None
-    ) -> Conditional:
-        """The conditionals (batch,) of one dimension only; otherwise as :meth:`forward`."""
-        columns = self._parallel(x, context, member or self._member(0))
-        return self.encoding.conditional_one(dim, columns)
 
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE

@@ -76,11 +76,17 @@ class Restored:
 
 
 def restore(
-    archive: Archive, out: Path, *, rate: int | None = None, on_progress: OnProgress | None = None
+    archive: Archive,
+    out: Path,
+    *,
+    table: Table | None = None,
+    rate: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Restored:
     """Writes the examples of a compressed file as the files that they were, if ``out`` fits them.
 
     Args:
+        table: the table that compressed it, unless its model is inside.
         rate: number of frames a second of clips, by default their own, or 10.
 
     Raises:
@@ -102,8 +108,8 @@ def restore(
                 named = [replace(each, rate=(Count(rate), Count(1))) for each in named]
             found.files, found.missing = pictures.restore(parts(), named, symbols.levels[0], out)
             return found
-    if kind == packed_tables.KIND and suffix in packed_tables.TEXTS:
-        text = packed_tables.Text.from_json(manifest)
+    if packed_tables.restores(manifest, out):
+        text = packed_tables.Text.from_json(manifest, table)
 
         def rows() -> Iterator[str]:
             for part in archive.parts(on_progress):
@@ -111,7 +117,7 @@ def restore(
                 labels = None if part.labels is None else part.labels.cpu().numpy()
                 yield text.unpack(part.x.flatten(1).cpu().numpy(), labels, part.beside)
 
-        found.files = packed_tables.restore(text, rows(), out)
+        found.files = packed_tables.restore(manifest, text, rows(), out)
         return found
     some = [x for _, x in parts()]
     x = torch.cat(some) if some else torch.empty(0, *archive.model.event_shape).long()

@@ -20,6 +20,8 @@ class Packed:
         beside: given the first of some examples and their number, what is kept beside them.
         files: the files, with whose sizes that of the result is compared.
         account: what becomes of the files.
+        whole: the manifest with what else a table says, for a file with the model inside; None if
+            that is the manifest itself.
     """
 
     source: Source
@@ -27,6 +29,7 @@ class Packed:
     beside: Callable[[int, int], bytes] | None = None
     files: list[Path] = field(default_factory=list)
     account: Account = field(default_factory=Account)
+    whole: dict[str, Any] | None = None
 
 
 def restored_names(names: list[str], suffix: str) -> list[str]:

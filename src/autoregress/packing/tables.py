@@ -1,4 +1,4 @@
-"""Tables in text files, which come back to the byte.
+"""Tables in text files, which come back to the byte, and in files of typed columns.
 
 The model codes the symbols of each row. What else its cells say is kept beside each chunk of rows:
 where in their bins numbers lie, the columns that the model does not learn, and every cell and line
@@ -8,9 +8,12 @@ that is not written as the others are.
 from __future__ import annotations
 
 import gzip
+import json
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +26,19 @@ from autoregress.container import Reader, number
 from autoregress.data.source import Data, Source
 from autoregress.disk import replacing
 from autoregress.kinds import as_kind
-from autoregress.packing.columns import STYLES, Bins, Label, Way, way_of
+from autoregress.packing import frames
+from autoregress.packing.columns import STYLES, Bins, Label, Style, Way, way_of
 from autoregress.packing.lines import Lines, decoded, read_lines, written
 from autoregress.packing.packed import Packed
 from autoregress.tables import Table
 from autoregress.tables.columns import Labels, Numbers
-from autoregress.tables.frames import as_cells
+from autoregress.tables.frames import as_cells, content_of, is_text
 from autoregress.tables.texts import dialect_of
 
 KIND = "table"
-TEXTS = (".csv", ".tsv", ".txt")
 DAMAGED = "the compressed file is damaged: what it keeps beside its rows is not what was written"
+ELSEWHERE = "what the columns mean is not in the compressed file; give the run that compressed it"
+OTHER = "the table of this run is not the one that compressed the file"
 # The most that the cells of a chunk may become, and between them.
 MOST, BETWEEN = 2**28, "\0"
 NUMBER = 500  # characters of a number or a date
@@ -50,11 +55,13 @@ class Spoken:
             on; None if the model does not learn it.
         meaning: what its symbols stand for.
         way: how its cells are written.
+        name: that of the column of a table that has this meaning, None without a table.
     """
 
     dim: int | None
     meaning: Label | Bins | None
     way: Way
+    name: str | None = None
 
     @property
     def longest(self) -> int:
@@ -82,43 +89,64 @@ class Text:
     ) -> None:
         self.head, self.encoding, self.lines, self.columns = head, encoding, lines, columns
 
-    def to_json(self) -> dict[str, Any]:
-        """The content, from which :meth:`from_json` restores it."""
-        columns = []
+    def to_json(self, *, short: bool = False) -> dict[str, Any]:
+        """The content, from which :meth:`from_json` restores it.
+
+        Args:
+            short: leave out what the columns of a table mean, which the table says too.
+        """
+        columns, checks = [], list[dict[str, Any] | None]()
         for each in self.columns:
-            meaning = None if each.meaning is None else asdict(each.meaning)
-            if isinstance(each.meaning, Bins):  # the differences are smaller
-                meaning = {**asdict(each.meaning), "first": each.meaning.first[0]}
+            meaning = _as_json(each.meaning)
+            if short and each.name is not None:
+                checks.append(_plain(meaning))
+                meaning = {"column": each.name}
+                if isinstance(each.meaning, Bins):
+                    meaning["style"] = each.meaning.style
             way = {k: v for k, v in vars(each.way).items() if v != getattr(Way(), k)}
             columns.append([each.dim, meaning, way])
-        return {
+        content = {
             "kind": KIND, "head": self.head, "encoding": self.encoding, "lines": self.lines,
             "columns": columns,
         }  # fmt: skip
+        return content | ({"check": _check(checks)} if short else {})
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Text:
+    def from_json(cls, content: Mapping[str, Any], table: Table | None = None) -> Text:
         """Restores what :meth:`to_json` gave.
 
+        Args:
+            table: that of the file, if its columns' meanings were left out.
+
         Raises:
-            ValueError: it is damaged.
+            ValueError: it is damaged, or is of another table.
         """
         kind = tuple[int | None, dict[str, Any] | None, dict[str, Any]]
-        columns = list[Spoken]()
-        for dim, meaning, way in as_kind(content.get("columns"), list[kind], "columns"):
-            if meaning is not None and "width" in meaning:
-                meaning = dict(meaning)
-                width = as_kind(meaning["width"], tuple[int, ...], "width")
-                first = as_kind(meaning.get("first"), int, "first")
+        meanings = {} if table is None else _meanings(table)
+        columns, checks = list[Spoken](), list[dict[str, Any] | None]()
+        for dim, said, way in as_kind(content.get("columns"), list[kind], "columns"):
+            meaning: Label | Bins | None = None
+            name = None
+            if said is not None and "column" in said:
+                name = as_kind(said["column"], str, "column")
+                meaning = meanings[name][1] if name in meanings else None
+                checks.append(_plain(_as_json(meaning)))
+                if isinstance(meaning, Bins):
+                    meaning = replace(meaning, style=as_kind(said.get("style"), Style, "style"))
+            elif said is not None and "width" in said:
+                width = as_kind(said["width"], tuple[int, ...], "width")
+                first = as_kind(said.get("first"), int, "first")
                 if not width or min(width) < 1 or abs(first) + sum(width) >= 2**62:
                     raise ValueError(DAMAGED)
                 starts = list(accumulate(width[:-1], initial=first))
-                meaning = as_kind({**meaning, "first": starts}, Bins, "bins")
+                meaning = as_kind({**said, "first": starts}, Bins, "bins")
                 meaning.check()
-            elif meaning is not None:
-                meaning = as_kind(meaning, Label, "labels")
+            elif said is not None:
+                meaning = as_kind(said, Label, "labels")
             full = {**vars(Way()), **way}
-            columns.append(Spoken(dim, meaning, as_kind(full, Way, "way")))
+            columns.append(Spoken(dim, meaning, as_kind(full, Way, "way"), name))
+        if content.get("check", _check([])) != _check(checks):
+            raise ValueError(ELSEWHERE if table is None else OTHER)
         head, encoding = (as_kind(content.get(k), str, k) for k in ("head", "encoding"))
         lines = as_kind(content.get("lines"), tuple[str, str], "lines")
         if encoding not in ("utf-8", "cp1252", "latin-1"):
@@ -278,42 +306,77 @@ class Text:
 
 
 def pack_table(table: Table, path: Path) -> Packed:
-    """A text file with the columns of a table that was learnt.
+    """A file with the columns of a table that was learnt.
 
     Raises:
         ValueError: it cannot be read, or holds cells that the table's columns cannot have.
     """
-    cells = as_cells(path)
+    frame = None
+    if path.suffix.lower() in frames.SUFFIXES:
+        typed, content, frame = frames.as_text(path)
+        cells = as_cells(typed)
+    else:
+        content, cells = content_of(path), as_cells(path)
     encoded = table.schema.encode(cells)
     x = np.stack([each.symbols for each in encoded], 1)
-    lines, header = _lines(path, *dialect_of(_text(path)), len(x))
     numbers = dict[int, NDArray[np.int64]]()
-    meanings = dict[str, tuple[int, Label | Bins]]()
     for dim, column in enumerate(table.schema.columns):
         if isinstance(column, Numbers):
             if column.absent:  # what is missing is written as such
                 x[x[:, dim] == column.levels - 1, dim] = -1
-            meaning: Label | Bins = Bins.of(column)
             if column.name in cells:
                 cleaned = table.schema.cleaned(cells[column.name])
                 own = np.append(column.numbers(cleaned), 0)[cleaned.codes]
                 numbers[dim] = own.round().astype(np.int64)
             else:
                 numbers[dim] = np.zeros(len(x), np.int64)
-        else:
-            assert isinstance(column, Labels)
-            meaning = Label(column.labels)
-        meanings[column.name] = dim, meaning
-    names = _names(lines, header, {name: own.values() for name, own in cells.items()})
+    if frame is None:
+        lines, header = _lines(path, content, *dialect_of(decoded(content)[1]), len(x))
+        names = _names(lines, header, {name: own.values() for name, own in cells.items()})
+    else:
+        lines, header = _lines(path, content, ",", '"', len(x))
+        names = list(cells)
+    meanings = _meanings(table)
     learnt = [meanings.get(name) if name is not None else None for name in names]
     source = Data(torch.from_numpy(x), table.model.symbols.levels, None, torch.from_numpy(x >= 0))
-    return _packed(source, path, lines, header, learnt, numbers, None)
+    named = [name if own is not None else None for name, own in zip(names, learnt, strict=True)]
+    packed, text = _packed(source, path, lines, header, learnt, numbers, None, named)
+    more = {} if frame is None else {"frame": frame}
+    packed.manifest, packed.whole = (text.to_json(short=short) | more for short in (True, False))
+    return packed
+
+
+def _meanings(table: Table) -> dict[str, tuple[int, Label | Bins]]:
+    """The place of each column of a table, and what its symbols stand for."""
+    return {
+        column.name: (
+            dim,
+            Bins.of(column) if isinstance(column, Numbers) else Label(column.labels),
+        )
+        for dim, column in enumerate(table.schema.columns)
+        if isinstance(column, Numbers | Labels)
+    }
+
+
+def _as_json(meaning: Label | Bins | None) -> dict[str, Any] | None:
+    if isinstance(meaning, Bins):  # the differences are smaller
+        return {**asdict(meaning), "first": meaning.first[0]}
+    return None if meaning is None else asdict(meaning)
+
+
+def _plain(meaning: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A meaning without the way in which its numbers are written, which is that of a file."""
+    return meaning and {name: value for name, value in meaning.items() if name != "style"}
+
+
+def _check(meanings: Sequence[dict[str, Any] | None]) -> int:
+    return zlib.crc32(json.dumps(meanings).encode())
 
 
 def pack_symbols(source: Source, path: Path, condition: str | None) -> Packed:
     """A .csv file of labels or symbols, already read as examples."""
     x = source[:].flatten(1)
-    lines, header = _lines(path, ",", '"', len(x))
+    lines, header = _lines(path, content_of(path), ",", '"', len(x))
     columns = source.columns
     texts = (
         [Label(tuple(map(str, range(k)))) for k in source.symbols.levels]
@@ -333,15 +396,34 @@ def pack_symbols(source: Source, path: Path, condition: str | None) -> Packed:
         else:
             dim = names.index(name) if names and header else next(dims)
             learnt.append((dim, texts[dim]))
-    return _packed(source, path, lines, header, learnt, {}, labels)
+    return _packed(source, path, lines, header, learnt, {}, labels, [None] * len(learnt))[0]
 
 
-def restore(text: Text, rows: Iterable[str], out: Path) -> list[Path]:
-    """Writes the text of rows, in order, to a file."""
+def restores(manifest: Mapping[str, Any], out: Path) -> bool:
+    """Whether a path is one for the table of a manifest."""
+    typed = out.suffix.lower() in frames.SUFFIXES
+    return manifest.get("kind") == KIND and ("frame" in manifest if typed else is_text(out))
+
+
+def restore(manifest: Mapping[str, Any], text: Text, rows: Iterable[str], out: Path) -> list[Path]:
+    """Writes the text of rows, in order, to a file; or the typed columns that it stands for."""
+    parts = (part.encode(text.encoding) for part in chain([text.head], rows))
+    suffix = out.suffix.lower()
     with replacing(out) as file:
-        file.write(text.head.encode(text.encoding))
-        for each in rows:
-            file.write(each.encode(text.encoding))
+        if suffix in frames.SUFFIXES:
+            frame = as_kind(manifest.get("frame"), dict[str, Any], "frame")
+            frames.write(file, suffix, b"".join(parts).decode(), frame)
+        elif suffix == ".gz":
+            with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as inner:
+                inner.writelines(parts)
+        elif suffix == ".zip":
+            with (
+                zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as folder,
+                folder.open(out.stem, "w", force_zip64=True) as inner,
+            ):
+                inner.writelines(parts)
+        else:
+            file.writelines(parts)
     return [out]
 
 
@@ -353,12 +435,13 @@ def _packed(
     learnt: Sequence[tuple[int, Label | Bins] | None],
     numbers: Mapping[int, NDArray[np.int64]],
     labels: NDArray[np.int64] | None,
-) -> Packed:
+    named: Sequence[str | None],
+) -> tuple[Packed, Text]:
     records, cells = lines.records[header:], lines.cells[header:]
     width = len(learnt)
     x = source[:].flatten(1).numpy().astype(np.int64)
     columns = list[Spoken]()
-    for place, own in enumerate(learnt):
+    for place, (own, name) in enumerate(zip(learnt, named, strict=True)):
         raws = [row[place] if row is not None and len(row) == width else None for row in cells]
         if own is None:
             columns.append(Spoken(None, None, way_of(raws, [None] * len(raws), learnt=False)))
@@ -370,7 +453,7 @@ def _packed(
             texts = [meaning.text(symbol) for symbol in symbols.tolist()]
         else:
             meaning, texts = _styled(meaning, symbols, numbers[dim], raws)
-        columns.append(Spoken(dim, meaning, way_of(raws, texts, learnt=True)))
+        columns.append(Spoken(dim, meaning, way_of(raws, texts, learnt=True), name))
     text = Text(
         "".join(lines.records[:header]), lines.encoding, (lines.separator, lines.newline), columns
     )
@@ -384,7 +467,7 @@ def _packed(
             raise ValueError(f"{path}: rows {first} to {first + count - 1} would not come back")
         return packed
 
-    return Packed(source, text.to_json(), beside, [path])
+    return Packed(source, text.to_json(), beside=beside, files=[path]), text
 
 
 def _styled(
@@ -411,9 +494,8 @@ def _styled(
     return chosen, texts
 
 
-def _lines(path: Path, separator: str, quote: str, rows: int) -> tuple[Lines, int]:
+def _lines(path: Path, content: bytes, separator: str, quote: str, rows: int) -> tuple[Lines, int]:
     """The lines of a file, and how many of them are its header."""
-    content = _content(path)
     if b"\0" in content:
         raise ValueError(f"{path} is not UTF-8 text; save it as CSV in UTF-8")
     lines = read_lines(content, separator, quote)
@@ -421,17 +503,6 @@ def _lines(path: Path, separator: str, quote: str, rows: int) -> tuple[Lines, in
     if header not in (0, 1):
         raise ValueError(f"{path}: its lines are not its rows; save it as CSV anew")
     return lines, header
-
-
-def _content(path: Path) -> bytes:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if not set(suffixes) & set(TEXTS):
-        raise ValueError(f"{path}: save it as .csv first; only the text of a table is restored")
-    return gzip.decompress(path.read_bytes()) if suffixes[-1] == ".gz" else path.read_bytes()
-
-
-def _text(path: Path) -> str:
-    return decoded(_content(path))[1]
 
 
 def _names(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -584,11 +584,6 @@ def column_from_json(content: Mapping[str, Any]) -> Column:
 def vars_of(column: Column) -> dict[str, Any]:
     """The fields of a column, without its cached properties."""
     return {name: getattr(column, name) for name in column.__dataclass_fields__}
-
-
-def renamed(column: Column, name: str) -> Column:
-    """The same column under another name."""
-    return replace(column, name=name)
 
 
 def in_order(labels: Sequence[str]) -> list[str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
@@ -19,8 +22,8 @@ from autoregress.tables.texts import read_text
 
 # Number of rows of a Parquet file read at once, and from about which kinds are inferred.
 GROUP, SAMPLED = 2**16, 2**18
-READS = ".csv, .tsv, .txt (also .gz, .bz2, .xz), .parquet, .feather, .arrow"
-PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+TEXTS = (".csv", ".tsv", ".txt")
+READS = ".csv, .tsv, .txt (also .gz, .bz2, .xz, .zip), .parquet, .feather, .arrow"
 
 
 def as_cells(table: Any) -> Columns:
@@ -136,19 +139,50 @@ def read_file(path: str | Path) -> Columns | Any:
         ImportError: pyarrow is not installed.
     """
     path = Path(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if path.suffix.lower() in (".parquet", ".feather", ".arrow"):
+        if not path.exists():
+            raise ValueError(f"no such file: {path}")
+        return _typed(path, path.suffix.lower())
+    return read_text(path, content_of(path))
+
+
+def _unzipped(content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as folder:
+        if len(folder.namelist()) != 1:
+            raise ValueError("it does not hold one file; unzip it and name the table")
+        return folder.read(folder.namelist()[0])
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".bz2": bz2.decompress,
+    ".xz": lzma.decompress,
+    ".zip": _unzipped,
+}
+DAMAGED = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, lzma.LZMAError)
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path is that of a text file of a table, also compressed."""
+    name = path.with_suffix("") if path.suffix.lower() in PACKED else path
+    return name.suffix.lower() in TEXTS
+
+
+def content_of(path: Path) -> bytes:
+    """The text of a file, decompressed.
+
+    Raises:
+        ValueError: the file is missing or damaged, or its format is not known.
+    """
     if not path.exists():
         raise ValueError(f"no such file: {path}")
-    if suffixes[-1:] in ([".parquet"], [".feather"], [".arrow"]):
-        return _typed(path, suffixes[-1])
-    if not set(suffixes) & {".csv", ".tsv", ".txt"}:
+    if not is_text(path):
         raise ValueError(f"{path}: this format is not known; tables are {READS}")
     try:
-        with PACKED[suffixes[-1]](path) if suffixes[-1] in PACKED else path.open("rb") as file:
-            content = file.read()
-    except (OSError, EOFError, lzma.LZMAError) as error:
+        content, unpacked = path.read_bytes(), PACKED.get(path.suffix.lower())
+        return content if unpacked is None else unpacked(content)
+    except DAMAGED as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return read_text(path, content)
 
 
 def _typed(path: Path, suffix: str) -> Any:

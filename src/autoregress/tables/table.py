@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,19 +16,16 @@ from torch import Tensor
 
 from autoregress.bundled import folder_of
 from autoregress.card import Card
-from autoregress.configs import MADEConfig
-from autoregress.data.source import Data
 from autoregress.disk import write_json
-from autoregress.networks.encoding import Encoding
 from autoregress.networks.made import MADE
 from autoregress.processes import Processes
 from autoregress.storage import load, model_config, parameters, read_config, save, share
-from autoregress.symbols import Symbols
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Column, Kind, Labels, Numbers
+from autoregress.tables.columns import Column, Dates, Kind, Labels, Numbers
 from autoregress.tables.density import Floats
 from autoregress.tables.explanation import Explanation
 from autoregress.tables.frames import as_cells, filled, in_groups, in_kind_of, row_groups, some_rows
+from autoregress.tables.learning import learn
 from autoregress.tables.questions import (
     Asked,
     Predicate,
@@ -38,26 +35,8 @@ from autoregress.tables.questions import (
     parse,
 )
 from autoregress.tables.schema import Schema
-from autoregress.training import Fit, Training, fit
 
 SCHEMA = "schema.json"
-# Default options of the network and of its training. A mean over several orderings makes up for few
-# rows; many rows are learnt better in one, and without dropout.
-NETWORK = MADEConfig(
-    hidden=(256, 256), orderings=8, evidence=True, gaps=True, direct=True, residual=True,
-    norm=True, dropout=0.1,
-)  # fmt: skip
-TRAINING = Training(lr=5e-3, schedule="cosine", weight_decay=0.2, patience=10, ema=0.99)
-MANY = 10_000
-# Largest number of direct weights, which grow with the square of the columns.
-MOST_DIRECT = 2**24
-# By default the batch size is a power of two between these, about a fiftieth of the rows, and the
-# number of epochs gives a number of updates between these, about half that of rows, but is not
-# below the fewest.
-SMALLEST_BATCH, LARGEST_BATCH = 16, 128
-FEWEST_UPDATES, MOST_UPDATES, FEWEST_EPOCHS = 2000, 9000, 20
-# Share of the rows held out to stop by, and the fewest rows of which some are held out.
-HELD_OUT, FEWEST = 0.1, 20
 # Largest number of combinations that are enumerated, and number of draws if there are more.
 ENUMERATED, DRAWS = 4096, 4000
 # Relative standard error below which estimates differ by rounding alone.
@@ -132,7 +111,9 @@ class Distribution:
             quantiles = ", ".join(
                 f"{q:.0%} {self.quantile(q)}" for q in (0.05, 0.25, 0.5, 0.75, 0.95)
             )
-            return f"mean {self.mean():.6g}; quantiles {quantiles}"
+            date = isinstance(self.column, Dates)
+            mean = self.column.text(self.mean()) if date else f"{self.mean():.6g}"
+            return f"mean {mean}; quantiles {quantiles}"
         shown = sorted(self.items().items(), key=lambda pair: -pair[1])[:20]
         return "\n".join(f"{p:.4f}  {text}" for text, p in shown)
 
@@ -210,50 +191,25 @@ class Table:
         if not quiet:
             print(f"{cells.said}\n{schema}" if cells.said else schema)
         x = _symbols(schema, table if in_groups(table) else cells)
-        settings = Training.changed(training_for(len(x)), training)
+        held = None
         if valid is not None:
             held_cells = as_cells(valid)
             if lacking := [name for name in schema.names if name not in held_cells]:
                 raise ValueError(f"the validation table has no column {', '.join(lacking)}")
-            train, held = x, _symbols(schema, held_cells)
-        elif len(x) < FEWEST:
-            train, held = x, None
-        else:
-            order = np.random.default_rng(settings.seed).permutation(len(x))
-            count = max(1, round(HELD_OUT * len(x)))
-            train, held = x[np.sort(order[count:])], x[np.sort(order[:count])]
-        levels = [column.levels for column in schema.columns]
-        options = {**vars(NETWORK), "ordered": tuple(c.ordered for c in schema.columns)}
-        if len(train) >= MANY:
-            options |= {"orderings": 1, "dropout": 0.0}
-        symbols = Symbols((len(levels),), levels, ordered=options["ordered"], gaps=True)
-        inputs, outputs = (int(w.sum()) for w in Encoding(symbols, NETWORK.mixture).widths)
-        options["direct"] = inputs * outputs <= MOST_DIRECT
-        torch.manual_seed(settings.seed)
-        model = MADE(len(levels), levels, **{**options, **(network or {})})
-        result = fit(
-            model,
-            Data(train, levels, known=train >= 0),
-            valid=None if held is None else Data(held, levels, known=held >= 0),
+            held = _symbols(schema, held_cells)
+        found = learn(
+            x,
+            [column.levels for column in schema.columns],
+            [column.ordered for column in schema.columns],
+            held=held,
+            network=network or {},
+            training=training,
             run=None if run is None else Path(run) / "training",
-            training=settings,
             quiet=quiet,
             processes=processes,
             on_epoch=None if run is None else partial(_keep, schema, Path(run)),
         )
-        learnt = cls(schema, model)
-        if held is not None and result.valid is not None:
-            alone = _independent(model, train)
-            with torch.no_grad():
-                nats = -float(alone.log_prob(held).mean())
-            if nats <= result.valid.nats:
-                learnt.model = alone
-            learnt.summary = _summary(result, nats, len(held))
-        else:
-            learnt.summary = (
-                f"{len(train):,} rows are too few to hold some out, so that the model was not "
-                "compared with independent columns"
-            )
+        learnt = cls(schema, found.model, found.summary)
         if run is not None:
             (processes or Processes()).from_first(partial(learnt._write, Path(run)))
         return learnt
@@ -594,37 +550,6 @@ def _keep(schema: Schema, run: Path, record: Mapping[str, Any]) -> None:
     """Writes the schema of a run that goes on, so that its best model so far can be asked."""
     if not (run / SCHEMA).exists():
         write_json(run / SCHEMA, schema.to_json())
-
-
-def training_for(rows: int) -> Training:
-    """How a table of that number of rows is learnt."""
-    batch = 2 ** round(math.log2(max(1, rows / 50)))
-    batch = min(max(batch, SMALLEST_BATCH), LARGEST_BATCH)
-    updates = min(max(rows / 2, FEWEST_UPDATES), MOST_UPDATES)
-    epochs = max(FEWEST_EPOCHS, math.ceil(updates * batch / max(1, rows)))
-    return replace(TRAINING, batch_size=batch, max_epochs=epochs)
-
-
-@torch.no_grad()
-def _independent(model: MADE, train: Tensor) -> MADE:
-    """A model like another in which every column is independent of the others."""
-    alone = MADE(model.dims, model.symbols.levels, **{**model.options, "hidden": (1,)})
-    for layer in (alone.output, alone.direct):
-        if layer is not None:
-            layer.weight.zero_()
-    alone.start_from(train)
-    return alone
-
-
-def _summary(result: Fit, independent: float, rows: int) -> str:
-    assert result.valid is not None
-    said = (
-        f"best after epoch {result.best_epoch}: {result.valid.nats:.4f} nats on {rows:,} rows held "
-        f"out, apart from where in their bins numbers lie; independent columns {independent:.4f}"
-    )
-    if independent <= result.valid.nats:
-        said += "\nindependent columns are kept, as the model is no better: it needs more rows"
-    return said
 
 
 def _symbols(schema: Schema, table: Any) -> Tensor:

@@ -128,12 +128,12 @@ def is_shared(tensor: Tensor) -> bool:
 
 def whole(tensor: Tensor) -> Tensor:
     """The whole of a tensor of which each process may hold a part."""
-    return tensor.full_tensor() if is_shared(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.full_tensor() if is_shared(tensor) else tensor  # type: ignore[attr-defined]  # DTensor's
 
 
 def own_part(tensor: Tensor) -> Tensor:
     """This process's part of a tensor."""
-    return tensor.to_local() if is_shared(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.to_local() if is_shared(tensor) else tensor  # type: ignore[attr-defined]  # DTensor's
 
 
 def clip_gradient(parameters: Iterable[nn.Parameter], limit: float) -> float:

@@ -164,7 +164,7 @@ class Arrays(Format):
             if path.suffix.lower() == ".npy":
                 write_npy(file, arrays["x"])
             else:
-                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]  # NumPy's stub
         return [path]
 
 
@@ -204,7 +204,7 @@ def whole_numbers(array: np.ndarray, *, first: int = 0) -> np.ndarray:
         advice = "symbols are whole numbers, so bin or quantise the values first"
         refuse(array != np.floor(array), advice)
     if array.dtype.kind in "if":
-        refuse(array < 0, "symbols count from 0")
+        refuse(array < 0, "symbols count from 0, so subtract the least value first")
     if array.dtype.itemsize > 2:
         refuse(array > LARGEST, "that is too large for a symbol: bin the values")
     return np.ascontiguousarray(array, dtype=np.uint8 if array.dtype == np.uint8 else np.int64)

@@ -64,7 +64,8 @@ class SliceDecoder(nn.Module):
             encoded: (batch, t, h, w, width), the encoder's output.
         """
         # (batch, d_e, t, h, w), with a border of zeros: two frames before, and all around.
-        pixels = F.pad(self.embed(digits, past).movedim(-1, 1), (1, 1, 1, 1, 2, 0))
+        embedded = self.embed(digits, past, self.taps.dtype)
+        pixels = F.pad(embedded.movedim(-1, 1), (1, 1, 1, 1, 2, 0))
         kernel = F.pad(self.taps, (0, 0, 0, 27 - TAPS)).transpose(1, 2).unflatten(2, (3, 3, 3))
         stream = F.conv3d(pixels, kernel).movedim(1, -1) + self._told(encoded)
         return apply_layers(self.layers, self._given(stream, past), checkpointing=checkpointing)
@@ -77,7 +78,9 @@ class SliceDecoder(nn.Module):
         return self.condition(encoded) + self.positions()
 
     def _given(self, stream: Tensor, past: Past) -> Tensor:
-        return stream if self.before is None else stream + self.before(self.embed.before(past))
+        if self.before is None:
+            return stream
+        return stream + self.before(self.embed.before(past, self.taps.dtype))
 
 
 class Incremental:
@@ -112,4 +115,5 @@ class Incremental:
     def put(self, pixel: Pixel, digits: Tensor, past: Past) -> None:
         """Makes the digits (batch, F) of a pixel known."""
         i, j, k = pixel
-        self.pixels[:, i + 2, j + 1, k + 1] = self.decoder.embed(digits, past)
+        embedded = self.decoder.embed(digits, past, self.pixels.dtype)
+        self.pixels[:, i + 2, j + 1, k + 1] = embedded

@@ -41,11 +41,11 @@ class PixelEmbedding(nn.Module, ABC):
     given: int = 0
 
     @abstractmethod
-    def forward(self, digits: Tensor, past: Past) -> Tensor:
+    def forward(self, digits: Tensor, past: Past, dtype: torch.dtype) -> Tensor:
         """(…, d_e), from digits (…, F) and the past of the pixels (…)."""
 
     @abstractmethod
-    def before(self, past: Past) -> Tensor:
+    def before(self, past: Past, dtype: torch.dtype) -> Tensor:
         """What is read of pixels (…) that are not known yet, (…, given)."""
 
 
@@ -57,13 +57,13 @@ class DigitEmbedding(PixelEmbedding):
         self.levels, self.width = levels, width
         self.table = nn.Parameter(torch.randn(count * levels, width) / math.sqrt(count))
 
-    def forward(self, digits: Tensor, past: Past) -> Tensor:
+    def forward(self, digits: Tensor, past: Past, dtype: torch.dtype) -> Tensor:
         first = torch.arange(0, len(self.table), self.levels, device=digits.device)
         rows = (digits + first).flatten(0, -2)
         return F.embedding_bag(rows, self.table, mode="sum").view(*digits.shape[:-1], -1)
 
-    def before(self, past: Past) -> Tensor:
-        return past.nearby.flatten(-2)
+    def before(self, past: Past, dtype: torch.dtype) -> Tensor:
+        return past.nearby.flatten(-2).to(dtype)
 
 
 class NumberEmbedding(PixelEmbedding):
@@ -75,9 +75,9 @@ class NumberEmbedding(PixelEmbedding):
         self.width = joint.encoded + 1
         self.given = joint.given if joint.nearby else 0
 
-    def forward(self, digits: Tensor, past: Past) -> Tensor:
+    def forward(self, digits: Tensor, past: Past, dtype: torch.dtype) -> Tensor:
         # The constant distinguishes pixels from the zeros around them.
-        return F.pad(self.joint.encode(digits, past, torch.get_default_dtype()), (0, 1), value=1)
+        return F.pad(self.joint.encode(digits, past, dtype), (0, 1), value=1)
 
-    def before(self, past: Past) -> Tensor:
-        return self.joint.encode_past(past, torch.get_default_dtype())
+    def before(self, past: Past, dtype: torch.dtype) -> Tensor:
+        return self.joint.encode_past(past, dtype)
