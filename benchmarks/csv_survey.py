@@ -166,7 +166,7 @@ def some(cells: dict[str, Cells], rows: np.ndarray) -> dict[str, Cells]:
 
 def page(found: Sequence[Outcome], seed: int, epochs: int, seconds: float) -> str:
     outcomes = Counter(each.outcome.partition(":")[0] for each in found)
-    measured = [e for e in found if e.nats is not None and e.independent is not None]
+    measured = [(e.nats, e.independent) for e in found if e.nats and e.independent]
 
     def cell(text: str) -> str:
         return text.replace("|", "\\|").replace("<", "&lt;")
@@ -183,7 +183,7 @@ def page(found: Sequence[Outcome], seed: int, epochs: int, seconds: float) -> st
         packages=len(packages),
         seed=seed,
         outcomes=", ".join(f"{count} {what}" for what, count in outcomes.most_common()),
-        better=sum(e.nats < e.independent for e in measured),
+        better=sum(nats < independent for nats, independent in measured),
         measured=len(measured),
         seconds=seconds,
         torch=torch.__version__,
