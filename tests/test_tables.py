@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 import autoregress as ar
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Column, Labels, Numbers, column_from_json
+from autoregress.tables.columns import Column, Labels, Numbers, column_from_json, whole
 from autoregress.tables.density import Density
 from autoregress.tables.frames import as_cells
 from autoregress.tables.questions import parse
@@ -150,6 +151,36 @@ def test_numbers_are_read_to_the_last_digit():
         (column,) = Schema.infer([Cells.of("n", texts * 3)]).columns
         assert isinstance(column, Numbers)
         assert set(column.numbers(Cells.of("n", texts)).tolist()) == expected
+
+
+@given(
+    st.lists(st.decimals(-(10**9), 10**9, allow_nan=False, places=None).map(str), min_size=1),
+    st.integers(-3, 9),
+)
+def test_numbers_in_units_of_the_resolution_are_those_of_exact_arithmetic(texts, decimals):
+    exact = [float(round(Decimal(text).scaleb(decimals))) for text in texts]
+    assert whole(texts, decimals).tolist() == exact
+    if fast := [t for t in texts if Decimal(t).scaleb(decimals) % 1 == 0]:  # none between two
+        assert whole(fast, decimals).tolist() == [float(Decimal(t).scaleb(decimals)) for t in fast]
+
+
+def test_columns_of_arrow_are_read_by_their_distinct_values():
+    import pyarrow as pa
+
+    values: dict[str, list[Any]] = {
+        "label": ["b", None, "a ", "b", "a"],
+        "number": [1.5, math.nan, None, 2.0, 1.5],
+        "flag": [True, False, None, True, True],
+        "parts": [[1], [2, 3], None, [1], []],
+    }
+    table = pa.table({name: pa.array(column) for name, column in values.items()})
+    labels = table.column("label").dictionary_encode()
+    table = table.append_column("coded", labels)
+    found = as_cells(pa.concat_tables([table, table]))
+    expected = as_cells({n: 2 * c for n, c in {**values, "coded": values["label"]}.items()})
+    for name, cells in expected.items():
+        assert found[name].values() == cells.values()
+        assert found[name].source == cells.source
 
 
 def test_na_among_countries_is_namibia():
