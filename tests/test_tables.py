@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 import autoregress as ar
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Column, Labels, Numbers, column_from_json, whole
+from autoregress.tables.columns import Column, Dates, Labels, Numbers, column_from_json, whole
 from autoregress.tables.density import Density
 from autoregress.tables.frames import as_cells
 from autoregress.tables.questions import parse
@@ -319,6 +319,16 @@ def test_marks_between_digits_are_said():
     assert "b: numbers such as 1,5 have a decimal comma" in schema.notes
 
 
+@pytest.mark.parametrize("format", ["%m/%d/%Y", "%d/%m/%Y"])
+def test_days_and_months_are_told_by_the_steps_of_a_series(format):
+    months = pd.date_range("1990-09-01", periods=40, freq="MS")
+    cells = as_cells({"month": months.strftime(format).tolist()})["month"]
+    column = Schema.infer([cells]).column("month")
+    assert isinstance(column, Dates)
+    days = (months - pd.Timestamp(1970, 1, 1)).days
+    assert column.numbers(cells).tolist() == days.tolist()
+
+
 @pytest.mark.parametrize(
     ("texts", "shown", "value"),
     [
@@ -340,7 +350,7 @@ def test_signs_beside_numbers_are_kept(texts, shown, value):
     assert column_from_json(content).to_json() == column.to_json()
 
 
-def test_what_may_be_read_otherwise_is_said():
+def test_what_may_be_read_otherwise_is_said(monkeypatch):
     columns = {
         "far": [1, 2, 4, -9] * 10,
         "near": [0, 2, 4, 9] * 10,
@@ -351,8 +361,10 @@ def test_what_may_be_read_otherwise_is_said():
         "shop_id": [*range(20)] * 2,
         "paid": [*range(20)] * 2,
         "signs": ["$1", "€1", "2%", "$3"] * 10,
+        "CAS": [13 * n * n + 7 for n in range(40)],
         "lines": ["a b\n  " + "c" * 99, "d"] * 20,
     }
+    monkeypatch.setattr("autoregress.tables.schema.MANY", 30)
     schema = Schema.infer(list(as_cells(columns).values()))
     kinds = {name: kind for name, kind, _, _ in schema.report()}
     assert (kinds["date"], kinds["AreaKey"], kinds["signs"]) == (
@@ -363,6 +375,7 @@ def test_what_may_be_read_otherwise_is_said():
     assert "-9 is far from the other numbers" in said["far"]
     assert "9999 is far from the other numbers" in said["long"]
     assert "30 numbers are labels because of <0.1;" in said["code"]
+    assert "a different whole number in every row" in said["CAS"]
     assert "near" not in said
     assert max(map(len, str(schema).splitlines())) < 130
 
