@@ -168,7 +168,9 @@ def some(cells: dict[str, Cells], rows: np.ndarray) -> dict[str, Cells]:
 
 def page(found: Sequence[Outcome], seed: int, epochs: int, seconds: float) -> str:
     outcomes = Counter(each.outcome.partition(":")[0] for each in found)
-    measured = [(e.nats, e.independent) for e in found if e.nats and e.independent]
+    measured = [
+        (e.nats, e.independent) for e in found if e.nats is not None and e.independent is not None
+    ]
 
     def cell(text: str) -> str:
         return text.replace("|", "\\|").replace("<", "&lt;")

@@ -389,8 +389,9 @@ def main() -> None:
 def write(folder: Path, found: dict[str, Any], seed: int) -> None:
     """Writes the figures, and the page, beside those of tables that were measured before."""
     path = folder / "tables.json"
-    known = {**(json.loads(path.read_text()) if path.exists() else {}), **found}
-    every = {name: known[name] for name in TABLES if name in known}
+    before = json.loads(path.read_text()) if path.exists() else {}
+    merged = {**before, **found}
+    every = {name: merged[name] for name in TABLES if name in merged}
     path.write_text(json.dumps(every, indent=1) + "\n")
     (folder / "tables.md").write_text(page(every, seed))
 

@@ -26,7 +26,7 @@ import numpy as np
 import package_tables
 import pandas
 import torch
-from ctgan import CTGAN  # type: ignore[import-not-found]
+from ctgan import CTGAN  # pyright: ignore[reportMissingImports]
 from mixed_tables import (
     TABLES,
     Coded,
@@ -38,8 +38,8 @@ from mixed_tables import (
     text,
     write,
 )
-from mostlyai.engine import TabularARGN  # type: ignore[import-not-found]
-from mostlyai.engine._workspace import Workspace  # type: ignore[import-not-found]
+from mostlyai.engine import TabularARGN  # pyright: ignore[reportMissingImports]
+from mostlyai.engine._workspace import Workspace  # pyright: ignore[reportMissingImports]
 
 import autoregress as ar
 from autoregress.tables import Schema

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import autoregress as ar
+from autoregress import coding
 from autoregress.archive import reading, writing
 from autoregress.archive.workers import Workers, cores
 
@@ -80,7 +81,7 @@ def test_streams_too(model, x, content, processes):
 
 def test_a_chunk_that_decodes_to_others_ends_the_reading_there(model, x, content, processes):
     archive = ar.Archive(content, model)
-    unpacked = reading.unpack
+    unpacked = coding.unpack
 
     def wrong(model: Any, words: bytes, *args: Any) -> Any:
         return unpacked(model, words[:8] + words[4:8] * 5 + words[28:], *args)

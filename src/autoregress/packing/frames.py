@@ -32,7 +32,7 @@ def as_text(path: Path) -> tuple[Any, bytes, dict[str, Any]]:
     """
     import pyarrow as pa
 
-    table = read_file(path).combine_chunks()
+    table: Any = read_file(path).combine_chunks()  # pyright: ignore[reportAttributeAccessIssue]
     names = table.column_names
     if len(set(names)) < len(names):
         raise ValueError(f"{path}: two of its columns have the same name; rename one")

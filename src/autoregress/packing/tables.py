@@ -139,8 +139,9 @@ class Text:
                 if not width or min(width) < 1 or abs(first) + sum(width) >= 2**62:
                     raise ValueError(DAMAGED)
                 starts = list(accumulate(width[:-1], initial=first))
-                meaning = as_kind({**said, "first": starts}, Bins, "bins")
-                meaning.check()
+                bins = as_kind({**said, "first": starts}, Bins, "bins")
+                bins.check()
+                meaning = bins
             elif said is not None:
                 meaning = as_kind(said, Label, "labels")
             full = {**vars(Way()), **way}
