@@ -22,8 +22,8 @@ import mixed_tables
 import numpy as np
 import package_tables
 import pandas
+import sklearn.datasets
 import torch
-from sklearn.datasets import load_wine
 
 import autoregress as ar
 from autoregress.tables.learning import training_for
@@ -34,12 +34,13 @@ import make  # the bundled models
 
 # Too many types for a checker to follow.
 pd: Any = pandas
+sets: Any = sklearn.datasets
 Frame = Any
 TABLES: dict[str, Callable[[], Frame]] = {
     name: lambda name=name: mixed_tables.parts(name, 0)[0] for name in mixed_tables.TABLES
 } | {
     "penguins": lambda: pd.DataFrame(make.penguin_rows()[0]),
-    "wine": lambda: load_wine(as_frame=True).frame,
+    "wine": lambda: sets.load_wine(as_frame=True).frame,
 }
 
 

@@ -326,8 +326,8 @@ def test_days_and_months_are_told_by_the_steps_of_a_series(format):
     cells = as_cells({"month": months.strftime(format).tolist()})["month"]
     column = Schema.infer([cells]).column("month")
     assert isinstance(column, Dates)
-    days = (months - pd.Timestamp(1970, 1, 1)).days
-    assert column.numbers(cells).tolist() == days.tolist()
+    days = [(month - pd.Timestamp(1970, 1, 1)).days for month in months]
+    assert column.numbers(cells).tolist() == days
 
 
 @pytest.mark.parametrize(
