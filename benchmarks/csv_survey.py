@@ -35,8 +35,8 @@ from autoregress.tables.cells import Cells
 from autoregress.tables.frames import as_cells
 
 SMALLEST, LARGEST, ROWS = 1_000, 20_000_000, 1_000
-# Number of cells of the rows that are asked about.
-CELLS = 5_000
+# Number of cells of the rows that are asked about, and of lines kept of a schema.
+CELLS, LINES = 5_000, 30
 PATTERNS = [f"*.{kind}{packed}" for kind in ("csv", "tsv") for packed in ("", ".gz", ".bz2", ".xz")]
 PATTERNS += ["*.parquet", "*.feather"]
 NATS = re.compile(r": (\S+) nats on .* independent columns (\S+)")
@@ -50,13 +50,14 @@ thread, torch {torch}: at most 1,000 rows of each file, {epochs} epochs, a netwo
 columns are kept.
 
 "Ok" means that the schema was inferred from all rows, the model trained, rows scored, cells
-explained, gaps filled in and questions answered. A refusal is the sentence that a user sees.
+explained, gaps filled in and questions answered. A refusal is the sentence that a user sees. What
+each file's first columns were taken for is in [files.json](files.json).
 
 | file | package | rows x columns | outcome | nats of a row | independent columns |
 |---|---|---:|---|---:|---:|
 {rows}
 
-```console
+```
 {command}
 ```
 """
@@ -72,7 +73,7 @@ class Outcome:
         outcome: "ok", why it was refused, or the fault.
         nats, independent: of a row held out, under the model and under independent columns; None if
             no rows were held out.
-        schema: what its columns were found to be.
+        schema: what its first columns were found to be.
     """
 
     file: str
@@ -117,7 +118,8 @@ def tried(package: str, path: Path, epochs: int, seed: int) -> Outcome:
         cells = as_cells(path)
         rows, columns = len(next(iter(cells.values()))), len(cells)
         inferred = Schema.infer(list(cells.values()))
-        schema = f"{cells.said}\n{inferred}" if cells.said else str(inferred)
+        lines = [*([cells.said] if cells.said else []), *str(inferred).splitlines()]
+        schema = "\n".join(lines[:LINES])
         order = np.random.default_rng(seed).permutation(rows)[:ROWS]
         table = ar.Table.fit(
             some(cells, np.sort(order)),

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import autoregress as ar
+from autoregress.tables.answers import Distribution
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Column, Labels, Numbers, column_from_json
+from autoregress.tables.columns import Column, Labels
 from autoregress.tables.density import Density
 from autoregress.tables.frames import as_cells
+from autoregress.tables.numbers import Dates, Numbers, whole
 from autoregress.tables.questions import parse
-from autoregress.tables.schema import Schema
-from autoregress.tables.table import Distribution
+from autoregress.tables.schema import Schema, column_from_json
 
 
 def rows(count: int, seed: int = 0) -> dict[str, list[Any]]:
@@ -150,6 +152,36 @@ def test_numbers_are_read_to_the_last_digit():
         (column,) = Schema.infer([Cells.of("n", texts * 3)]).columns
         assert isinstance(column, Numbers)
         assert set(column.numbers(Cells.of("n", texts)).tolist()) == expected
+
+
+@given(
+    st.lists(st.decimals(-(10**9), 10**9, allow_nan=False, places=None).map(str), min_size=1),
+    st.integers(-3, 9),
+)
+def test_numbers_in_units_of_the_resolution_are_those_of_exact_arithmetic(texts, decimals):
+    exact = [float(round(Decimal(text).scaleb(decimals))) for text in texts]
+    assert whole(texts, decimals).tolist() == exact
+    if fast := [t for t in texts if Decimal(t).scaleb(decimals) % 1 == 0]:  # none between two
+        assert whole(fast, decimals).tolist() == [float(Decimal(t).scaleb(decimals)) for t in fast]
+
+
+def test_columns_of_arrow_are_read_by_their_distinct_values():
+    import pyarrow as pa
+
+    values: dict[str, list[Any]] = {
+        "label": ["b", None, "a ", "b", "a"],
+        "number": [1.5, math.nan, None, 2.0, 1.5],
+        "flag": [True, False, None, True, True],
+        "parts": [[1], [2, 3], None, [1], []],
+    }
+    table = pa.table({name: pa.array(column) for name, column in values.items()})
+    labels = table.column("label").dictionary_encode()
+    table = table.append_column("coded", labels)
+    found = as_cells(pa.concat_tables([table, table]))
+    expected = as_cells({n: 2 * c for n, c in {**values, "coded": values["label"]}.items()})
+    for name, cells in expected.items():
+        assert found[name].values() == cells.values()
+        assert found[name].source == cells.source
 
 
 def test_na_among_countries_is_namibia():
@@ -288,6 +320,16 @@ def test_marks_between_digits_are_said():
     assert "b: numbers such as 1,5 have a decimal comma" in schema.notes
 
 
+@pytest.mark.parametrize("format", ["%m/%d/%Y", "%d/%m/%Y"])
+def test_days_and_months_are_told_by_the_steps_of_a_series(format):
+    months = pd.date_range("1990-09-01", periods=40, freq="MS")
+    cells = as_cells({"month": months.strftime(format).tolist()})["month"]
+    column = Schema.infer([cells]).column("month")
+    assert isinstance(column, Dates)
+    days = (months - pd.Timestamp(1970, 1, 1)).days
+    assert column.numbers(cells).tolist() == days.tolist()
+
+
 @pytest.mark.parametrize(
     ("texts", "shown", "value"),
     [
@@ -309,7 +351,7 @@ def test_signs_beside_numbers_are_kept(texts, shown, value):
     assert column_from_json(content).to_json() == column.to_json()
 
 
-def test_what_may_be_read_otherwise_is_said():
+def test_what_may_be_read_otherwise_is_said(monkeypatch):
     columns = {
         "far": [1, 2, 4, -9] * 10,
         "near": [0, 2, 4, 9] * 10,
@@ -317,18 +359,24 @@ def test_what_may_be_read_otherwise_is_said():
         "code": [*(str(n / 10) for n in range(30)), *(["<0.1"] * 10)],
         "date": [f"19{80 + n // 12}{1 + n % 12:02}" for n in range(40)],
         "AreaKey": [7 * n * n for n in range(40)],
+        "shop_id": [*range(20)] * 2,
+        "paid": [*range(20)] * 2,
         "signs": ["$1", "€1", "2%", "$3"] * 10,
+        "CAS": [13 * n * n + 7 for n in range(40)],
         "lines": ["a b\n  " + "c" * 99, "d"] * 20,
     }
+    monkeypatch.setattr("autoregress.tables.schema.MANY", 30)
     schema = Schema.infer(list(as_cells(columns).values()))
     kinds = {name: kind for name, kind, _, _ in schema.report()}
     assert (kinds["date"], kinds["AreaKey"], kinds["signs"]) == (
         "date", "identifier, left out", "category"
     )  # fmt: skip
+    assert (kinds["shop_id"], kinds["paid"]) == ("category", "number")
     said = {note.partition(":")[0]: note for note in schema.notes}
     assert "-9 is far from the other numbers" in said["far"]
     assert "9999 is far from the other numbers" in said["long"]
     assert "30 numbers are labels because of <0.1;" in said["code"]
+    assert "a different whole number in every row" in said["CAS"]
     assert "near" not in said
     assert max(map(len, str(schema).splitlines())) < 130
 

@@ -35,8 +35,9 @@ from autoregress.packing.columns import STYLES, Bins, Label, Style, Way, way_of
 from autoregress.packing.lines import Lines, decoded, read_lines, written
 from autoregress.packing.packed import Packed
 from autoregress.tables import Table
-from autoregress.tables.columns import Labels, Numbers
+from autoregress.tables.columns import Labels
 from autoregress.tables.frames import as_cells, content_of, is_text
+from autoregress.tables.numbers import Numbers
 from autoregress.tables.texts import dialect_of
 
 KIND = "table"

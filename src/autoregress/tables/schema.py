@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -16,23 +17,19 @@ from autoregress.brief import brief
 from autoregress.disk import read_json
 from autoregress.tables.cells import MISSING, Cells
 from autoregress.tables.columns import (
-    DENSE,
     FALSE,
     TRUE,
     Booleans,
     Column,
-    Dates,
     Encoded,
     Kind,
     Labels,
-    Numbers,
     Symbols,
-    bare,
-    column_from_json,
-    plain,
     shortened,
 )
+from autoregress.tables.density import Density
 from autoregress.tables.groups import grouped
+from autoregress.tables.numbers import DENSE, Dates, Numbers, bare, plain
 
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
@@ -60,11 +57,18 @@ IDENTIFIER = re.compile(
     r"|(?-i:ID$|[a-z](Id|Key)$)",
     re.I,
 )
+# Those of columns whose whole numbers stand for things, though some are there more than once.
+KEY = re.compile(r"(^|[_ .])id$|code$|(?-i:ID$|[a-z]Id$)", re.I)
 # Months without a day, and the names of columns in which six digits are one.
 MONTH = re.compile(r"(18|19|20)\d\d(0[1-9]|1[0-2])")
 MONTHS = re.compile(r"date|month|period|yyyymm", re.I)
+# Number of rows in which it is odd that a measured whole number is never there twice.
+MANY = 1000
 # What marks a missing number where the others are far from it.
 MARK = re.compile(r"-?9{2,}(00?)?(\.0*)?|-9(\.0*)?")
+
+
+KINDS: dict[str, type[Column]] = {each.kind: each for each in (Labels, Booleans, Numbers, Dates)}
 
 
 @dataclass(frozen=True)
@@ -306,6 +310,13 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
                     return left_out("identifier", "the number of the row")
                 if IDENTIFIER.search(name) or not name:
                     return left_out("identifier", "a different whole number in every row")
+                if seen > MANY:
+                    notes.append(f"{name}: a different whole number in every row is taken for one")
+            if KEY.search(name) and distinct > 2:
+                notes.append(
+                    f"{name}: whole numbers such as {cells.texts[0]} are labels, by its name"
+                )
+                return labels()
             if any(CODE.fullmatch(text) for text in cells.texts) and _even_length(cells.texts):
                 notes.append(f"{name}: codes such as {cells.texts[0]} are labels, not numbers")
                 return labels()
@@ -380,15 +391,24 @@ def _date_format(cells: Cells, notes: list[str]) -> str | None:
     fitting = [f for f in DATE_FORMATS if _reads(some, f)]
     fitting = [f for f in fitting if all(_reads(text, f) for text in cells.texts)]
     if fitting:
+        chosen = min(fitting, key=lambda format: _largest_step(cells.texts, format))
+        if 2 * _largest_step(cells.texts, chosen) > _largest_step(cells.texts, fitting[0]):
+            chosen = fitting[0]
         if len(fitting) > 1 and {f[:2] for f in fitting} == {"%m", "%d"}:
             notes.append(
                 f"{cells.name}: days and months of dates such as {some} could be read either way; "
-                f"they are read as {fitting[0]}"
+                f"they are read as {chosen}"
             )
-        return fitting[0]
+        return chosen
     if "T" in some and all(_reads(text, "iso") for text in cells.texts):
         return "iso"
     return None
+
+
+def _largest_step(texts: Sequence[str], format: str) -> float:
+    """The most days between a date and the next: few if a series is read as it was meant."""
+    dates = [datetime.strptime(text, format) for text in texts]
+    return max((abs((b - a).days) for a, b in pairwise(dates)), default=0)
 
 
 def _reads(text: str, format: str) -> bool:
@@ -461,3 +481,15 @@ def _some(cells: Cells) -> str:
 
 
 __all__ = ["DENSE", "LeftOut", "Schema"]
+
+
+def column_from_json(content: Mapping[str, Any]) -> Column:
+    """The column that ``to_json`` described."""
+    fields = {name: _tuples(value) for name, value in content.items() if name != "kind"}
+    if "density" in fields:
+        fields["density"] = Density.from_json(content["density"])
+    return KINDS[content["kind"]](**fields)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
