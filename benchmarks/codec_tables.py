@@ -29,10 +29,10 @@ from PIL import Image
 from tables import ROOT, Figures
 
 import autoregress as ar
-from autoregress.archive import encode_to, model_size, writing
+from autoregress.archive import encode_to, writing
 from autoregress.archive.contents import Contents
 from autoregress.data.formats.animations import ffv1
-from autoregress.packing import Packed, comparison, pack, restore
+from autoregress.packing import Packed, comparison, model_bytes, pack, restore
 from autoregress.recipes import RECIPES
 
 DATA = ROOT.parent / "shared" / "data"
@@ -210,7 +210,7 @@ def measured(kind: str, seed: int) -> dict[str, Any]:
             "content": _content(packed, held.path),
             "files": sum(file.stat().st_size for file in packed.files),
             "bytes": size,
-            "model": model_size(model),
+            "model": model_bytes(packed, model),
             "beside": beside,
             "nats": _nats(packed, model),
             "encoding": encoding,

@@ -39,6 +39,8 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from families import FAMILIES
 from PIL import Image
@@ -665,8 +667,11 @@ def _restorable(kind: str) -> bytes:
             np.savez(path, x=np.arange(12, dtype=">i4").reshape(4, 3) % 2)
             taker = ar.MADE(3, 2, hidden=(2,))
         else:
-            path = folder / "t.csv"
+            path = folder / ("t.csv" if kind == "table" else "t.parquet")
             path.write_text("a,b,n\n" + "".join(f"{n},{n % 3}.50,{n * n}\n" for n in range(30)))
+            if kind == "typed":
+                columns = {"a": [*range(30)], "b": ["x", None, "y"] * 10, "c": [[1], [], None] * 10}
+                pq.write_table(pa.table(columns), path)
             taker = ar.Table.fit(path, network={"hidden": (2,)}, max_epochs=1, quiet=True)
         model = taker.coder if isinstance(taker, ar.Table) else taker
         packed, file = pack(taker, path, ar.data.Reading()), io.BytesIO()
@@ -675,7 +680,7 @@ def _restorable(kind: str) -> bytes:
             model,
             packed.source,
             with_model=True,
-            manifest=packed.manifest,
+            manifest=packed.whole or packed.manifest,
             beside=packed.beside,
         )
         return file.getvalue()
@@ -684,7 +689,9 @@ def _restorable(kind: str) -> bytes:
 @door
 def restored(random: Random, folder: Path) -> Case:
     """A compressed file whose manifest, model or further bytes are damaged, with checksums."""
-    kind, out = random.choice((("pictures", "p"), ("array", "x.npz"), ("table", "t.csv")))
+    kind, out = random.choice(
+        (("pictures", "p"), ("array", "x.npz"), ("table", "t.csv"), ("typed", "t.parquet"))
+    )
     file, frames = io.BytesIO(_restorable(kind)), list[tuple[bytes, bytes]]()
     header = read_header(file)
     while (found := read_frame(file)) is not None:

@@ -183,14 +183,10 @@ def beside_others(
     packed: Packed, model: AutoregressiveModel, size: int, *, with_model: bool
 ) -> str:
     """The size of a file beside those that other formats have, and what of it is the model."""
-    from autoregress.archive import model_size
-    from autoregress.archive.manifest import pack_manifest
-    from autoregress.packing import comparison
+    from autoregress.packing import comparison, model_bytes
 
     sizes, estimated = comparison(packed)
-    own = model_size(model)
-    if packed.whole is not None and packed.manifest is not None:
-        own += len(pack_manifest(packed.whole)) - len(pack_manifest(packed.manifest))
+    own = model_bytes(packed, model)
     without = size - own if with_model else size
     about = "about " if estimated else ""
     figures = ", ".join(f"{name} {about}{other:,}" for name, other in sizes.items())

@@ -2,6 +2,6 @@
 
 from autoregress.packing.pack import Restored, pack, restore
 from autoregress.packing.packed import Packed
-from autoregress.packing.sizes import comparison
+from autoregress.packing.sizes import comparison, model_bytes
 
-__all__ = ["Packed", "Restored", "comparison", "pack", "restore"]
+__all__ = ["Packed", "Restored", "comparison", "model_bytes", "pack", "restore"]

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
+from autoregress.archive import model_size
+from autoregress.archive.manifest import pack_manifest
 from autoregress.baselines import ffv1_size, saved_size
 from autoregress.data.source import Source
+from autoregress.model import AutoregressiveModel
 from autoregress.packing.packed import Packed
 from autoregress.packing.pictures import Tiles
 
@@ -37,6 +40,14 @@ def comparison(packed: Packed) -> tuple[dict[str, int], bool]:
     count = min(len(source), max(1, MOST // source.symbols.dims))
     size = len(xz(raw_symbols(source, count)))
     return {"xz": round(size * len(source) / count)}, count < len(source)
+
+
+def model_bytes(packed: Packed, model: AutoregressiveModel) -> int:
+    """The number of bytes that the model adds to a file, with what else its table says."""
+    size = model_size(model)
+    if packed.whole is not None and packed.manifest is not None:
+        size += len(pack_manifest(packed.whole)) - len(pack_manifest(packed.manifest))
+    return size
 
 
 def raw_symbols(source: Source, count: int) -> bytes:
