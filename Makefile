@@ -1,5 +1,5 @@
 # make demo   each family trained and used on scikit-learn's data; writes demo/out/report.html
-# make gallery  the same with larger models, trained for longer; writes demo/out/gallery/report.html
+# make gallery  the same with larger models, some six minutes on two cores; writes demo/out/gallery/report.html
 # make test   everything that CI checks
 # make check  its fast part: lint, types, quick tests
 # make fuzz   damaged files at every door, without end; prints the seeds of what fails

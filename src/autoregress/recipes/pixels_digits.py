@@ -19,26 +19,42 @@ TRAINING = Training(
 )
 
 
-def recipe(name: str, kind: str, config: PixelConfig) -> Recipe:
+def recipe(name: str, kind: str, config: PixelConfig, measured: str) -> Recipe:
     return Recipe(
         f"{name} on scikit-learn's digits.",
         kind,
         config,
         TRAINING,
         "the rows of autoregress.data.digits_splits() as arrays train, valid and test",
-        "part of make gallery; make demo trains for 12 epochs",
+        f"{measured} by make gallery, seed 0; make demo trains for 12 epochs",
         shape=(1, 8, 8),
         levels=17,
     )
 
 
 RECIPES = {
-    "pixelcnn-digits": recipe("PixelCNN", "PixelCNN", PixelConfig(layers=4, features=24)),
-    "gated-pixelcnn-digits": recipe(
-        "Gated PixelCNN", "GatedPixelCNN", PixelConfig(layers=4, features=32)
+    "pixelcnn-digits": recipe(
+        "PixelCNN",
+        "PixelCNN",
+        PixelConfig(layers=4, features=24),
+        "81.16 ± 0.67 test nats in 23 CPU seconds",
     ),
-    "row-lstm-digits": recipe("Row LSTM", "RowLSTM", PixelConfig(layers=3, features=24)),
+    "gated-pixelcnn-digits": recipe(
+        "Gated PixelCNN",
+        "GatedPixelCNN",
+        PixelConfig(layers=4, features=32),
+        "78.34 ± 0.64 test nats in 36 CPU seconds",
+    ),
+    "row-lstm-digits": recipe(
+        "Row LSTM",
+        "RowLSTM",
+        PixelConfig(layers=3, features=24),
+        "79.24 ± 0.67 test nats in 33 CPU seconds",
+    ),
     "diagonal-bilstm-digits": recipe(
-        "Diagonal BiLSTM", "DiagonalBiLSTM", PixelConfig(layers=2, features=24)
+        "Diagonal BiLSTM",
+        "DiagonalBiLSTM",
+        PixelConfig(layers=2, features=24),
+        "79.29 ± 0.67 test nats in 36 CPU seconds",
     ),
 }
