@@ -22,7 +22,8 @@ from autoregress.tables.structure import Structure
 from autoregress.training import Fit, Training, fit
 
 # Default options of the network and of its training. A mean over several orderings makes up for few
-# rows; many rows are learnt better in one, and without dropout.
+# rows; many rows are learnt better in one, and without dropout. The order of a sparse network is
+# better than any mean.
 NETWORK = MADEConfig(
     hidden=(256, 256), orderings=8, evidence=True, gaps=True, direct=True, residual=True,
     norm=True, dropout=0.1,
@@ -145,8 +146,9 @@ def network_for(
     """Options of the network of a table."""
     options = {**vars(NETWORK), "ordered": tuple(ordered)}
     if rows >= MANY:
-        orderings = 1 if structure is None else (tuple(structure.order),)
-        options |= {"orderings": orderings, "dropout": 0.0}
+        options |= {"orderings": 1, "dropout": 0.0}
+    if structure is not None:
+        options["orderings"] = (tuple(structure.order),)
     symbols = Symbols((len(levels),), levels, ordered=tuple(ordered), gaps=True)
     inputs, outputs = (int(w.sum()) for w in Encoding(symbols, NETWORK.mixture).widths)
     return options | {"direct": inputs * outputs <= MOST_DIRECT}
