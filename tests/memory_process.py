@@ -44,9 +44,9 @@ SIZES: dict[str, tuple[dict[str, Any], int]] = {
         {"event_shape": 784, "symbols": 2, "hidden": (2000, 2000), "direct": True},
         1000,
     ),
-    **dict.fromkeys(IMAGES, (PIXELS, 24)),
-    "DiagonalBiLSTM": (PIXELS | {"layers": 1}, 24),
-    "VideoTransformer": (CLIPS, 16),
+    **dict.fromkeys(IMAGES, (PIXELS, 10)),
+    "DiagonalBiLSTM": (PIXELS | {"layers": 1}, 10),
+    "VideoTransformer": (CLIPS, 8),
     "ordered VideoTransformer": (CLIPS, 16),
 }
 

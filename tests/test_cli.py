@@ -437,9 +437,9 @@ HUGE = 10**15  # of anything: more than a process can address
 def test_what_is_too_large_for_memory_gets_one_sentence(run_folder, monkeypatch, capsys):
     monkeypatch.chdir(run_folder)
     train = ["train", "made", "--data", "data.npz", "--run", "new"]
-    sizes = r"which take [\d.]+ PB, but [\d.]+ (MB|GB|TB) of memory are free"
+    sizes = r"which take [\d.]+ [TP]B, but [\d.]+ (MB|GB|TB) of memory are free"
     for arguments, sentence in (
-        ([*train, "--hidden", 10**7, 10**7], rf"this model has \S+ weights or more, {sizes}"),
+        ([*train, "--hidden", 10**6, 10**6], rf"this model has \S+ weights or more, {sizes}"),
         (["sample", "run", "--out", "s.npz", "--count", HUGE], r"\S+ samples would take .* free"),
     ):
         assert run(*arguments) == 2

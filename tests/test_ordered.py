@@ -322,6 +322,7 @@ def test_a_run_that_was_cut_off_goes_on_from_the_same_start(tmp_path):
     assert ar.evaluate(whole, x).nats < ar.evaluate(random, x).nats
 
 
+@pytest.mark.slow
 @every_family
 def test_training_in_bfloat16_learns_ordered_levels(family):
     x = images(64)
@@ -466,6 +467,7 @@ def clips(levels, count=40):
     return (x + torch.randint(2, x.shape)).clamp(0, levels - 1)
 
 
+@pytest.mark.slow
 def test_an_ordered_video_transformer_starts_from_residuals_and_learns():
     x = clips(64)
     options: dict[str, Any] = {"width": 16, "heads": 1, "head_width": 8, "priming": (0, 1)}
@@ -548,6 +550,7 @@ def test_a_column_depends_on_those_before_it_and_on_nothing_else(kind, float64):
     assert not ar.check_causality(make_made(**{**kind, "direct": True})).absent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over", [{"orderings": "any"}, {"evidence": True}], ids=str)
 @torch.no_grad()
 def test_any_columns_of_numbers_complete_the_others(over, float64):
@@ -613,6 +616,7 @@ def test_a_new_made_has_about_the_marginals_of_numbers():
         assert surprisal[dim] < entropy + 0.25
 
 
+@pytest.mark.slow
 def test_numbers_with_neighbours_are_learnt_from_few_rows():
     def rows(count):
         first = 128 + 30 * torch.randn(count)

@@ -445,6 +445,7 @@ def test_a_likelihood_does_not_depend_on_how_many_are_measured_at_once(family):
     torch.testing.assert_close(model.log_prob(x), whole)
 
 
+@pytest.mark.slow
 @every_family
 def test_training_in_bfloat16_learns(family):
     torch.manual_seed(0)

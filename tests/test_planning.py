@@ -220,6 +220,7 @@ def test_the_large_transformer_takes_as_much_as_planned_when_it_is_sharded():
     assert update < beside < 1.15 * update
 
 
+@pytest.mark.slow
 def test_a_fresh_process_plans():
     command = [sys.executable, "-m", "autoregress", "plan", "made-digits"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

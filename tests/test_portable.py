@@ -95,6 +95,7 @@ def test_a_decoder_written_from_the_documentation_decodes_them(name):
     assert not printed["torch"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [2, 4])
 def test_every_family_has_the_same_bits_with_any_number_of_threads(threads, weights, here):
     torch.set_num_threads(threads)

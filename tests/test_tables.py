@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import autoregress as ar
+from autoregress.tables.answers import Distribution
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Column, Dates, Labels, Numbers, column_from_json, whole
+from autoregress.tables.columns import Column, Labels
 from autoregress.tables.density import Density
 from autoregress.tables.frames import as_cells
+from autoregress.tables.numbers import Dates, Numbers, whole
 from autoregress.tables.questions import parse
-from autoregress.tables.schema import Schema
-from autoregress.tables.table import Distribution
+from autoregress.tables.schema import Schema, column_from_json
 
 
 def rows(count: int, seed: int = 0) -> dict[str, list[Any]]:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 import autoregress as ar
-from autoregress import coding
 from autoregress.archive import reading, writing
 from autoregress.archive.workers import Workers, cores
+from autoregress.coding import unpack
 
 COUNT = 3000
 
@@ -81,10 +81,9 @@ def test_streams_too(model, x, content, processes):
 
 def test_a_chunk_that_decodes_to_others_ends_the_reading_there(model, x, content, processes):
     archive = ar.Archive(content, model)
-    unpacked = coding.unpack
 
     def wrong(model: Any, words: bytes, *args: Any) -> Any:
-        return unpacked(model, words[:8] + words[4:8] * 5 + words[28:], *args)
+        return unpack(model, words[:8] + words[4:8] * 5 + words[28:], *args)
 
     parts = archive.parts()
     with pytest.MonkeyPatch.context() as patch:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from autoregress.bundled import folder_of
 from autoregress.symbols import as_tensor
-from autoregress.tables.columns import Column, Numbers
+from autoregress.tables.columns import Column
 from autoregress.tables.frames import as_cells
+from autoregress.tables.numbers import Numbers
 from autoregress.tables.table import SCHEMA, Table
 from autoregress.training import Fit
 from autoregress.training.folder import LOG

@@ -189,29 +189,30 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
     out = a.new_empty(len(rows), b.shape[1])
     few = max(1, CACHED // count)
     for own, place in zip(rows.split(few), out.split(few), strict=True):
-        torch.mm(_rounded(own, -1, BITS), b, out=place) if count <= PIECE else place.copy_(
-            _exact(_rounded(own, -1, BITS), b)
-        )
+        _exact(_rounded(own, -1, BITS), b, place)
     return out.view(*a.shape[:-1], -1)
 
 
-def _exact(a: Tensor, b: Tensor) -> Tensor:
-    """The matrix product of operands that are rounded already."""
-    first, *others = (
-        _times(own, other)
-        for own, other in zip(a.split(PIECE, -1), b.split(PIECE, -2), strict=True)
-    )
-    for other in others:
-        first += other
+def _exact(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+    """The matrix product of operands that are rounded already, perhaps into a given tensor."""
+    if a.shape[-1] <= PIECE:
+        return _times(a, b, out)
+    parts = zip(a.split(PIECE, -1), b.split(PIECE, -2), strict=True)
+    first = _times(*next(parts), out)
+    for part in parts:
+        first += _times(*part)
     return first
 
 
-def _times(a: Tensor, b: Tensor) -> Tensor:
+def _times(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     if b.dim() > 2 or a.device.type != "cpu":
-        return a @ b
+        return a @ b if out is None else out.copy_(a @ b)
+    if out is None:
+        out = a.new_empty(*a.shape[:-1], b.shape[1])
     # NumPy's library takes half the time of torch's where b has few columns; both are exact.
-    out = a.reshape(-1, len(b)).numpy() @ b.numpy()
-    return torch.from_numpy(out).view(*a.shape[:-1], -1)
+    rows = a.reshape(-1, len(b))
+    np.matmul(rows.numpy(), b.numpy(), out=out.view(len(rows), b.shape[1]).numpy())
+    return out
 
 
 # Functions
@@ -242,7 +243,7 @@ def _power(x: Tensor) -> Tensor:
         p.add_(coefficient).mul_(r)
     p.add_(1.0)
     # The last bits of ``whole`` are the whole number, which goes into the exponent.
-    p.view(torch.int64).add_(whole.view(torch.int64) << 52)
+    p.view(torch.int64).add_(whole.view(torch.int64).bitwise_left_shift_(52))
     return p
 
 
@@ -321,7 +322,7 @@ def _log_sigmoid(x: Tensor) -> Tensor:
 
 
 def _one_over(x: Tensor) -> Tensor:
-    return torch.ones_like(x).div_(x)
+    return torch.div(x.new_ones(()), x)
 
 
 def _axes(x: Tensor, dim: Any) -> tuple[int, ...]:
@@ -496,7 +497,7 @@ def _convolution(
             some = some.unfold(axis, size, step)[..., ::gap]
         # (few, *places, inputs, *kernel), of which the inputs go last, as they are in memory.
         windows = some.movedim(1 + len(kernel), -1).reshape(*some.shape[: len(axes)], len(columns))
-        result.copy_(_exact(windows, columns))
+        _exact(windows, columns, result)
     return _with_bias(out.movedim(-1, 1), bias, len(kernel))
 
 
@@ -790,6 +791,8 @@ class Arithmetic(TorchDispatchMode):
             return _masked(func)
         if base in EXACT:
             return _unchanged(func)
+        if base in ("add", "sub"):
+            return _of_two(func, _computed(func, base))
         if base in COMPUTED:
             return _computed(func, base)
         if base in INTEGER:
@@ -873,6 +876,23 @@ def _moved(func: Any) -> Action:
             for each in (out,) if isinstance(out, Tensor) else out:
                 _mark(each, grid)
         return out
+
+    return run
+
+
+def _of_two(func: Any, otherwise: Action) -> Action:
+    """A sum or difference, without detours where it is of two tensors in float64."""
+    mutable, func = func._schema.is_mutable, func._op
+
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        x, y = args[0], args[1]
+        if kwargs or type(y) is not Tensor or type(x) is not Tensor:
+            return otherwise(args, kwargs)
+        if x.dtype is not torch.float64 or y.dtype is not torch.float64:
+            return otherwise(args, kwargs)
+        if mutable:
+            _forget(x)
+        return func(x, y)
 
     return run
 

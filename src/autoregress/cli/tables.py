@@ -37,9 +37,9 @@ class TrainTable:
     changed by --kind. Empty cells are unknown.
 
     Args:
-        data: A table: .csv, .tsv, .txt (also .gz, .bz2, .xz), .parquet, .feather.
+        data: A table: .csv, .tsv, .txt (also .gz, .bz2, .xz, .zip), .parquet, .feather.
         run: The run folder, for the schema, the best weights, log and last checkpoint.
-        valid: A table of the same columns that tells when to stop; by default a tenth of the rows.
+        valid: A table of the same columns that chooses the epoch; by default a tenth of the rows.
         kind: Kind of a column, as NAME=KIND, instead of the inferred one: category, boolean,
             number, date, identifier, constant or text; may be repeated.
         absent: Column in which an empty cell is a value of its own, and not unknown; may be

@@ -98,8 +98,9 @@ class LSTMLayer(nn.Module):
 def lstm(sums: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """The new state h and memory c of an LSTM (eq. 3), from its sums o, f, i, g side by side."""
     # Contiguous, because sigmoid and tanh take two to five times as long on a slice.
-    o, f, i, _ = sums.sigmoid().chunk(4, -1)
-    c = f * c + i * sums[..., 3 * sums.shape[-1] // 4 :].contiguous().tanh()
+    gates, candidate = sums.split([3 * c.shape[-1], c.shape[-1]], -1)
+    o, f, i = gates.contiguous().sigmoid().chunk(3, -1)
+    c = f * c + i * candidate.contiguous().tanh()
     return o * c.tanh(), c
 
 

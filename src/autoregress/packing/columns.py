@@ -16,7 +16,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from autoregress.tables.columns import EPOCH, Dates, Numbers
+from autoregress.tables.numbers import EPOCH, Dates, Numbers
 
 Whole = NDArray[np.int64]
 

@@ -7,15 +7,19 @@ that is not written as the others are.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -31,8 +35,9 @@ from autoregress.packing.columns import STYLES, Bins, Label, Style, Way, way_of
 from autoregress.packing.lines import Lines, decoded, read_lines, written
 from autoregress.packing.packed import Packed
 from autoregress.tables import Table
-from autoregress.tables.columns import Labels, Numbers
+from autoregress.tables.columns import Labels
 from autoregress.tables.frames import as_cells, content_of, is_text
+from autoregress.tables.numbers import Numbers
 from autoregress.tables.texts import dialect_of
 
 KIND = "table"
@@ -414,18 +419,29 @@ def restore(manifest: Mapping[str, Any], text: Text, rows: Iterable[str], out: P
         if suffix in frames.SUFFIXES:
             frame = as_kind(manifest.get("frame"), dict[str, Any], "frame")
             frames.write(file, suffix, b"".join(parts).decode(), frame)
-        elif suffix == ".gz":
-            with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as inner:
-                inner.writelines(parts)
-        elif suffix == ".zip":
-            with (
-                zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as folder,
-                folder.open(out.stem, "w", force_zip64=True) as inner,
-            ):
-                inner.writelines(parts)
         else:
-            file.writelines(parts)
+            with _packing(file, suffix, out.stem) as inner:
+                inner.writelines(parts)
     return [out]
+
+
+@contextmanager
+def _packing(file: IO[bytes], suffix: str, name: str) -> Iterator[IO[bytes]]:
+    """What is written to a file, by its suffix compressed."""
+    if suffix == ".zip":
+        with (
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as folder,
+            folder.open(name, "w", force_zip64=True) as inner,
+        ):
+            yield inner
+        return
+    kinds: dict[str, Callable[[], Any]] = {
+        ".gz": partial(gzip.GzipFile, fileobj=file, mode="wb", mtime=0),
+        ".bz2": partial(bz2.BZ2File, file, "wb"),
+        ".xz": partial(lzma.LZMAFile, file, "wb"),
+    }
+    with kinds.get(suffix, partial(nullcontext, file))() as inner:
+        yield inner
 
 
 def _packed(

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from autoregress.tables.columns import OTHER, Column, Dates, Labels, Numbers
+from autoregress.tables.answers import Distribution
+from autoregress.tables.columns import OTHER, Column, Labels
 from autoregress.tables.density import Floats
-from autoregress.tables.table import Distribution
+from autoregress.tables.numbers import Dates, Numbers
 
 BARS = 48  # of numbers, at most
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)

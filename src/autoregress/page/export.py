@@ -15,8 +15,9 @@ from autoregress.model import AutoregressiveModel
 from autoregress.networks.encoding import Bits, Categories, Kind, Numbers
 from autoregress.networks.made import MADE
 from autoregress.storage import parameters
-from autoregress.tables.columns import Column, Dates
-from autoregress.tables.columns import Numbers as NumberColumn
+from autoregress.tables.columns import Column
+from autoregress.tables.numbers import Dates
+from autoregress.tables.numbers import Numbers as NumberColumn
 from autoregress.tables.table import Table
 
 # The largest page that a browser handles well: number of weights, of columns of a table, and of

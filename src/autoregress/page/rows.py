@@ -12,7 +12,7 @@ from autoregress.page.columns import View, cells
 from autoregress.page.workers import Steps
 from autoregress.tables import Distribution, Table
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Numbers
+from autoregress.tables.numbers import Numbers
 
 Values = dict[str, str | float]
 

@@ -1,9 +1,11 @@
 """Models of tables: typed columns, gaps, questions."""
 
-from autoregress.tables.columns import Column, Dates, Labels, Numbers
+from autoregress.tables.answers import Answer, Distribution
+from autoregress.tables.columns import Column, Labels
 from autoregress.tables.explanation import Explanation
+from autoregress.tables.numbers import Dates, Numbers
 from autoregress.tables.schema import LeftOut, Schema
-from autoregress.tables.table import Answer, Distribution, Table
+from autoregress.tables.table import Table
 
 __all__ = [
     "Answer",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autoregress.tables.columns import Column, Numbers, Symbols
+from autoregress.tables.columns import Column, Symbols
 from autoregress.tables.density import Floats
+from autoregress.tables.numbers import Numbers
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from autoregress.tables.columns import Column, Numbers, Pieces
+from autoregress.tables.columns import Column, Pieces
+from autoregress.tables.numbers import Numbers
 from autoregress.tables.schema import Schema
 
 Truth = NDArray[np.bool_]

@@ -17,23 +17,19 @@ from autoregress.brief import brief
 from autoregress.disk import read_json
 from autoregress.tables.cells import MISSING, Cells
 from autoregress.tables.columns import (
-    DENSE,
     FALSE,
     TRUE,
     Booleans,
     Column,
-    Dates,
     Encoded,
     Kind,
     Labels,
-    Numbers,
     Symbols,
-    bare,
-    column_from_json,
-    plain,
     shortened,
 )
+from autoregress.tables.density import Density
 from autoregress.tables.groups import grouped
+from autoregress.tables.numbers import DENSE, Dates, Numbers, bare, plain
 
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
@@ -70,6 +66,9 @@ MONTHS = re.compile(r"date|month|period|yyyymm", re.I)
 MANY = 1000
 # What marks a missing number where the others are far from it.
 MARK = re.compile(r"-?9{2,}(00?)?(\.0*)?|-9(\.0*)?")
+
+
+KINDS: dict[str, type[Column]] = {each.kind: each for each in (Labels, Booleans, Numbers, Dates)}
 
 
 @dataclass(frozen=True)
@@ -482,3 +481,15 @@ def _some(cells: Cells) -> str:
 
 
 __all__ = ["DENSE", "LeftOut", "Schema"]
+
+
+def column_from_json(content: Mapping[str, Any]) -> Column:
+    """The column that ``to_json`` described."""
+    fields = {name: _tuples(value) for name, value in content.items() if name != "kind"}
+    if "density" in fields:
+        fields["density"] = Density.from_json(content["density"])
+    return KINDS[content["kind"]](**fields)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,12 +19,14 @@ from autoregress.disk import write_json
 from autoregress.networks.made import MADE
 from autoregress.processes import Processes
 from autoregress.storage import load, model_config, parameters, read_config, save, share
+from autoregress.tables.answers import Answer, Distribution
 from autoregress.tables.cells import Cells
-from autoregress.tables.columns import Column, Dates, Kind, Labels, Numbers
+from autoregress.tables.columns import Kind, Labels
 from autoregress.tables.density import Floats
 from autoregress.tables.explanation import Explanation
 from autoregress.tables.frames import as_cells, filled, in_groups, in_kind_of, row_groups, some_rows
 from autoregress.tables.learning import learn
+from autoregress.tables.numbers import Numbers
 from autoregress.tables.questions import (
     Asked,
     Predicate,
@@ -45,83 +46,6 @@ ROUNDING = 1e-7
 ROWS = 2048
 
 How = Literal["mode", "mean", "draw"]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A probability.
-
-    Attributes:
-        value: the probability, or its estimate.
-        standard_error: of the estimate; 0 if it is exact.
-        exact: whether it is the model's probability, to rounding.
-    """
-
-    value: float
-    standard_error: float = 0.0
-
-    @property
-    def exact(self) -> bool:
-        return self.standard_error == 0
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __str__(self) -> str:
-        error = "exact" if self.exact else f"± {self.standard_error:.2g}"
-        return f"{self.value:.4g} ({error})"
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """The distribution of a column's cell.
-
-    Attributes:
-        column: the column.
-        probabilities: (K,) of its symbols.
-    """
-
-    column: Column
-    probabilities: Floats
-
-    def mean(self) -> float:
-        """The expected value of a number."""
-        numbers = self._numbers
-        return numbers.number(float(numbers.mean(self.probabilities[None])[0]))
-
-    def quantile(self, share: float) -> str:
-        """The text of the least number up to which this share of the probability lies."""
-        numbers = self._numbers
-        return numbers.text(float(numbers.quantile(self.probabilities[None], share)[0]))
-
-    def mode(self) -> str:
-        """The text of the likeliest label, or of the middle of the likeliest bin."""
-        return self.column.typical(np.array([self.probabilities.argmax()]))[0]
-
-    def items(self) -> dict[str, float]:
-        """Probabilities of the labels, or of bins by the number in their middle."""
-        texts = self.column.typical(np.arange(self.column.levels))
-        out: dict[str, float] = {}
-        for text, p in zip(texts, self.probabilities.tolist(), strict=True):
-            out[text] = out.get(text, 0.0) + p
-        return out
-
-    def __str__(self) -> str:
-        if isinstance(self.column, Numbers):
-            quantiles = ", ".join(
-                f"{q:.0%} {self.quantile(q)}" for q in (0.05, 0.25, 0.5, 0.75, 0.95)
-            )
-            date = isinstance(self.column, Dates)
-            mean = self.column.text(self.mean()) if date else f"{self.mean():.6g}"
-            return f"mean {mean}; quantiles {quantiles}"
-        shown = sorted(self.items().items(), key=lambda pair: -pair[1])[:20]
-        return "\n".join(f"{p:.4f}  {text}" for text, p in shown)
-
-    @property
-    def _numbers(self) -> Numbers:
-        if not isinstance(self.column, Numbers):
-            raise ValueError(f"column {self.column.name!r} holds labels, not numbers")
-        return self.column
 
 
 class Table:
@@ -173,7 +97,7 @@ class Table:
                 number, date, identifier, constant or text; the last three are left out.
             absent: columns in which a missing cell is a value of its own, and not unknown.
             missing: texts that mean that a cell is missing, instead of the usual ones.
-            valid: a table of the same columns that tells when to stop; by default a tenth of the
+            valid: a table of the same columns that chooses the epoch; by default a tenth of the
                 rows are held out for it.
             run: a folder for checkpoints, the log and the trained table.
             quiet: print neither the schema nor progress.

@@ -332,7 +332,7 @@ def _labels(path: Path, name: str, texts: set[str], most: int) -> tuple[str, ...
     if len(labels) > most:
         raise ValueError(
             f"{path}: column {brief(name)} has {len(labels)} different values, more than the "
-            f"{most} allowed; bin it, leave it out, or raise max_categories"
+            f"{most} allowed; bin it, leave it out, raise max_categories, or use train table"
         )
     return tuple(labels)
 
