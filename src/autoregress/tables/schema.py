@@ -312,13 +312,13 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
                     return left_out("identifier", "a different whole number in every row")
                 if seen > MANY:
                     notes.append(f"{name}: a different whole number in every row is taken for one")
+            if any(CODE.fullmatch(text) for text in cells.texts) and _even_length(cells.texts):
+                notes.append(f"{name}: codes such as {cells.texts[0]} are labels, not numbers")
+                return labels()
             if KEY.search(name) and distinct > 2:
                 notes.append(
                     f"{name}: whole numbers such as {cells.texts[0]} are labels, by its name"
                 )
-                return labels()
-            if any(CODE.fullmatch(text) for text in cells.texts) and _even_length(cells.texts):
-                notes.append(f"{name}: codes such as {cells.texts[0]} are labels, not numbers")
                 return labels()
             if distinct <= 10 and span > 4 * distinct and (counts > 1).all() and distinct > 2:
                 notes.append(
