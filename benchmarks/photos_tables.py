@@ -7,7 +7,7 @@ Figures go to docs/results/photos.json, one row for each recipe, seed and time, 
 docs/results/photos.md. Each time is in CPU seconds of the whole process, for training and for
 measuring validation after each epoch; a longer time resumes the run of the shorter. With --unseen
 two photos at a time are left out of training, and their test crops measured: five models, which
-together measure the same crops.
+together measure the same crops. With --mixed the equal mixture of all seeds is measured.
 """
 
 from __future__ import annotations
@@ -90,32 +90,53 @@ def train_and_measure(
             patient = fit.epochs == epochs + further
             per_epoch = taken / max(1, fit.epochs - epochs)
             epochs, spent = fit.epochs, spent + taken
-        score = ar.evaluate(model, test)
-        started = time.process_time()
-        content = ar.encode(model, test)
-        encoding = time.process_time() - started
-        assert torch.equal(ar.decode(model, content), test)
         yield {
             "recipe": name,
-            "family": type(model).__name__,
             "seed": seed,
             **({"left_out": list(left_out)} if left_out else {}),
             "seconds": budget,
             "cpu_seconds": round(spent, 1),
             "epochs": epochs,
             "best_epoch": best_epoch,
-            "parameters": sum(p.numel() for p in model.parameters()),
             "valid_bits_per_dim": ar.evaluate(model, valid).bits_per_dim,
-            "test_bits_per_dim": score.bits_per_dim,
-            "interval_95": 1.96 * score.standard_error / (model.dims * math.log(2)),
-            "test_nats": score.nats,
-            "file_bytes": len(content),
-            "file_bits_per_dim": 8 * len(content) / test.numel(),
-            "encoding_seconds": round(encoding, 1),
-            "formats": formats(test),
+            **measured(model, test),
             "command": f"{COMMAND} --recipes {name} --seeds {seed} --seconds {budget}"
             + " --unseen" * bool(left_out),
         }
+
+
+def mix_and_measure(name: str, rows: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
+    """The equal mixture of the models of rows, which differ in their seeds."""
+    seeds = [row["seed"] for row in rows]
+    model = ar.Mixture([ar.load(runs / name / str(seed)) for seed in seeds])
+    return {
+        "recipe": name,
+        "seeds": seeds,
+        "seconds": rows[0]["seconds"],
+        "cpu_seconds": round(sum(row["cpu_seconds"] for row in rows), 1),
+        **measured(model, crops(0)[2]),
+        "command": f"{COMMAND} --recipes {name} --seeds {' '.join(map(str, seeds))} "
+        f"--seconds {rows[0]['seconds']} --mixed",
+    }
+
+
+def measured(model: ar.AutoregressiveModel, test: Tensor) -> dict[str, Any]:
+    score = ar.evaluate(model, test)
+    started = time.process_time()
+    content = ar.encode(model, test)
+    encoding = time.process_time() - started
+    assert torch.equal(ar.decode(model, content), test)
+    return {
+        "family": type(model).__name__,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "test_bits_per_dim": score.bits_per_dim,
+        "interval_95": 1.96 * score.standard_error / (model.dims * math.log(2)),
+        "test_nats": score.nats,
+        "file_bytes": len(content),
+        "file_bits_per_dim": 8 * len(content) / test.numel(),
+        "encoding_seconds": round(encoding, 1),
+        "formats": formats(test),
+    }
 
 
 def formats(test: Tensor) -> dict[str, float]:
@@ -168,7 +189,7 @@ program is not.
         named.append(
             (
                 bits,
-                f"| `{row['recipe']}` | {row['cpu_seconds']:.0f} | **{bits:.3f}** ± "
+                f"| `{row['recipe']}`{mixture(row)} | {row['cpu_seconds']:.0f} | **{bits:.3f}** ± "
                 f"{row['interval_95']:.3f} | {row['file_bits_per_dim']:.3f} |",
             )
         )
@@ -188,6 +209,9 @@ program is not.
         f"| `{r['recipe']}` | {r['seed']} | {r['parameters']:,} | {r['epochs']} "
         f"({r['best_epoch']}) | {r['cpu_seconds']:.0f} | {r['valid_bits_per_dim']:.3f} | "
         f"`{r['command']}` |"
+        if "seed" in r
+        else f"| `{r['recipe']}`{mixture(r)} | {', '.join(map(str, r['seeds']))} | "
+        f"{r['parameters']:,} | | {r['cpu_seconds']:.0f} | | `{r['command']}` |"
         for r in seen
     ]
     lines.append(
@@ -196,6 +220,10 @@ program is not.
         "`--page-only`.\n"
     )
     return "\n".join(lines)
+
+
+def mixture(row: dict[str, Any]) -> str:
+    return f", {len(row['seeds'])} mixed" if "seeds" in row else ""
 
 
 def of_unseen(rows: list[dict[str, Any]], formats: dict[str, float]) -> str:
@@ -232,6 +260,7 @@ def main(
     seconds: tuple[int, ...] = (180, 600),
     runs: Path = ROOT / "runs" / "photos",
     out: Path = ROOT / "docs" / "results",
+    mixed: bool = False,
     unseen: bool = False,
     page_only: bool = False,
 ) -> None:
@@ -243,21 +272,27 @@ def main(
         seconds: CPU seconds after which to measure.
         runs: Folder for the run folders.
         out: Folder for photos.json and photos.md.
+        mixed: Also measure the equal mixture of all seeds, each trained for the longest time.
         unseen: Leave two photos at a time out of training, and measure their crops.
         page_only: Only write the page from photos.json.
     """
     torch.set_num_threads(1)
 
     def key(row: dict[str, Any]) -> tuple[Any, ...]:
-        return row["recipe"], row["seed"], row.get("left_out", []), row["seconds"]
+        seeds = row.get("seeds") or [row["seed"]]
+        return row["recipe"], len(seeds), seeds, row.get("left_out", []), row["seconds"]
 
     figures = Figures(out / "photos.json", key)
     for name, seed in () if page_only else itertools.product(recipes, seeds):
         for left_out in pairs() if unseen else [()]:
-            there = [key(row) for row in figures.rows]
-            if missing := [s for s in seconds if (name, seed, list(left_out), s) not in there]:
+            there = [key(row)[2:] for row in figures.rows if row["recipe"] == name]
+            if missing := [s for s in seconds if ([seed], list(left_out), s) not in there]:
                 for row in train_and_measure(name, seed, missing, left_out, runs):
                     figures.add(row)
+    for name in recipes if mixed and not page_only else ():
+        of_name = [r for r in figures.rows if r["recipe"] == name and "left_out" not in r]
+        longest = [r for r in of_name if r["seconds"] == max(seconds) and r.get("seed") in seeds]
+        figures.add(mix_and_measure(name, longest, runs))
     (out / "photos.md").write_text(page(figures.rows))
 
 
