@@ -25,7 +25,7 @@ from torch import Tensor
 
 import autoregress as ar
 from autoregress.configs import VideoTransformerConfig
-from autoregress.data.sets.moving import STEP
+from autoregress.data.sets.moving import advanced
 
 DATA = ROOT.parent / "shared" / "data" / "mnist" / "mnist_uint8.npz"
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/moving_tables.py"
@@ -115,9 +115,7 @@ def bound(clips: int = 1000, particles: int = 100_000, seed: int = 0) -> float:
         for t in range(FRAMES):
             if t == KNOWN:
                 past = len(places)
-            places = places + STEP * velocities
-            velocities = np.where((places <= 0) | (places >= 1), -velocities, velocities)
-            places = places.clip(0, 1)
+            places, velocities = advanced(places, velocities)
             pixels = (way * places).astype(np.int64)
             same = (pixels == pixels[0]).all(1)
             places, velocities = places[same], velocities[same]
