@@ -33,7 +33,6 @@ SIDE, FRAMES, KNOWN, DIGITS = 32, 20, 10, 2
 HELD_OUT = 200  # clips for validation, and again for the test
 HELD_DIGITS = 10_000  # the last of MNIST's training digits, which move only in validation clips
 SHOWN = 4
-BATCH = 8  # clips measured at once
 PIXELS = FRAMES * SIDE**2
 
 
@@ -83,11 +82,12 @@ def moving(count: int, split: str) -> ar.data.Source:
     )  # fmt: skip
 
 
+@torch.no_grad()
 def per_frame(model: ar.AutoregressiveModel, x: Tensor) -> tuple[float, float]:
     """Nats a frame of the later frames given the first ones; half of a 95 % interval."""
     known = torch.zeros(x.shape[1:], dtype=torch.bool)
     known[:KNOWN] = True
-    parts = [model.conditional_log_prob(part, known) for part in x.split(BATCH)]
+    parts = [model.conditional_log_prob(part, known) for part in x.split(20)]
     nats = -torch.cat(parts) / (FRAMES - KNOWN)
     return float(nats.mean()), 1.96 * float(nats.std()) / math.sqrt(len(x))
 
@@ -139,7 +139,7 @@ def train_and_measure(name: str, seed: int, runs: Path, out: Path) -> dict[str, 
         model, train, valid=valid[:40], run=runs / name / str(seed), training=training, quiet=True
     )
     spent = time.process_time() - started
-    score = ar.evaluate(model, test, batch_size=BATCH)
+    score = ar.evaluate(model, test)
     nats, interval = per_frame(model, test)
     animate(out / f"moving_{name}.gif", model, test)
     return {
