@@ -72,10 +72,6 @@ PAPER = {
 
 # Where another model in the paper's table is better: what was tried, and what is in the way.
 TRIED = {
-    "nips": "there are 400 rows of 500 dimensions, and a model overfits before it has learnt them. "
-    "Tried, by validation: 64 orderings and all of them instead of 8; 100 to 500 units without "
-    "direct connections; dropout from 0.3 to 0.8; weight decay of 0.3 and 2. The best was 0.3 nats "
-    "better on validation, with all orderings and 200 units, and was not measured here.",
     "mnist": "by the table above, doubling the number of networks would gain some 0.1 nats, so the "
     "gap is in each network. A network has overfitted after a dozen of its 16 passes: then it is "
     "at 84 nats in training, in spite of dropout, and at 89.2 on validation. Dropout of 0.5, "
@@ -85,6 +81,16 @@ TRIED = {
     "paper's 86.64 is that of one network of two layers of 8,000 units for 32 orderings, which "
     "share its weights; here a network for 4 orderings was 1.2 nats behind after the same number "
     "of passes, and one for 8 further.",
+}
+
+# What a recipe that is not the paper's owes its figure to.
+LEARNT = {
+    "nips": "the recipe has sigmoid units where the paper's has softplus, no direct connections, "
+    "and starts from the frequencies of the data. On validation, one network of each: 271.4; with "
+    "rectified units, direct connections and 2,000 units 273.6, from random biases 273.7; with "
+    "tanh units over all orderings 274.7, with sigmoid ones 273.7; without conditioning 272.1; "
+    "250 units 272.8, 1,000 units 272.3 (both without conditioning); 32 orderings instead of 8 "
+    "276.8.",
 }
 
 RULES = """\
@@ -217,7 +223,8 @@ def baseline_rows(name: str) -> Iterator[Row]:
 
 def page(rows: list[Row]) -> str:
     names = [name for name in PAPER if any(row["set"] == name for row in rows)]
-    parts = [RULES.format(orderings=ORDERINGS), "## MADE\n", *made_table(rows, names)]
+    parts = [RULES.format(orderings=ORDERINGS), "## MADE\n", *made_table(rows, names), ""]
+    parts += [f"- {name}: {LEARNT[name]}" for name in names if name in LEARNT]
     parts += [
         MIXED,
         *mixed_table(rows, names),

@@ -5,12 +5,15 @@
 
 Figures go to docs/results/photos.json, one row for each recipe, seed and time, and from there to
 docs/results/photos.md. Each time is in CPU seconds of the whole process, for training and for
-measuring validation after each epoch; a longer time resumes the run of the shorter.
+measuring validation after each epoch; a longer time resumes the run of the shorter. With --unseen
+two photos at a time are left out of training, and their test crops measured: five models, which
+together measure the same crops. With --mixed the equal mixture of all seeds is measured.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import lzma
 import math
 import time
@@ -37,26 +40,41 @@ VALID = 2
 JPEG_XL = 3.338
 
 
-def crops(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Training, validation and test crops, (N, 3, 32, 32) bytes."""
+def crops(seed: int, left_out: tuple[str, ...] = ()) -> tuple[Tensor, Tensor, Tensor]:
+    """Training, validation and test crops, (N, 3, 32, 32) bytes.
+
+    With `left_out`, the test crops are of these photos, and the others of all others.
+    """
     with np.load(DATA) as file:
         train, test = (torch.from_numpy(file[name]) for name in ("train", "test"))
-        photos = file["train_photo"]
+        photos, test_photos = file["train_photo"], file["test_photo"]
     generator = torch.Generator().manual_seed(seed)
-    held = torch.zeros(len(train), dtype=torch.bool)
-    for photo in np.unique(photos):
+    kept, held = (torch.zeros(len(train), dtype=torch.bool) for _ in range(2))
+    for photo in sorted(set(photos) - set(left_out)):
         own = torch.from_numpy(np.flatnonzero(photos == photo))
-        held[own[torch.randperm(len(own), generator=generator)[:VALID]]] = True
-    return train[~held], train[held], test
+        own = own[torch.randperm(len(own), generator=generator)]
+        held[own[:VALID]], kept[own[VALID:]] = True, True
+    if left_out:
+        test = test[torch.from_numpy(np.isin(test_photos, left_out))]
+    return train[kept], train[held], test
 
 
-def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> Iterator[Any]:
+def pairs() -> list[tuple[str, ...]]:
+    """The photos by name, two at a time."""
+    with np.load(DATA) as file:
+        names = sorted(set(file["test_photo"].tolist()))
+    return [tuple(names[i : i + 2]) for i in range(0, len(names), 2)]
+
+
+def train_and_measure(
+    name: str, seed: int, seconds: list[int], left_out: tuple[str, ...], runs: Path
+) -> Iterator[Any]:
     recipe = RECIPES[name]
-    train, valid, test = crops(seed)
+    train, valid, test = crops(seed, left_out)
     torch.manual_seed(seed)
     model = getattr(ar, recipe.kind)((3, 32, 32), 256, **vars(recipe.config))
     training = replace(recipe.training, seed=seed)
-    run = runs / name / str(seed)
+    run = runs / name / "-".join((str(seed), *left_out))
     epochs, best_epoch, spent, per_epoch = 0, 0, 0.0, 0.0
     patient = True
     for budget in sorted(seconds):
@@ -72,30 +90,53 @@ def train_and_measure(name: str, seed: int, seconds: list[int], runs: Path) -> I
             patient = fit.epochs == epochs + further
             per_epoch = taken / max(1, fit.epochs - epochs)
             epochs, spent = fit.epochs, spent + taken
-        score = ar.evaluate(model, test)
-        started = time.process_time()
-        content = ar.encode(model, test)
-        encoding = time.process_time() - started
-        assert torch.equal(ar.decode(model, content), test)
         yield {
             "recipe": name,
-            "family": type(model).__name__,
             "seed": seed,
+            **({"left_out": list(left_out)} if left_out else {}),
             "seconds": budget,
             "cpu_seconds": round(spent, 1),
             "epochs": epochs,
             "best_epoch": best_epoch,
-            "parameters": sum(p.numel() for p in model.parameters()),
             "valid_bits_per_dim": ar.evaluate(model, valid).bits_per_dim,
-            "test_bits_per_dim": score.bits_per_dim,
-            "interval_95": 1.96 * score.standard_error / (model.dims * math.log(2)),
-            "test_nats": score.nats,
-            "file_bytes": len(content),
-            "file_bits_per_dim": 8 * len(content) / test.numel(),
-            "encoding_seconds": round(encoding, 1),
-            "formats": formats(test),
-            "command": f"{COMMAND} --recipes {name} --seeds {seed} --seconds {budget}",
+            **measured(model, test),
+            "command": f"{COMMAND} --recipes {name} --seeds {seed} --seconds {budget}"
+            + " --unseen" * bool(left_out),
         }
+
+
+def mix_and_measure(name: str, rows: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
+    """The equal mixture of the models of rows, which differ in their seeds."""
+    seeds = [row["seed"] for row in rows]
+    model = ar.Mixture([ar.load(runs / name / str(seed)) for seed in seeds])
+    return {
+        "recipe": name,
+        "seeds": seeds,
+        "seconds": rows[0]["seconds"],
+        "cpu_seconds": round(sum(row["cpu_seconds"] for row in rows), 1),
+        **measured(model, crops(0)[2]),
+        "command": f"{COMMAND} --recipes {name} --seeds {' '.join(map(str, seeds))} "
+        f"--seconds {rows[0]['seconds']} --mixed",
+    }
+
+
+def measured(model: ar.AutoregressiveModel, test: Tensor) -> dict[str, Any]:
+    score = ar.evaluate(model, test)
+    started = time.process_time()
+    content = ar.encode(model, test)
+    encoding = time.process_time() - started
+    assert torch.equal(ar.decode(model, content), test)
+    return {
+        "family": type(model).__name__,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "test_bits_per_dim": score.bits_per_dim,
+        "interval_95": 1.96 * score.standard_error / (model.dims * math.log(2)),
+        "test_nats": score.nats,
+        "file_bytes": len(content),
+        "file_bits_per_dim": 8 * len(content) / test.numel(),
+        "encoding_seconds": round(encoding, 1),
+        "formats": formats(test),
+    }
 
 
 def formats(test: Tensor) -> dict[str, float]:
@@ -122,6 +163,8 @@ def formats(test: Tensor) -> dict[str, float]:
 
 
 def page(rows: list[dict[str, Any]]) -> str:
+    seen = [row for row in rows if "left_out" not in row]
+    unseen = [row for row in rows if "left_out" in row]
     lines = [
         f"""\
 # Crops of photos
@@ -141,18 +184,20 @@ program is not.
 |---|---:|---:|---:|""",
     ]
     named: list[tuple[float, str]] = []
-    for row in rows:
+    for row in seen:
         bits = row["test_bits_per_dim"]
         named.append(
             (
                 bits,
-                f"| `{row['recipe']}` | {row['cpu_seconds']:.0f} | **{bits:.3f}** ± "
+                f"| `{row['recipe']}`{mixture(row)} | {row['cpu_seconds']:.0f} | **{bits:.3f}** ± "
                 f"{row['interval_95']:.3f} | {row['file_bits_per_dim']:.3f} |",
             )
         )
-    for name, bits in {"JPEG XL, effort 9": JPEG_XL, **rows[0]["formats"]}.items():
+    for name, bits in {"JPEG XL, effort 9": JPEG_XL, **seen[0]["formats"]}.items():
         named.append((bits, f"| {name} | – | | {bits:.3f} |"))
     lines += [line for _, line in sorted(named)]
+    if unseen:
+        lines.append(of_unseen(unseen, seen[0]["formats"]))
     lines += [
         """
 ## How each was made
@@ -164,7 +209,10 @@ program is not.
         f"| `{r['recipe']}` | {r['seed']} | {r['parameters']:,} | {r['epochs']} "
         f"({r['best_epoch']}) | {r['cpu_seconds']:.0f} | {r['valid_bits_per_dim']:.3f} | "
         f"`{r['command']}` |"
-        for r in rows
+        if "seed" in r
+        else f"| `{r['recipe']}`{mixture(r)} | {', '.join(map(str, r['seeds']))} | "
+        f"{r['parameters']:,} | | {r['cpu_seconds']:.0f} | | `{r['command']}` |"
+        for r in seen
     ]
     lines.append(
         "\nSome validation crops overlap with training crops of the same photo; test crops do "
@@ -174,12 +222,46 @@ program is not.
     return "\n".join(lines)
 
 
+def mixture(row: dict[str, Any]) -> str:
+    return f", {len(row['seeds'])} mixed" if "seeds" in row else ""
+
+
+def of_unseen(rows: list[dict[str, Any]], formats: dict[str, float]) -> str:
+    """The test crops by models that were trained without their photos."""
+    lines = [
+        """
+## Photos not seen at all
+
+The same crops, five of each photo, by models trained for at most the same time without the two
+photos of a row. Here the validation crops, which choose the epoch, are of other photos too.
+
+| photos left out | CPU seconds | epochs (best) | bits/dim | as a file | other formats |
+|---|---:|---:|---:|---:|---|""",
+    ]
+    for r in rows:
+        others = ", ".join(f"{name} {bits:.3f}" for name, bits in r["formats"].items())
+        lines.append(
+            f"| {', '.join(r['left_out'])} | {r['cpu_seconds']:.0f} | {r['epochs']} "
+            f"({r['best_epoch']}) | **{r['test_bits_per_dim']:.3f}** | "
+            f"{r['file_bits_per_dim']:.3f} | {others} |"
+        )
+    bits, file = (
+        sum(r[key] for r in rows) / len(rows) for key in ("test_bits_per_dim", "file_bits_per_dim")
+    )
+    others = ", ".join(f"{k} {v:.3f}" for k, v in {"JPEG XL": JPEG_XL, **formats}.items())
+    lines.append(f"| all | | | **{bits:.3f}** | {file:.3f} | {others} |")
+    lines.append(f"\n`{rows[0]['command']}`")
+    return "\n".join(lines)
+
+
 def main(
     recipes: tuple[str, ...] = ("gated-pixelcnn",),
     seeds: tuple[int, ...] = (0,),
     seconds: tuple[int, ...] = (180, 600),
     runs: Path = ROOT / "runs" / "photos",
     out: Path = ROOT / "docs" / "results",
+    mixed: bool = False,
+    unseen: bool = False,
     page_only: bool = False,
 ) -> None:
     """Trains recipes, measures them, and writes the page.
@@ -190,16 +272,27 @@ def main(
         seconds: CPU seconds after which to measure.
         runs: Folder for the run folders.
         out: Folder for photos.json and photos.md.
+        mixed: Also measure the equal mixture of all seeds, each trained for the longest time.
+        unseen: Leave two photos at a time out of training, and measure their crops.
         page_only: Only write the page from photos.json.
     """
     torch.set_num_threads(1)
-    figures = Figures(out / "photos.json", lambda r: (r["recipe"], r["seed"], r["seconds"]))
-    for name in () if page_only else recipes:
-        for seed in seeds:
-            there = {r["seconds"] for r in figures.rows if (r["recipe"], r["seed"]) == (name, seed)}
-            if missing := [budget for budget in seconds if budget not in there]:
-                for row in train_and_measure(name, seed, missing, runs):
+
+    def key(row: dict[str, Any]) -> tuple[Any, ...]:
+        seeds = row.get("seeds") or [row["seed"]]
+        return row["recipe"], len(seeds), seeds, row.get("left_out", []), row["seconds"]
+
+    figures = Figures(out / "photos.json", key)
+    for name, seed in () if page_only else itertools.product(recipes, seeds):
+        for left_out in pairs() if unseen else [()]:
+            there = [key(row)[2:] for row in figures.rows if row["recipe"] == name]
+            if missing := [s for s in seconds if ([seed], list(left_out), s) not in there]:
+                for row in train_and_measure(name, seed, missing, left_out, runs):
                     figures.add(row)
+    for name in recipes if mixed and not page_only else ():
+        of_name = [r for r in figures.rows if r["recipe"] == name and "left_out" not in r]
+        longest = [r for r in of_name if r["seconds"] == max(seconds) and r.get("seed") in seeds]
+        figures.add(mix_and_measure(name, longest, runs))
     (out / "photos.md").write_text(page(figures.rows))
 
 

@@ -61,16 +61,10 @@ def nearby_maps(x: Tensor, prediction: Tensor) -> Tensor:
 
 def nearby_at(x: Tensor, prediction: Tensor, row: int, column: int) -> Tensor:
     """The differences (…, 6) for one symbol of maps x (…, H, W)."""
-    width, far = x.shape[-1], torch.zeros_like(prediction)
-    return torch.stack(
-        [
-            x[..., row - up, column - left] - prediction
-            if row >= up and 0 <= column - left < width
-            else far
-            for up, left in NEARBY
-        ],
-        -1,
-    )
+    width = x.shape[-1]
+    places = [(row - up, column - left) for up, left in NEARBY]
+    symbols = [x[..., i, j] if i >= 0 and 0 <= j < width else prediction for i, j in places]
+    return torch.stack(symbols, -1) - prediction.unsqueeze(-1)
 
 
 def _moved(x: Tensor, up: int, left: int) -> Tensor:

@@ -74,10 +74,11 @@ class OrderedPixel:
     ) -> None:
         self.count, self.levels, self.mixture, self.nearby = count, levels, mixture, nearby
         self.given, self.encoded = 1 + count * nearby, 2 * count
-        # For each component, the number of the prediction it counts from; one number for all if
-        # there is one prediction.
-        self.sources = [m % predictions for m in range(mixture)] if predictions > 1 else [0]
-        self.free = [float(source == 0) for source in self.sources]
+        # For each component, the number of the prediction it counts from, if there are several; and
+        # whether it is at any distance from it.
+        sources = [m % predictions for m in range(mixture)]
+        self.sources = sources if predictions > 1 else None
+        self.free = torch.tensor([float(source == 0) for source in sources], device="cpu")
         # Pairs (before, channel) such that the mean of ``channel`` is linear in ``before``, in the
         # order of the slopes.
         self.slopes = list(combinations(range(count), 2))
@@ -86,7 +87,12 @@ class OrderedPixel:
         self.outputs = sum(self.parts)
         # Initial log-scales: between half a level and a quarter of all levels.
         narrow, wide = math.log(0.5), math.log(levels / 4)
-        self.spread = [narrow + (wide - narrow) * (m + 0.5) / mixture for m in range(mixture)]
+        places = [(m + 0.5) / mixture for m in range(mixture)]
+        self.spread = torch.tensor(
+            [narrow + (wide - narrow) * place for place in places],
+            dtype=torch.float64,
+            device="cpu",
+        )
 
     def encode_past(self, past: Past, dtype: torch.dtype) -> Tensor:
         """What is known of pixels (…) before their first channel, (…, given)."""
@@ -127,18 +133,19 @@ class OrderedPixel:
         if self.nearby:
             kernel = kernel.unflatten(-1, (self.count, -1))
             means = means + (kernel * past.nearby).sum(-1, keepdim=True) / 8
-        means = means * out.new_tensor(self.free)
-        log_scales = log_scales.unflatten(-1, (self.count, -1)) + out.new_tensor(self.spread)
-        slopes = slopes.unflatten(-1, (-1, self.mixture))
-        origins = past.predictions[..., self.sources]  # (…, C, M or 1)
+        log_scales = log_scales.unflatten(-1, (self.count, -1)) + self.spread.to(out)
+        origins = past.predictions[..., :1]  # (…, C, M or 1)
+        if self.sources is not None:
+            means = means * self.free.to(out)
+            origins = past.predictions[..., self.sources]
+            means = means + (origins - past.predictions[..., :1])
+        slopes = slopes.unflatten(-1, (-1, self.mixture)).unbind(-2)
+        each = (means.unbind(-2), log_scales.unbind(-2), origins.unbind(-2), past.centre.unbind(-1))
         distances: list[Tensor] = []
-        for channel in range(self.count):
-            centre, origin = past.centre[..., channel], origins[..., channel, :]
-            mean = means[..., channel, :] + (origin - centre.unsqueeze(-1))
+        for channel, (mean, own, origin, centre) in enumerate(zip(*each, strict=True)):
             for before, distance in enumerate(distances):
                 slope = self.slopes.index((before, channel))
-                mean = torch.addcmul(mean, slopes[..., slope, :], distance)
-            own = log_scales[..., channel, :]
+                mean = torch.addcmul(mean, slopes[slope], distance)
             conditional = Logistics(weights, mean, own, centre, self.levels)
             symbols = yield conditional
             distances.append((symbols.unsqueeze(-1) - origin).to(out.dtype))

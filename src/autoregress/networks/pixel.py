@@ -321,10 +321,11 @@ class PixelModel(AutoregressiveModel):
             for row, column, channel in product(
                 range(height), range(width), range(self.event_shape[0])
             ):
+                symbols = grid[:, channel, row, column]
                 if not known or row % known or column % known:
-                    grid[:, channel, row, column] = yield conditional
+                    symbols.copy_((yield conditional))
                 if (row, column, channel) != (height - 1, width - 1, self.event_shape[0] - 1):
-                    conditional = steps.send(grid[:, channel, row, column])
+                    conditional = steps.send(symbols)
 
     def start_from(self, x: Tensor) -> None:
         for stride, network in zip(self._strides, self.networks, strict=True):

@@ -190,7 +190,7 @@ class VerticalSteps:
         self.pixels = weight.new_zeros(batch, 4, width + 6, inputs)
         self.rows = [weight.new_zeros(batch, 2, width + 2, features) for _ in stack.convs]
         self.extra = [conditioning(condition) for conditioning in stack.conditioning]
-        self.terms: list[list[Tensor]] = []
+        self.terms: list[list[tuple[Tensor, ...]]] = []
 
     def start_row(self, row: int) -> None:
         self.pixels[:, :-1] = self.pixels[:, 1:].clone()
@@ -207,7 +207,7 @@ class VerticalSteps:
                 own = row if extra.shape[1] > 1 else 0
                 sums = sums + extra[:, own : own + 1]
             terms = across(sums)[:, 0].transpose(0, 1)
-            self.terms.append([part(terms, span, 2) for span in self.stack.spans])
+            self.terms.append([part(terms, span, 2).unbind() for span in self.stack.spans])
             v = gate(sums)
 
     def put(self, column: int, group: int, x: Tensor) -> None:

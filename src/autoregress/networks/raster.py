@@ -255,6 +255,7 @@ class ConvSteps:
         # The last rows of inputs, the current row last, with ``reach`` zeros on either side.
         padded = width + 2 * conv.reach
         self.inputs = conv.bias.new_zeros(batch, conv.rows + 1, padded, len(conv.sources))
+        self.row = self.inputs[:, -1].view(batch, -1)  # its own current row, flattened
         own = conv.own_weights()[:, :, 0].transpose(1, 2)  # (outputs, reach + 1, inputs)
         self.places = conv.places
         # With one group, whose outputs are in order, a view instead of a copy.
@@ -268,7 +269,7 @@ class ConvSteps:
         ]
         # A 1×1 convolution in one group needs to keep no inputs.
         self.alone = conv.count == 1 and conv.above is None and conv.reach == 0
-        self.sums: list[Tensor] = []
+        self.sums: list[tuple[Tensor, ...]] = []
 
     def start_row(self, row: int) -> None:
         inputs = self.inputs
@@ -281,18 +282,21 @@ class ConvSteps:
             sums = F.conv2d(above, self.above, self.bias)[:, :, 0].transpose(1, 2)
         if self.terms is not None:
             sums = sums + self.terms[:, row if self.terms.shape[1] > 1 else 0]
-        # (width, N, outputs of a group)
-        self.sums = [sums[..., target].transpose(0, 1).contiguous() for target in self.targets]
+        # For each group, (N, outputs) of each pixel of the row.
+        self.sums = [
+            sums[..., target].transpose(0, 1).contiguous().unbind() for target in self.targets
+        ]
 
     def put(self, column: int, group: int, x: Tensor) -> None:
-        self.inputs[:, -1, column + self.reach, self.places[group]] = x
+        place, before = self.places[group], (column + self.reach) * self.inputs.shape[-1]
+        self.row[:, before + place.start : before + place.stop] = x
 
     def feed(self, column: int, group: int, x: Tensor) -> Tensor:
         if self.alone:
             return torch.addmm(self.sums[0][column], x, self.weights[0])
         self.put(column, group, x)
-        seen = self.inputs[:, -1, column : column + self.reach + 1].flatten(1)
-        seen = seen[:, : self.seen[group]]
+        first = column * self.inputs.shape[-1]
+        seen = self.row[:, first : first + self.seen[group]]
         return torch.addmm(self.sums[group][column], seen, self.weights[group])
 
 

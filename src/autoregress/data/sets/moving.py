@@ -247,7 +247,14 @@ def _motion_of_moving_mnist(
     velocity = np.stack([np.sin(angle), np.cos(angle)], axis=1)
     places = np.empty((objects, frames, 2))
     for t in range(frames):
-        place = place + step * velocity
-        velocity = np.where((place <= 0) | (place >= 1), -velocity, velocity)
-        place = places[:, t] = place.clip(0, 1)
+        place, velocity = advanced(place, velocity, step)
+        places[:, t] = place
     return (way * places).astype(np.int64)
+
+
+def advanced(
+    place: np.ndarray, velocity: np.ndarray, step: float = STEP
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places and velocities (…, 2) a frame later, where 0 and 1 are the walls."""
+    place = place + step * velocity
+    return place.clip(0, 1), np.where((place <= 0) | (place >= 1), -velocity, velocity)
