@@ -115,7 +115,7 @@ def train_and_measure(name: str, seed: int, runs: Path) -> dict[str, Any]:
 
 def formats() -> dict[str, float]:
     """Bits/dim of the test images: a file for each, and a file for all side by side."""
-    import pillow_jxl  # noqa: F401  (registers the format)
+    import pillow_jxl  # noqa: F401  # pyright: ignore[reportMissingImports]  # registers the format
 
     x = images("test")[:, 0].numpy()
     sheet = x.reshape(100, 100, 28, 28).swapaxes(1, 2).reshape(2800, 2800)

@@ -113,6 +113,7 @@ def bound(clips: int = 1000, particles: int = 100_000, seed: int = 0) -> float:
         inside = ((places >= 0) & (places < 1)).all(1)
         places, angles = places[inside], angles[inside]
         velocities = np.stack([np.sin(angles), np.cos(angles)], axis=1)
+        past = 0
         for t in range(FRAMES):
             if t == KNOWN:
                 past = len(places)

@@ -121,3 +121,11 @@ def test_modes_and_gradients_are_as_before():
     assert model.training
     assert not model.layers[0].training
     assert model.layers[1].training
+
+
+@pytest.mark.parametrize("rounded", [True, False])
+def test_convolutions_are_not_rounded_while_a_model_is_measured(monkeypatch, rounded):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", rounded)
+    with measuring(MADE(3, hidden=(4,))):
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == rounded
