@@ -135,6 +135,7 @@ class Score:
         import torch
 
         from autoregress.data import check_distinct
+        from autoregress.evaluation import measuring
         from autoregress.processes import join
 
         if self.out.suffix.lower() != ".csv" and not is_stream(self.out):
@@ -164,7 +165,7 @@ class Score:
             return [[row, *_cells(model.symbols, nats, top)] for row, nats in each]
 
         writing = replacing(self.out) if processes.first else nullcontext(BytesIO())
-        with torch.no_grad(), Progress("scoring") as progress, writing as file:
+        with measuring(model), Progress("scoring") as progress, writing as file:
             writer = csv.writer(codecs.getwriter("utf-8")(file))
             ranks = range(1, top + 1)
             named = [name for i in ranks for name in (f"surprise_{i}", f"surprise_{i}_nats")]

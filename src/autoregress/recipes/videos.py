@@ -8,8 +8,8 @@ of the optimiser and the average take 20 bytes a parameter, 0.9 GB for the paper
 7.5 GB for the large one. In training, a slice of a clip takes a further 1.0 GiB for base and 2.8
 GiB for large in bfloat16, and about twice that in float32 without fused attention. --accumulate
 processes the clips of an update in parts, and --checkpointing stores only the inputs of each layer.
-An update takes 8e13 operations for base and 6e14 for large; at 4e14 a second, 0.2 s and 1.5 s. See
-docs/scale.md.
+An update takes 8e13 operations for base and 6e14 for large; at 4e14 a second, 0.2 s and 1.5 s. One
+of base was measured to take 1 s on an H200. See docs/scale.md.
 """
 
 from autoregress.configs import VideoTransformerConfig
