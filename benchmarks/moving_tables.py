@@ -178,7 +178,8 @@ def animate(path: Path, model: ar.AutoregressiveModel, test: Tensor) -> None:
 def page(rows: list[dict[str, Any]]) -> str:
     table = [
         f"| {r['recipe']}: {RUNS[r['recipe']].about} | {r['seed']} | {r['parameters']:,} | "
-        f"{r['updates']:,} | {r['pixels']:,} | {r['cpu_seconds']:,} | "
+        f"{r['updates']:,} | {r['pixels']:,} | {'about ' * r.get('about', False)}"
+        f"{r['cpu_seconds']:,} | "
         f"**{r['test_nats']:.1f}** ± {r['interval_95']:.1f} | {r['bits_per_dim']:.4f} |"
         for r in rows
     ]
