@@ -26,7 +26,6 @@ import numpy as np
 import package_tables
 import pandas
 import torch
-from ctgan import CTGAN  # pyright: ignore[reportMissingImports]
 from mixed_tables import (
     TABLES,
     Coded,
@@ -38,12 +37,17 @@ from mixed_tables import (
     text,
     write,
 )
-from mostlyai.engine import TabularARGN  # pyright: ignore[reportMissingImports]
-from mostlyai.engine._workspace import Workspace  # pyright: ignore[reportMissingImports]
 
 import autoregress as ar
 from autoregress.tables import Schema
 from autoregress.tables.frames import as_cells
+
+try:
+    from ctgan import CTGAN  # pyright: ignore[reportMissingImports]
+    from mostlyai.engine import TabularARGN  # pyright: ignore[reportMissingImports]
+    from mostlyai.engine._workspace import Workspace  # pyright: ignore[reportMissingImports]
+except ImportError:
+    print("the peers are not installed")
 
 LONGEST = 10  # minutes
 pd: Any = pandas

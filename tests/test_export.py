@@ -14,6 +14,7 @@ from torch import Tensor
 
 import autoregress as ar
 from autoregress.page.export import self_contained
+from autoregress.tables.learning import network_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -82,8 +83,11 @@ def table() -> ar.Table:
         "sold": [f"2024-0{rng.integers(1, 9)}-1{rng.integers(9)}" for _ in range(60)],
         "back": rng.choice([True, False], 60).tolist(),
     }
-    network = {"hidden": (12, 10, 12)}
-    return ar.Table.fit(rows, max_epochs=2, quiet=True, network=network)
+    schema = ar.Table.fit(rows, max_epochs=1, quiet=True).schema
+    levels = [column.levels for column in schema.columns]
+    options = network_for(60, levels, [column.ordered for column in schema.columns], None)
+    model = ar.MADE(len(levels), levels, **{**options, "hidden": (12, 10, 12)})
+    return ar.Table(schema, scattered(model))
 
 
 def evidence(model: ar.MADE, count: int) -> tuple[Tensor, Tensor]:

@@ -318,9 +318,10 @@ def _whole_of_floats(texts: Sequence[str], decimals: int, comma: bool) -> Floats
         numbers = np.array([plain(text, comma) for text in texts], np.float64) * 10.0**decimals
     except (ValueError, OverflowError):
         return None
+    if not (np.abs(numbers) < 2**40).all():
+        return None
     near = np.rint(numbers)
-    sure = (np.abs(numbers) < 2**40) & (np.abs(numbers - near) < 1e-3)
-    return near if sure.all() else None
+    return near if (np.abs(numbers - near) < 1e-3).all() else None
 
 
 def bare(text: str) -> str:
