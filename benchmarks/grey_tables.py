@@ -65,7 +65,7 @@ NAMES = {
 }
 # Test bits/dim of other exact models, and where from.
 PUBLISHED = {
-    "HCLT, a probabilistic circuit (Liu and Van den Broeck, arXiv 2106.02740)": 1.20,
+    "HCLT, a probabilistic circuit (Liu, Mandt and Van den Broeck, arXiv 2111.11632)": 1.20,
     "IDF, a normalising flow of integers (from memory)": 1.90,
 }
 
