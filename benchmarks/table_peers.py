@@ -42,19 +42,15 @@ import autoregress as ar
 from autoregress.tables import Schema
 from autoregress.tables.frames import as_cells
 
-try:
-    from ctgan import CTGAN  # pyright: ignore[reportMissingImports]
-    from mostlyai.engine import TabularARGN  # pyright: ignore[reportMissingImports]
-    from mostlyai.engine._workspace import Workspace  # pyright: ignore[reportMissingImports]
-except ImportError:
-    print("the peers are not installed")
-
 LONGEST = 10  # minutes
 pd: Any = pandas
 
 
 def argn_density(train: Frame, test: Frame, seed: int) -> float:
     """The mean log-density of the rows' numbers, in nats, in their own units."""
+    from mostlyai.engine import TabularARGN  # pyright: ignore[reportMissingImports]
+    from mostlyai.engine._workspace import Workspace  # pyright: ignore[reportMissingImports]
+
     train, test = numbers_of(train, test)
     model = TabularARGN(
         tgt_encoding_types=dict.fromkeys(train, "TABULAR_NUMERIC_BINNED"),
@@ -74,11 +70,15 @@ def argn_density(train: Frame, test: Frame, seed: int) -> float:
 
 
 def argn_rows(train: Frame, seed: int) -> Frame:
+    from mostlyai.engine import TabularARGN  # pyright: ignore[reportMissingImports]
+
     with TabularARGN(max_training_time=LONGEST, random_state=seed) as model:
         return model.fit(train).sample(len(train))
 
 
 def ctgan_rows(train: Frame, seed: int) -> Frame:
+    from ctgan import CTGAN  # pyright: ignore[reportMissingImports]
+
     torch.manual_seed(seed)
     np.random.seed(seed)
     full, labels = train.copy(), list[str]()
