@@ -133,7 +133,7 @@ def tried(package: str, path: Path, epochs: int, seed: int) -> Outcome:
         outcome = asked(table, some(cells, order[: min(50, 1 + CELLS // columns)]))
     except ValueError as error:
         outcome = f"refused: {str(error).replace(str(path), path.name)}"
-    except Exception as error:
+    except Exception as error:  # a fault of ours, which the survey is to count
         outcome = f"fault: {type(error).__name__}: {error}"
     nats, independent = (
         map(float, match.groups()) if (match := NATS.search(summary)) else (None,) * 2

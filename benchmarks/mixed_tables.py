@@ -36,7 +36,7 @@ from numbers_tables import gaussians, kernels
 from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401  # allows it
 from sklearn.impute import IterativeImputer, KNNImputer
 
 import autoregress as ar

@@ -98,7 +98,7 @@ def _formats(source: Tiles) -> dict[str, Callable[[np.ndarray], int]]:
 
 def _has_jpeg_xl() -> bool:
     try:
-        import pillow_jxl  # noqa: F401  # pyright: ignore[reportMissingImports]
+        import pillow_jxl  # noqa: F401  # pyright: ignore[reportMissingImports]  # for Pillow
     except ImportError:
         Image.init()
         return "JXL" in Image.SAVE

@@ -162,9 +162,11 @@ class Schema:
                 pairs = [(other, by_name[other.name]) for other in columns if other is not column]
                 columns[n] = grouped(column, by_name[column.name], pairs)
         if not columns:
-            why = list(dict.fromkeys(other.why for other in left_out))
-            shown = "; ".join(why[:3]) + ("; …" if len(why) > 3 else "")
-            raise ValueError(f"there is no column to learn: {shown}; kinds may say otherwise")
+            shown = "; ".join(f"{other.name!r} ({other.why})" for other in left_out[:3])
+            raise ValueError(
+                f"there is no column to learn; left out: {shown}{'; …' if left_out[3:] else ''}; "
+                f"to learn one all the same, name its kind, such as {left_out[0].name}=category"
+            )
         marks = MISSING if missing is None else frozenset(missing)
         return cls(tuple(columns), tuple(left_out), tuple(names), marks, tuple(notes))
 

@@ -201,7 +201,7 @@ def _bits(image: Image.Image, path: Path) -> int:
     if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         raise ValueError("its values are not integers of 8 or 16 bits; convert it first")
     if image.format == "TIFF":
-        return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,)))  # type: ignore[attr-defined]
+        return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,)))  # type: ignore[attr-defined]  # a TIFF has it
     if image.mode.startswith("I"):
         return 16
     # Colours of more than 8 bits are reduced by Pillow itself, so the files' own words count.
