@@ -205,7 +205,8 @@ frames leave open where exactly a digit is and in which direction it moves, and 
 are rounded. It takes the first places and the digits' shapes as known; what overlaps hide comes on
 top, so that no model is expected below it.
 
-Test clips above, and below them what the model draws after their first ten frames:
+Test clips above, and below them what the model draws after their first ten frames. So short a run
+has learnt where to expect strokes, but the digits dissolve within ten frames:
 """,
             *(f"![{r['recipe']}](moving_{r['recipe']}.gif)\n" for r in rows if r["seed"] == 0),
             "## How each was made\n\n| run | validation nats a frame | command |\n|---|---:|---|",
