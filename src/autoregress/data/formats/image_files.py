@@ -205,7 +205,7 @@ def _bits(image: Image.Image, path: Path) -> int:
     if image.mode.startswith("I"):
         return 16
     # Colours of more than 8 bits are reduced by Pillow itself, so the files' own words count.
-    tiles: list[Any] = getattr(image, "tile", [])
+    tiles: list[Any] = getattr(image, "tile", None) or []
     for codec, _, _, how in tiles[:1]:
         if re.search(";16[BLN]", str(how)) or (codec.startswith("ppm") and how[1] > 255):
             return 16
