@@ -35,6 +35,7 @@ LAYERS = [
     "bundled",
     "card",
     "storage",
+    "elementary",
     "portable",
     "coding",
     "archive",

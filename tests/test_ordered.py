@@ -17,7 +17,7 @@ from autoregress.conditionals import Logistics
 from autoregress.networks import made
 from autoregress.networks.video_transformer.past import PastOfSlices
 from autoregress.networks.video_transformer.subscale import Subscaling
-from autoregress.predictors import median, nearby_at, nearby_maps, predict_at, predict_maps
+from autoregress.predictors import median, nearby_maps, past_at, predict_maps
 from autoregress.symbols import Symbols
 
 FAMILIES = [ar.PixelCNN, ar.GatedPixelCNN, ar.RowLSTM, ar.DiagonalBiLSTM]
@@ -167,9 +167,9 @@ def test_both_faces_predict_the_same_and_from_the_past_alone():
             past = x.clone()
             past[..., row, column:] = -999
             past[..., row + 1 :, :] = -999
-            own = predict_at(past, row, column, 256)
+            own, differences = past_at(past, row, column, 256)
             assert torch.equal(own, prediction[..., row, column])
-            assert torch.equal(nearby_at(past, own, row, column), nearby[..., row, column, :])
+            assert torch.equal(differences, nearby[..., row, column, :])
     assert ((prediction >= 0) & (prediction < 256)).all()
     assert (nearby.abs() < 256).all()
     assert nearby.flatten(0, -2).any(0).all()

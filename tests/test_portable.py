@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import autoregress as ar
+from autoregress import elementary
 from autoregress.portable import TOTAL, arithmetic, frequencies, prepared
 from autoregress.traversal import Unrolling
 
@@ -198,6 +199,39 @@ def test_functions_are_nearly_those_of_torch(name, seed, scale):
     expected = function(x)
     assert found.dtype == expected.dtype
     assert torch.allclose(found, expected, rtol=error, atol=error * max(scale, scale**2))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "sigmoid",
+        "tanh",
+        "log_sigmoid",
+        "erf",
+        "one_over",
+    ],
+)
+def test_elementary_functions_have_the_same_bits_on_an_accelerator(name):
+    generator = torch.Generator().manual_seed(0)
+    scales = torch.tensor([1e-320, 1e-9, 1e-3, 1, 10, 1e3, 1e300], dtype=torch.float64)
+    x = torch.randn(6000, 7, generator=generator, dtype=torch.float64) * scales
+    x[:3] = torch.tensor([[0.0], [math.inf], [math.nan]])
+    with arithmetic(), torch._C._DisableTorchDispatch():
+        here, there = getattr(elementary, name)(x), getattr(elementary, f"_{name}")(x)
+    same = here.view(torch.int64) == there.view(torch.int64)
+    assert (same | (here.isnan() & there.isnan())).all()
+
+
+def test_roots_are_the_nearest_numbers():
+    """As IEEE 754 demands, but not all libraries of a CPU fulfil."""
+    x = torch.rand(1000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with arithmetic():
+        roots = x.sqrt().tolist()
+    assert roots == [math.sqrt(value) for value in x.tolist()]
 
 
 @given(

@@ -22,6 +22,7 @@ from typing import Any
 import constriction
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from autoregress.conditionals import Conditional, Mixed, Ordered
@@ -302,7 +303,7 @@ def _pop(
             symbols = None
             for part, rows, levels in _parts(model, position, conditional):
                 here = now if now is None or rows is None else now[rows]
-                found = _join(stack, part, levels, here)
+                found = _join(stack, part, levels, here, model.device)
                 coded(len(found) if here is None else int(here.sum()))
                 if rows is None:
                     return found
@@ -404,29 +405,39 @@ def _interval(probabilities: Tensor, symbols: Tensor) -> Coded:
     return (1 - lowest + highest).astype(np.int32), three
 
 
-def _join(stack: Any, conditional: Conditional, levels: int, known: Tensor | None) -> Tensor:
+def _join(
+    stack: Any,
+    conditional: Conditional,
+    levels: int,
+    known: Tensor | None,
+    device: torch.device,
+) -> Tensor:
     """Decodes symbols (batch,) that :func:`_split` split, −1 where they are not known."""
 
-    def read(probabilities: Tensor) -> Tensor:
+    def read(probabilities: Tensor) -> NDArray[np.int64]:
         own = probabilities if known is None else probabilities[known]
-        numbers = torch.from_numpy(stack.decode(_categorical(), frequencies(own)))
-        found = numbers.long().to(probabilities.device)
+        found = stack.decode(_categorical(), frequencies(own)).astype(np.int64)
         if known is None:
             return found
-        return found.new_zeros(len(known)).masked_scatter_(known, found)
+        every = np.zeros(len(known), np.int64)
+        every[_numbers(known) > 0] = found
+        return every
 
-    def within(x: Tensor) -> Tensor:
-        if (x >= levels).any():  # there may be fewer levels than pairs of digits
+    def within(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        if (numbers >= levels).any():  # there may be fewer levels than pairs of digits
             raise ValueError(ASTRAY)
-        return x
+        return numbers
 
     if isinstance(conditional, Ordered):
         digits = conditional.digits()
-        coarse = within(read(digits.coarse) * digits.base)
-        symbols = within(coarse + read(digits.fine(coarse // digits.base)))
+        coarse = read(digits.coarse)
+        first = within(coarse * digits.base)
+        numbers = within(first + read(digits.fine(_tensor(coarse, device))))
     else:
-        symbols = read(conditional.table()[:, :levels])
-    return symbols if known is None else symbols.masked_fill(~known, -1)
+        numbers = read(conditional.table()[:, :levels])
+    if known is not None:
+        numbers[_numbers(known) == 0] = -1
+    return _tensor(numbers, device)
 
 
 def require_one_hot(context: Tensor) -> None:
@@ -451,6 +462,11 @@ def _categorical() -> Any:
 def _numbers(symbols: Tensor) -> np.ndarray[Any, Any]:
     with torch._C._DisableTorchDispatch():  # whole numbers are the same everywhere
         return np.ascontiguousarray(symbols.cpu().numpy(), dtype=np.int32)
+
+
+def _tensor(numbers: NDArray[np.int64], device: torch.device) -> Tensor:
+    with torch._C._DisableTorchDispatch():
+        return torch.from_numpy(numbers).to(device)
 
 
 def _decoded_labels(stack: Any, model: AutoregressiveModel, count: int) -> Tensor:

@@ -232,7 +232,8 @@ class Ordered(ABC):
         # log (σ(a) − σ(b)) = log σ(a) + log σ(−b) + log (1 − exp(b − a)), which suffers no
         # cancellation in either tail. The first level includes all below it, b = −∞, and the last
         # all above it, a = ∞.
-        first, last = (x == 0).unsqueeze(-1), (x == self.levels - 1).unsqueeze(-1)
+        x = x.unsqueeze(-1)
+        first, last = x == 0, x == self.levels - 1
         up = F.logsigmoid(high).masked_fill(last, 0)
         down = F.logsigmoid(-low).masked_fill(first, 0)
         between = torch.expm1(-width).neg().log().masked_fill(first | last, 0)

@@ -28,7 +28,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from autoregress import elementary
 from autoregress.conditionals import NO_PROBABILITIES
+from autoregress.elementary import CACHED, WHOLE
 from autoregress.model import AutoregressiveModel
 
 # Bits of an operand of a product, and the largest number of products in one sum: 2 · 20 + 13 = 53.
@@ -37,26 +39,7 @@ BITS, PIECE = 20, 2**13
 TOTAL = 2**24
 # Significant bits that are kept of a constant, as Python's own log may differ in the last one.
 CONSTANT = 32
-# Number of elements whose intermediate results fit into a processor's cache.
-CACHED = 2**15
-
-# Adding and subtracting it rounds a number below 2⁵¹ to a whole one.
-WHOLE = 1.5 * 2.0**52
 EXPONENT = 0x7FF << 52  # the exponent's bits in a float64
-LARGEST = 1000.0  # exponents of powers of two are kept within ±LARGEST
-
-# 2^r − 1 for |r| ≤ 1/2, to 5e-11: coefficients of r, r², …
-POWER = (
-    *(0.6931471805416519, 0.24022651075850363, 0.05550410962582675, 0.009618036911040342),
-    *(0.0013333430777164841, 0.00015467110330655515, 1.5314949215190667e-05),
-)
-# log((1 + s) / (1 − s)) for |s| ≤ 0.172, to 5e-10: coefficients of s, s³, …
-LOGARITHM = (2.0, 0.6666673193505133, 0.39982392791124227, 0.29753758148099857)
-LN2, LOG2E = 0.6931471805599453, 1.4426950408889634
-# erf(x) = 1 − (a₁ t + a₂ t² + …) exp(−x²) with t = 1 / (1 + p x), to 1.5e-7 (Abramowitz and
-# Stegun, 7.1.26).
-ERF_P = 0.3275911
-ERF = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
 
 NARROW = frozenset((torch.float32, torch.float16, torch.bfloat16))
 
@@ -218,113 +201,6 @@ def _times(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
 # Functions
 
 
-def _in_cache(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """An elementwise function that takes many steps, for as much at a time as caches hold."""
-
-    def apply(x: Tensor) -> Tensor:
-        if x.numel() <= CACHED or x.device.type != "cpu":
-            return function(x)
-        flat = x.reshape(-1)
-        out = torch.empty_like(flat)
-        for own, place in zip(flat.split(CACHED), out.split(CACHED), strict=True):
-            place.copy_(function(own))
-        return out.view(x.shape)
-
-    return apply
-
-
-def _power(x: Tensor) -> Tensor:
-    """2^x, where x is overwritten."""
-    x.clamp_(-LARGEST, LARGEST)
-    whole = x + WHOLE
-    r = x.sub_(whole - WHOLE)
-    p = r * POWER[-1]
-    for coefficient in reversed(POWER[:-1]):
-        p.add_(coefficient).mul_(r)
-    p.add_(1.0)
-    # The last bits of ``whole`` are the whole number, which goes into the exponent.
-    p.view(torch.int64).add_(whole.view(torch.int64).bitwise_left_shift_(52))
-    return p
-
-
-@_in_cache
-def _exp(x: Tensor) -> Tensor:
-    return _power(x * LOG2E)
-
-
-@_in_cache
-def _expm1(x: Tensor) -> Tensor:
-    # Near 0 by the polynomial itself, which loses no digits there.
-    r = (x * LOG2E).clamp_(-0.5, 0.5)
-    p = r * POWER[-1]
-    for coefficient in reversed(POWER[:-1]):
-        p.add_(coefficient).mul_(r)
-    return p.where((x.abs() * LOG2E) <= 0.5, _power(x * LOG2E).sub_(1.0))
-
-
-def _logarithm(x: Tensor) -> Tensor:
-    """log x of positive numbers."""
-    bits = x.view(torch.int64)
-    # The exponent such that the rest, m, is between √½ and √2.
-    exponent = (bits - 0x3FE6A09E667F3BCD).bitwise_right_shift_(52)
-    m = (bits - (exponent << 52)).view(torch.float64)
-    s = (m - 1.0).div_(m.add_(1.0))
-    square = s * s
-    p = square * LOGARITHM[-1]
-    for coefficient in reversed(LOGARITHM[1:-1]):
-        p.add_(coefficient).mul_(square)
-    return p.add_(LOGARITHM[0]).mul_(s).add_(exponent.double().mul_(LN2))
-
-
-@_in_cache
-def _log(x: Tensor) -> Tensor:
-    out = _logarithm(x.clamp(min=2.0**-1022))
-    return out.masked_fill_(x == 0, -math.inf).masked_fill_((x < 0) | x.isnan(), math.nan)
-
-
-@_in_cache
-def _log1p(x: Tensor) -> Tensor:
-    # As log u · x / (u − 1) with u = 1 + x as it was rounded, no digits of a small x are lost.
-    u = x + 1.0
-    return (_log(u) * (x / (u - 1.0))).where(u != 1.0, x)
-
-
-@_in_cache
-def _sigmoid(x: Tensor) -> Tensor:
-    return _one_over(_power(x * -LOG2E).add_(1.0))
-
-
-@_in_cache
-def _tanh(x: Tensor) -> Tensor:
-    return _one_over(_power(x * (2 * LOG2E)).add_(1.0)).mul_(-2.0).add_(1.0)
-
-
-@_in_cache
-def _erf(x: Tensor) -> Tensor:
-    size = x.abs()
-    t = _one_over((size * ERF_P).add_(1.0))
-    p = t * ERF[-1]
-    for coefficient in reversed(ERF[:-1]):
-        p.add_(coefficient).mul_(t)
-    p.mul_(_exp(-(size * size))).neg_().add_(1.0)
-    return p * x.sign()
-
-
-@_in_cache
-def _asinh(x: Tensor) -> Tensor:
-    size = x.abs()
-    return _log((size * size).add_(1.0).sqrt_().add_(size)) * x.sign()
-
-
-@_in_cache
-def _log_sigmoid(x: Tensor) -> Tensor:
-    return x.clamp(max=0).sub_(_logarithm(_power(x.abs().mul_(-LOG2E)).add_(1.0)))
-
-
-def _one_over(x: Tensor) -> Tensor:
-    return torch.div(x.new_ones(()), x)
-
-
 def _axes(x: Tensor, dim: Any) -> tuple[int, ...]:
     """Axes to sum over, of which none means all."""
     if dim is None or (isinstance(dim, Sequence) and not dim):
@@ -376,20 +252,20 @@ def _shares(p: Tensor, dim: int) -> Tensor:
 
 
 def _softmax(x: Tensor, dim: int, *_: Any, **__: Any) -> Tensor:
-    p = _exp(x - x.amax(dim, keepdim=True))
+    p = elementary.exp(x - x.amax(dim, keepdim=True))
     return p.div_(_shares(p, dim))
 
 
 def _log_softmax(x: Tensor, dim: int, *_: Any, **__: Any) -> Tensor:
     apart = x - x.amax(dim, keepdim=True)
-    return apart.sub_(_log(_shares(_exp(apart), dim)))
+    return apart.sub_(elementary.log(_shares(elementary.exp(apart), dim)))
 
 
 def _logsumexp(x: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     dims = _axes(x, dim)
     largest = x.amax(dims, keepdim=True)
     largest = largest.masked_fill(largest.isinf(), 0)
-    out = _log(_sum(_exp(x - largest), dims, True)) + largest
+    out = elementary.log(_sum(elementary.exp(x - largest), dims, True)) + largest
     return out if keepdim else out.squeeze(dims)
 
 
@@ -404,7 +280,7 @@ def _layer_norm(
     dims = tuple(range(-len(shape), 0))
     apart = x - _mean(x, dims, True)
     variance = _mean(apart * apart, dims, True)
-    out = apart.div_(variance.add_(_constant(eps)).sqrt_())
+    out = apart.div_(elementary.sqrt(variance.add_(_constant(eps))))
     if weight is not None:
         out.mul_(weight)
     return out if bias is None else out.add_(bias)
@@ -582,7 +458,7 @@ def _power_of(x: Tensor, exponent: Any) -> Tensor:
     if exponent == 2:
         return x * x
     if exponent == 0.5:
-        return x.sqrt()
+        return elementary.sqrt(x)
     raise _refusal(f"pow with exponent {exponent}")
 
 
@@ -603,26 +479,26 @@ def _cross_entropy(
 ) -> Tensor:
     if weight is not None or pos_weight is not None or reduction != 0:
         raise _refusal("binary_cross_entropy_with_logits with weights or a reduction")
-    return (x * (1.0 - target)).sub_(_log_sigmoid(x))
+    return (x * (1.0 - target)).sub_(elementary.log_sigmoid(x))
 
 
 def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     if beta != 1:
         raise _refusal("softplus with beta other than 1")
-    return -_log_sigmoid(-x)
+    return -elementary.log_sigmoid(-x)
 
 
 def _gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
     if approximate == "tanh":
         inner = x * (x * x * 0.044715 + 1.0) * 0.7978845608028654
-        return x * (_tanh(inner) + 1.0) * 0.5
-    return x * (_erf(x * 0.7071067811865476) + 1.0) * 0.5
+        return x * (elementary.tanh(inner) + 1.0) * 0.5
+    return x * (elementary.erf(x * 0.7071067811865476) + 1.0) * 0.5
 
 
 def _elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
     if scale != 1 or input_scale != 1:
         raise _refusal("elu with scales")
-    return x.where(x > 0, _expm1(x) * _constant(alpha))
+    return x.where(x > 0, elementary.expm1(x) * _constant(alpha))
 
 
 def _arange(*args: Any, **kwargs: Any) -> Tensor:
@@ -682,7 +558,7 @@ EXACT = MOVES | _names(
     repeat_interleave replication_pad1d replication_pad2d reflection_pad1d reflection_pad2d
     resolve_conj resolve_neg
     resize_ roll rot90 round scalar_tensor scatter searchsorted sgn sign signbit slice_scatter
-    select_scatter sort sqrt stack take take_along_dim threshold tile to topk tril triu trunc fix
+    select_scatter sort stack take take_along_dim threshold tile to topk tril triu trunc fix
     unique_consecutive unique_dim unique_dim_consecutive vstack where zero zeros zeros_like
  embedding is_same_size type_as
     """
@@ -704,36 +580,37 @@ COMPUTED: dict[str, Callable[..., Any]] = {
     "addcdiv": lambda c, a, b, *, value=1: _added(c, _divided(a, b), alpha=value),
     "addcmul": lambda c, a, b, *, value=1: _added(c, a * b, alpha=value),
     "arange": _arange,
-    "asinh": _asinh,
+    "asinh": elementary.asinh,
     "binary_cross_entropy_with_logits": _cross_entropy,
     "cumsum": _cumsum,
     "elu": _elu,
     "embedding_bag": _embedding_bag,
-    "erf": _erf,
-    "exp": _exp,
-    "expm1": _expm1,
+    "erf": elementary.erf,
+    "exp": elementary.exp,
+    "expm1": elementary.expm1,
     "gelu": _gelu,
     "layer_norm": _layer_norm,
     "leaky_relu": lambda x, slope=0.01: x.where(x > 0, x * _constant(slope)),
     "lift_fresh": _fresh,
     "linear": _linear,
-    "log": _log,
-    "log1p": _log1p,
-    "log_sigmoid": _log_sigmoid,
+    "log": elementary.log,
+    "log1p": elementary.log1p,
+    "log_sigmoid": elementary.log_sigmoid,
     "logsumexp": _logsumexp,
     "mean": _mean,
     "pow": _power_of,
-    "reciprocal": _one_over,
-    "rsqrt": lambda x: _one_over(x.sqrt()),
+    "reciprocal": elementary.one_over,
+    "rsqrt": lambda x: elementary.one_over(elementary.sqrt(x)),
     "rsub": lambda x, y, *, alpha=1: torch.sub(y, x if alpha == 1 else x * _constant(alpha)),
     "scaled_dot_product_attention": _attention,
-    "sigmoid": _sigmoid,
-    "silu": lambda x: x * _sigmoid(x),
+    "sigmoid": elementary.sigmoid,
+    "silu": lambda x: x * elementary.sigmoid(x),
     "softplus": _softplus,
     "square": lambda x: x * x,
-    "std": lambda *args, **kwargs: _var(*args, **kwargs).sqrt_(),
+    "sqrt": elementary.sqrt,
+    "std": lambda *args, **kwargs: elementary.sqrt(_var(*args, **kwargs)),
     "sum": _sum,
-    "tanh": _tanh,
+    "tanh": elementary.tanh,
     "var": _var,
 }
 

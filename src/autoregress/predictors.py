@@ -37,17 +37,6 @@ def predict_maps(x: Tensor, levels: int) -> Tensor:
     return prediction
 
 
-def predict_at(x: Tensor, row: int, column: int, levels: int) -> Tensor:
-    """The prediction (…) of one symbol of maps (…, H, W), given the symbols before it."""
-    if row == 0 and column == 0:
-        return x.new_full(x.shape[:-2], levels // 2)
-    if row == 0:
-        return x[..., 0, column - 1]
-    if column == 0:
-        return x[..., row - 1, 0]
-    return median(*(x[..., row - up, column - left] for up, left in NEARBY[:3]))
-
-
 def nearby_maps(x: Tensor, prediction: Tensor) -> Tensor:
     """Differences (…, H, W, 6) of the nearby symbols from each prediction (…, H, W).
 
@@ -59,12 +48,24 @@ def nearby_maps(x: Tensor, prediction: Tensor) -> Tensor:
     )
 
 
-def nearby_at(x: Tensor, prediction: Tensor, row: int, column: int) -> Tensor:
-    """The differences (…, 6) for one symbol of maps x (…, H, W)."""
-    width = x.shape[-1]
+def past_at(x: Tensor, row: int, column: int, levels: int) -> tuple[Tensor, Tensor]:
+    """The prediction (…) of one symbol of maps (…, H, W), and the differences (…, 6) from it."""
     places = [(row - up, column - left) for up, left in NEARBY]
-    symbols = [x[..., i, j] if i >= 0 and 0 <= j < width else prediction for i, j in places]
-    return torch.stack(symbols, -1) - prediction.unsqueeze(-1)
+    inside = [i >= 0 and 0 <= j < x.shape[-1] for i, j in places]
+    index = [place if own else (0, 0) for place, own in zip(places, inside, strict=True)]
+    rows, columns = torch.tensor(index, device=x.device).unbind(-1)
+    nearby = x[..., rows, columns]  # at once, as every operation has its price at one pixel
+    west, north, northwest = nearby.unbind(-1)[:3]
+    if row and column:
+        prediction = median(west, north, northwest)
+    elif row or column:
+        prediction = north if row else west
+    else:
+        prediction = torch.full_like(west, levels // 2)
+    differences = nearby - prediction.unsqueeze(-1)
+    if not all(inside):
+        differences = differences * torch.tensor(inside, device=x.device)
+    return prediction, differences
 
 
 def _moved(x: Tensor, up: int, left: int) -> Tensor:

@@ -18,13 +18,7 @@ from torch.nn import functional as F
 from autoregress.conditionals import Bernoulli, Categorical, Conditional, Logistics
 from autoregress.configs import Predictor
 from autoregress.networks.ordered import OrderedPixel, Past
-from autoregress.predictors import (
-    NEARBY,
-    nearby_at,
-    nearby_maps,
-    predict_at,
-    predict_maps,
-)
+from autoregress.predictors import NEARBY, nearby_maps, past_at, predict_maps
 from autoregress.symbols import as_numbers, marginal_logits
 
 # A function of a group's number and the inputs of its pixel that are new since the previous group,
@@ -160,8 +154,8 @@ class OrderedChannels(Channels):
         """What is known before one pixel of x (N, C, H, W)."""
         if self.predictor == "none":
             return self._nothing(x[:, :, row, column])
-        centre = predict_at(x, row, column, self.levels)
-        return Past(centre.unsqueeze(-1), nearby_at(x, centre, row, column))
+        centre, nearby = past_at(x, row, column, self.levels)
+        return Past(centre.unsqueeze(-1), nearby)
 
     def _nothing(self, x: Tensor) -> Past:
         middle = torch.full_like(x, self.levels // 2).unsqueeze(-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -315,17 +315,18 @@ class PixelModel(AutoregressiveModel):
             grid, known = x[:, :, ::stride, ::stride], 0
             if level:  # every known-th pixel of every known-th row is on the coarser grid
                 known = self._strides[level - 1] // stride
-            height, width = grid.shape[2:]
             steps = cast(PixelNetwork, network).unroll(grid, self._condition(x, level, context))
+            left = grid[0].numel()
             conditional = next(steps)
-            for row, column, channel in product(
-                range(height), range(width), range(self.event_shape[0])
-            ):
-                symbols = grid[:, channel, row, column]
-                if not known or row % known or column % known:
-                    symbols.copy_((yield conditional))
-                if (row, column, channel) != (height - 1, width - 1, self.event_shape[0] - 1):
-                    conditional = steps.send(symbols)
+            for row, pixels in enumerate(grid.unbind(2)):
+                for column, pixel in enumerate(pixels.unbind(-1)):
+                    fresh = not known or row % known or column % known
+                    for symbols in pixel.unbind(1):
+                        if fresh:
+                            symbols.copy_((yield conditional))
+                        left -= 1
+                        if left:
+                            conditional = steps.send(symbols)
 
     def start_from(self, x: Tensor) -> None:
         for stride, network in zip(self._strides, self.networks, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -99,8 +100,9 @@ class GatedPixelCNN(PixelModel):
 
 def gate(x: Tensor) -> Tensor:
     """tanh of the first half of the features times sigmoid of the second (1606.05328, eq. 2)."""
-    # Contiguous, because these functions take twice as long on a slice in bfloat16.
-    values, gates = (half.contiguous() for half in x.chunk(2, -1))
+    values, gates = x.chunk(2, -1)
+    if x.dtype == torch.bfloat16:  # in which these functions take twice as long on a slice
+        values, gates = values.contiguous(), gates.contiguous()
     return values.tanh() * gates.sigmoid()
 
 
@@ -183,11 +185,13 @@ class VerticalSteps:
 
     def __init__(self, stack: VerticalStack, batch: int, width: int, condition: Condition) -> None:
         self.stack = stack
-        self.places = stack.places
         weight = stack.entry.weight
         features, inputs = weight.shape[:2]
         # Four rows of pixels and two of each layer's inputs, the current row last.
         self.pixels = weight.new_zeros(batch, 4, width + 6, inputs)
+        # Of the current row, the inputs of each group at each pixel.
+        columns = self.pixels[:, -1, 3:-3].unbind(1)
+        self.own = [[x[:, place] for x in columns] for place in stack.places]
         self.rows = [weight.new_zeros(batch, 2, width + 2, features) for _ in stack.convs]
         self.extra = [conditioning(condition) for conditioning in stack.conditioning]
         self.terms: list[list[tuple[Tensor, ...]]] = []
@@ -211,8 +215,8 @@ class VerticalSteps:
             v = gate(sums)
 
     def put(self, column: int, group: int, x: Tensor) -> None:
-        place = self.places[group]
-        self.pixels[:, -1, column + 3, place] = x[:, place.start - place.stop :]
+        own = self.own[group][column]
+        own.copy_(x[:, -own.shape[1] :])
 
     def feed(self, column: int, group: int, x: Tensor) -> list[Tensor]:
         self.put(column, group, x)

@@ -255,20 +255,27 @@ class ConvSteps:
         # The last rows of inputs, the current row last, with ``reach`` zeros on either side.
         padded = width + 2 * conv.reach
         self.inputs = conv.bias.new_zeros(batch, conv.rows + 1, padded, len(conv.sources))
-        self.row = self.inputs[:, -1].view(batch, -1)  # its own current row, flattened
         own = conv.own_weights()[:, :, 0].transpose(1, 2)  # (outputs, reach + 1, inputs)
-        self.places = conv.places
         # With one group, whose outputs are in order, a view instead of a copy.
         every = [slice(None)]
         self.targets = every if conv.count == 1 else conv.by_group.split(conv.sizes)
         # The groups of the current pixel that are not yet known are the last inputs in view.
-        self.seen = [conv.reach * len(conv.sources) + place.stop for place in conv.places]
+        inputs = len(conv.sources)
+        seen = [conv.reach * inputs + place.stop for place in conv.places]
         self.weights = [
-            own[target].flatten(1)[:, :seen].T.contiguous()
-            for target, seen in zip(self.targets, self.seen, strict=False)
+            own[target].flatten(1)[:, :n].T.contiguous()
+            for target, n in zip(self.targets, seen, strict=False)
         ]
         # A 1×1 convolution in one group needs to keep no inputs.
         self.alone = conv.count == 1 and conv.above is None and conv.reach == 0
+        # Views of the current row, for each group and pixel: the group's inputs, and all in view.
+        row, first = self.inputs[:, -1].view(batch, -1), conv.reach * inputs
+        starts = [] if self.alone else [column * inputs for column in range(width)]
+        self.own = [
+            [row[:, a + first + place.start : a + first + place.stop] for a in starts]
+            for place in conv.places
+        ]
+        self.seen = [[row[:, a : a + n] for a in starts] for n in seen]
         self.sums: list[tuple[Tensor, ...]] = []
 
     def start_row(self, row: int) -> None:
@@ -288,16 +295,14 @@ class ConvSteps:
         ]
 
     def put(self, column: int, group: int, x: Tensor) -> None:
-        place, before = self.places[group], (column + self.reach) * self.inputs.shape[-1]
-        self.row[:, before + place.start : before + place.stop] = x
+        self.own[group][column].copy_(x)
 
     def feed(self, column: int, group: int, x: Tensor) -> Tensor:
+        sums, weights = self.sums[group][column], self.weights[group]
         if self.alone:
-            return torch.addmm(self.sums[0][column], x, self.weights[0])
+            return torch.addmm(sums, x, weights)
         self.put(column, group, x)
-        first = column * self.inputs.shape[-1]
-        seen = self.row[:, first : first + self.seen[group]]
-        return torch.addmm(self.sums[group][column], seen, self.weights[group])
+        return torch.addmm(sums, self.seen[group][column], weights)
 
 
 def spans(groups: Tensor, count: int = 0) -> list[slice]:
