@@ -48,7 +48,8 @@ PAGE = """# Dates
 Nats of a row that was not learnt, the smaller the better; seed {seed}, one thread, torch {torch}.
 The bins of a date are regular, and the days, weeks and years that they resolve are periods of the
 symbols. Their sines and cosines are inputs of the network, as is the default, or are not. The
-heights of these inputs were chosen on rows of the first and the last table.
+heights of these inputs were chosen on rows of the first and the last table. Sales of one
+month, the last table, hardly depend on the date: there the inputs cost 0.16 nats.
 
 {table}
 
