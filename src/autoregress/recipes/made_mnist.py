@@ -41,9 +41,9 @@ RECIPES = {
         Training(
             start="random",
             shift=1,
-            lr=1e-3,
+            lr=4e-3,
             ema=0.999,
-            max_epochs=40,
+            max_epochs=34,
             schedule="linear",
             precision="bfloat16",
         ),
