@@ -40,10 +40,11 @@ RECIPES = {
         MADEConfig(hidden=(4000,), orderings=1, direct=True, dropout=0.25),
         Training(
             start="random",
+            batch_size=200,
             shift=1,
-            lr=4e-3,
+            lr=2e-3,
             ema=0.999,
-            max_epochs=34,
+            max_epochs=48,
             schedule="linear",
             precision="bfloat16",
         ),
