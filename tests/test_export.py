@@ -67,7 +67,16 @@ def scattered(model: ar.MADE) -> ar.MADE:
 MODELS = [
     ((1, 4, 5), 3, {"orderings": "any", "residual": True, "norm": True, "conditioning": True}),
     ((1, 4, 4), 17, {"orderings": 3, "connectivities": 2, "ordered": True, "direct": True}),
-    (6, (2, 5, 40, 3, 7, 2), {"evidence": True, "ordered": True, "activation": "gelu"}),
+    (
+        6,
+        (2, 5, 40, 3, 7, 2),
+        {
+            "evidence": True,
+            "ordered": True,
+            "activation": "gelu",
+            "periods": ((), (4.0,), (7.0, 24.5), (), (), ()),
+        },
+    ),
     (5, (2, 9, 4, 3, 2), {"orderings": "any", "gaps": True, "activation": "softplus"}),
     (4, 2, {"orderings": 4, "activation": "elu", "norm": True, "direct": True}),
 ]

@@ -500,6 +500,7 @@ MADES: dict[str, dict[str, Any]] = {
     "everything": {
         "symbols": (4, 2, 3, 5),
         "ordered": (True, False, False, True),
+        "periods": ((2.5, 4.0), (), (), (3.0,)),
         "hidden": (8, 5, 6),
         "residual": True,
         "norm": True,

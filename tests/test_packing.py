@@ -215,7 +215,7 @@ def text_of(rows: int, seed: int = 0) -> str:
     writer.writerow(["id", "kind", "size", "when", "rare", "note", "same"])
     for n in range(rows):
         size = generator.choice(["1.50", "2.25", "", "NA", f"{generator.gauss(0, 900):.2f}", "7"])
-        when = f"2024-0{1 + n % 9}-11"
+        when = f"2024-0{1 + n % 9}-11 05:0{n % 3}:00" + generator.choice(["", "", ".25", "Z"])
         rare = generator.choice("aaab") if n % 40 else f"r{n}"
         writer.writerow(
             [n + 1, generator.choice(["x", "y,z", '"q"', ""]), size, when, rare, f"t{n * n}", "k"]

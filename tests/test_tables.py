@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import autoregress as ar
+from autoregress.conditionals import Scale
+from autoregress.networks import encoding as networks
 from autoregress.tables.answers import Distribution
 from autoregress.tables.cells import Cells
 from autoregress.tables.columns import Column, Labels
+from autoregress.tables.dates import Dates
 from autoregress.tables.density import Density
 from autoregress.tables.frames import as_cells
-from autoregress.tables.numbers import Dates, Numbers, whole
+from autoregress.tables.numbers import Numbers, whole
 from autoregress.tables.questions import parse
 from autoregress.tables.schema import Schema, column_from_json
 
@@ -327,6 +331,85 @@ def test_days_and_months_are_told_by_the_steps_of_a_series(format):
     assert isinstance(column, Dates)
     days = [(month - pd.Timestamp(1970, 1, 1)).days for month in months]
     assert column.numbers(cells).tolist() == days
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1887-05-12 00:00:00", "2013-10-01 22:20:10.165196"],
+        ["2013-10-01T22:20:10.125Z", "2013-10-01T22:20:10.000Z"],
+        ["2013-10-01T22:20:10Z", "2013-10-02T00:00:00Z"],
+        ["2013-10-01 22:20:10+02:00", "2013-10-02 00:00:00+02:00"],
+        ["01/10/2013 22:20", "28/10/2013 00:00"],
+    ],
+)
+def test_times_come_back_as_they_were_written(texts):
+    cells = Cells.of("when", texts * 6)
+    column = Schema.infer([cells]).column("when")
+    assert isinstance(column, Dates)
+    assert [column.text(n) for n in column.numbers(cells)] == texts
+
+
+YEARS = st.datetimes(datetime(1700, 1, 1), datetime(2255, 1, 1))
+
+
+@given(when=YEARS, zone=st.sampled_from(["", "Z", "+05:30"]))
+def test_a_time_comes_back_to_the_microsecond(when, zone):
+    texts = [when.isoformat(sep=" ") + zone, "2000-01-01 00:00:00.000001" + zone]
+    cells = Cells.of("when", texts * 2)
+    column = Schema.infer([cells], kinds={"when": "date"}).column("when")
+    assert isinstance(column, Dates)
+    assert [column.text(n) for n in column.numbers(cells)] == list(cells.texts)
+
+
+def test_times_of_any_precision_are_the_times_they_are():
+    texts = ["2001-02-03", "2001-02-03 04:05", "2001-02-03 04:05:00.5", "2001-02-03T04:05:06"]
+    texts += ["2001-02-03 04:05:06Z", "2001-02-03 04:05:06+02:00"]
+    cells = Cells.of("when", texts * 3)
+    schema = Schema.infer([cells])
+    column = schema.column("when")
+    assert isinstance(column, Dates)
+    midnight = (datetime(2001, 2, 3) - datetime(1970, 1, 1)) // timedelta(milliseconds=1)
+    expected = [0, 245 * 60_000, 245 * 60_000 + 500, *[246 * 60_000 - 54_000] * 2]
+    expected.append(expected[-1] - 2 * 3_600_000)
+    assert (column.numbers(cells) - midnight).tolist() == expected
+    assert schema.notes == (
+        "when: times of several zones are read as those of UTC, where none is written",
+    )
+    with pytest.raises(ValueError, match="is not a date written like"):
+        column.value("half past three")
+
+
+def test_days_of_a_year_are_symbols_that_recur_every_week():
+    days = np.datetime64("2022-03-01") + np.arange(0, 900, 3)
+    column = Schema.infer([Cells.of("day", days.astype(str).tolist())]).column("day")
+    assert isinstance(column, Dates)
+    assert column.periods == (7, 365.2425)
+    every = Cells.of("day", (days[0] + np.arange(890)).astype(str).tolist())
+    symbols = torch.from_numpy(column.encode(every).symbols)
+    assert symbols.diff().unique().tolist() == [1]
+    kind = networks.Numbers(column.levels, 5, column.periods[:1])
+    scale = Scale.of(torch.zeros(column.levels))
+    waves = kind.encode(symbols, torch.float64, scale)[:, 3:]
+    assert torch.equal(waves[7:], waves[:-7])
+    assert len(waves.unique(dim=0)) == 7
+
+
+@pytest.mark.slow
+def test_what_happens_on_sundays_is_learnt():
+    rng = np.random.default_rng(0)
+    days = np.datetime64("2020-01-01") + rng.integers(0, 1400, 600)
+    sunday = (days.astype(int) + 4) % 7 == 0
+    sold = np.where(sunday, rng.random(600) < 0.9, rng.random(600) < 0.05)
+    frame = pd.DataFrame({"day": days.astype(str), "sold": np.where(sold, "yes", "no")})
+    table = ar.Table.fit(frame, quiet=True, max_epochs=12, network={"hidden": (64, 64)})
+    weeks = [np.datetime64("2020-06-07") + 7 * n for n in range(0, 140, 20)]
+    for shift, low, high in ((0, 0.6, 1), (3, 0, 0.3)):
+        asked = [table.distribution("sold", {"day": str(day + shift)}) for day in weeks]
+        shares = [own.items()["yes"] for own in asked]
+        assert low < np.mean(shares) < high
+    everything = {"day": (days.min() + np.arange(1401)).astype(str).tolist()}
+    assert 0.9 < np.exp(table.log_prob(everything)).sum() < 1
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ class MADEConfig(Brief):
         ordered: Treat levels as numbers, whose neighbours are alike, rather than as categories:
             one answer for all dimensions, or one for each. It makes no difference to bits.
         mixture: Number of logistics in the conditional of an ordered symbol (arXiv 1701.05517).
+        periods: For each dimension, the periods of its ordered levels, such as 7 of days, whose
+            sines and cosines are inputs too; by default none.
         gaps: Take events with unknown entries, which are -1, also in training: they are no inputs,
             and log p is that of the known entries. With evidence, 40 % of the updates hide a
             random share of each example's entries and predict those from all the others, without
@@ -83,6 +85,7 @@ class MADEConfig(Brief):
     dropout: float = 0.0
     ordered: bool | tuple[bool, ...] = False
     mixture: int = 5
+    periods: tuple[tuple[float, ...], ...] = ()
     gaps: bool = False
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((784,), 2)
@@ -121,6 +124,8 @@ class MADEConfig(Brief):
         if self.mixture < 1:
             raise ValueError(f"mixture must be at least 1, got {self.mixture}")
         _require_at_most(MOST_LOGISTICS, "mixture", self.mixture)
+        if not all(0 < period < math.inf for each in self.periods for period in each):
+            raise ValueError(f"periods must be above 0, got {self.periods}")
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,6 +31,9 @@ from autoregress.symbols import Symbols, marginal_logits
 # Largest number of ordered levels that are inputs as categories too: this helps where each level is
 # seen often, and overfits where few are.
 FEW = 32
+# Number of sines and of cosines of a period, as many as days of a week need, and the inverse of the
+# distance of the values that they are rounded to.
+HARMONICS, GRID = 3, 4096
 # At the start the means of the components lie between −SPREAD and SPREAD, so that they can part.
 SPREAD = 0.5
 # Numbers of logistics, quantiles and steps of the smooth distribution that levels start from, and
@@ -111,14 +116,20 @@ class Categories:
 
 @dataclass(frozen=True)
 class Numbers:
-    """K ordered levels on a scale: two numbers, also one-hot if K is small, and M logistics."""
+    """K ordered levels on a scale: two numbers, also one-hot if K is small, and M logistics.
+
+    Attributes:
+        periods: in levels; the sines and cosines of each are inputs too.
+    """
 
     levels: int
     mixture: int
+    periods: tuple[float, ...] = ()
 
     @property
     def inputs(self) -> int:
-        return 2 + (self.levels if self.levels <= FEW else 1)
+        single = self.levels if self.levels <= FEW else 1
+        return 2 + single + 2 * HARMONICS * len(self.periods)
 
     @property
     def outputs(self) -> int:
@@ -132,9 +143,26 @@ class Numbers:
             [middle * (math.sqrt(3) / math.pi), (middle.sigmoid() - 0.5) * math.sqrt(12)], -1
         ).to(dtype)
         if self.levels <= FEW:
-            return torch.cat([number, Categories(self.levels).encode(x, dtype)], -1)
-        # The constant distinguishes the middle level from a dimension hidden from a unit.
-        return F.pad(number, (0, 1), value=1)
+            number = torch.cat([number, Categories(self.levels).encode(x, dtype)], -1)
+        else:
+            # The constant distinguishes the middle level from a dimension hidden from a unit.
+            number = F.pad(number, (0, 1), value=1)
+        if not self.periods:
+            return number
+        return torch.cat([number, self._waves.to(x.device, dtype)[x.long()]], -1)
+
+    @cached_property
+    def _waves(self) -> Tensor:
+        """(K, 2 · HARMONICS · periods): for each period its sines, then its cosines.
+
+        The n-th of them has the height 1 / 2n: higher ones lead to overfitting where nothing
+        recurs. They are rounded, so that they are the same wherever they are computed.
+        """
+        n = np.arange(1, HARMONICS + 1)
+        turns = np.arange(self.levels)[:, None, None] / np.asarray(self.periods)[:, None] * n
+        waves = np.stack([np.sin(2 * np.pi * turns), np.cos(2 * np.pi * turns)], 2) / (2 * n)
+        # (K, periods, 2, HARMONICS)
+        return torch.from_numpy(np.rint(waves * GRID) / GRID).flatten(1)
 
     def conditional(self, columns: Tensor, scale: Scale | None) -> ScaledLogistics:
         assert scale is not None
@@ -218,14 +246,17 @@ class Encoding(nn.Module):
 
     log_masses: Tensor | None
 
-    def __init__(self, symbols: Symbols, mixture: int) -> None:
+    def __init__(
+        self, symbols: Symbols, mixture: int, periods: Sequence[Sequence[float]] = ()
+    ) -> None:
         super().__init__()
+        each = [tuple(own) for own in periods] or [()] * symbols.dims
         self.event_shape = symbols.event_shape
         self.gaps = symbols.gaps
         self.kinds = [
             # A bit that is unknown is neither 0 nor 1.
-            Categories(2) if levels == 2 and symbols.gaps else _kind(levels, ordered, mixture)
-            for levels, ordered in zip(symbols.levels, symbols.ordered, strict=True)
+            Categories(2) if levels == 2 and symbols.gaps else _kind(levels, ordered, mixture, own)
+            for levels, ordered, own in zip(symbols.levels, symbols.ordered, each, strict=True)
         ]
         inputs = torch.tensor([kind.inputs for kind in self.kinds], device="cpu")
         outputs = torch.tensor([kind.outputs for kind in self.kinds], device="cpu")
@@ -390,10 +421,10 @@ class Encoding(nn.Module):
         return out
 
 
-def _kind(levels: int, ordered: bool, mixture: int) -> Kind:
+def _kind(levels: int, ordered: bool, mixture: int, periods: tuple[float, ...]) -> Kind:
     if levels == 2:
         return Bits()
-    return Numbers(levels, mixture) if ordered else Categories(levels)
+    return Numbers(levels, mixture, periods) if ordered else Categories(levels)
 
 
 def _columns(widths: Tensor, dims: Sequence[int]) -> Tensor:

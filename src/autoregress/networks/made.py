@@ -217,7 +217,7 @@ class MADE(AutoregressiveModel):
         for layer in range(1, len(hidden)):
             self.nodes += [layer, 0] if config.residual else [layer]
 
-        self.encoding = Encoding(self.symbols, config.mixture)
+        self.encoding = Encoding(self.symbols, config.mixture, config.periods)
         self._set_orderings(config.orderings)
         self._set_connectivities(
             connectivities if isinstance(connectivities, int) else DEFAULT_MEMBERS

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from itertools import pairwise
@@ -16,7 +15,8 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from autoregress.tables.numbers import EPOCH, Dates, Numbers
+from autoregress.tables.dates import Dates, Step, written
+from autoregress.tables.numbers import Numbers
 
 Whole = NDArray[np.int64]
 
@@ -72,6 +72,8 @@ class Bins:
         comma: whether with a decimal comma.
         date: the format of dates, as for ``strftime``, None for numbers.
         days: whether dates count days, and not seconds.
+        step: what dates count, if neither of these.
+        short: whether fractions of 0 are not written; None if there are no fractions.
     """
 
     first: tuple[int, ...]
@@ -81,6 +83,8 @@ class Bins:
     comma: bool = False
     date: str | None = None
     days: bool = False
+    step: Step | None = None
+    short: bool | None = None
 
     @classmethod
     def of(cls, column: Numbers) -> Bins:
@@ -89,10 +93,15 @@ class Bins:
         first = [min(round(column.low), *cuts[:1]), *(cut + 1 for cut in cuts)]
         last = [*cuts, max(round(column.high), first[-1])]
         width = [max(1, b - a + 1) for a, b in zip(first, last, strict=True)]
-        date = column.format if isinstance(column, Dates) else None
-        days = isinstance(column, Dates) and column.step == "days"
-        return cls(
-            tuple(first), tuple(width), column.decimals, comma=column.comma, date=date, days=days
+        found = cls(tuple(first), tuple(width), column.decimals, comma=column.comma)
+        if not isinstance(column, Dates):
+            return found
+        return replace(
+            found,
+            date=column.format,
+            days=column.step == "days",
+            step=None if column.step in ("days", "seconds") else column.step,
+            short=column.short if "%f" in column.format else None,
         )
 
     def check(self) -> None:
@@ -103,12 +112,12 @@ class Bins:
     def writer(self, style: Style | None = None) -> Callable[[int], str]:
         """The text of a whole number."""
         style = style or self.style
+        step: Step = self.step or ("days" if self.days else "seconds")
 
         @cache
         def text(number: int) -> str:
             if self.date is not None:
-                when = EPOCH + timedelta(seconds=number * (86400 if self.days else 1))
-                return when.isoformat(sep=" ") if self.date == "iso" else when.strftime(self.date)
+                return written(number, self.date, step, short=bool(self.short))
             shown = f"{Decimal(number).scaleb(-self.decimals):.{max(self.decimals, 0)}f}"
             if style in ("short", "float") and "." in shown:
                 shown = shown.rstrip("0").rstrip(".")

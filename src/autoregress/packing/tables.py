@@ -366,7 +366,9 @@ def _meanings(table: Table) -> dict[str, tuple[int, Label | Bins]]:
 
 def _as_json(meaning: Label | Bins | None) -> dict[str, Any] | None:
     if isinstance(meaning, Bins):  # the differences are smaller
-        return {**asdict(meaning), "first": meaning.first[0]}
+        optional = {name for name in ("step", "short") if getattr(meaning, name) is None}
+        own = {name: value for name, value in asdict(meaning).items() if name not in optional}
+        return {**own, "first": meaning.first[0]}
     return None if meaning is None else asdict(meaning)
 
 

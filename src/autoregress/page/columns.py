@@ -11,8 +11,9 @@ import numpy as np
 
 from autoregress.tables.answers import Distribution
 from autoregress.tables.columns import OTHER, Column, Labels
+from autoregress.tables.dates import Dates
 from autoregress.tables.density import Floats
-from autoregress.tables.numbers import Dates, Numbers
+from autoregress.tables.numbers import Numbers
 
 BARS = 48  # of numbers, at most
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)

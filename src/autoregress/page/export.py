@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import asdict
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -16,7 +17,7 @@ from autoregress.networks.encoding import Bits, Categories, Kind, Numbers
 from autoregress.networks.made import MADE
 from autoregress.storage import parameters
 from autoregress.tables.columns import Column
-from autoregress.tables.numbers import Dates
+from autoregress.tables.dates import Dates
 from autoregress.tables.numbers import Numbers as NumberColumn
 from autoregress.tables.table import Table
 
@@ -85,7 +86,7 @@ def described(made: MADE) -> tuple[dict[str, Any], str]:
     layers = range(len(config.hidden))
     degrees = [state[f"degrees_{layer}"].tolist() for layer in layers]
     network = {
-        "kinds": [{"type": KINDS[type(k)], **vars(k)} for k in kinds],
+        "kinds": [{"type": KINDS[type(k)], **asdict(k)} for k in kinds],
         "groups": [[KINDS[type(k)], getattr(k, "levels", 2), dims] for k, dims in groups.items()],
         "activation": config.activation,
         "residual": config.residual,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from autoregress.tables.columns import Column
+from autoregress.tables.dates import Dates
 from autoregress.tables.density import Floats
-from autoregress.tables.numbers import Dates, Numbers
+from autoregress.tables.numbers import Numbers
 
 
 @dataclass(frozen=True)

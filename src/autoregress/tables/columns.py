@@ -93,6 +93,11 @@ class Column(ABC):
         return False
 
     @property
+    def periods(self) -> tuple[float, ...]:
+        """Periods of ordered symbols, in symbols, such as 7 of days; none by default."""
+        return ()
+
+    @property
     def log_unit(self) -> float:
         """Logarithm of the resolution in the column's own unit; 0 for labels."""
         return 0.0

@@ -66,6 +66,7 @@ def learn(
     levels: Sequence[int],
     ordered: Sequence[bool],
     *,
+    periods: Sequence[Sequence[float]],
     held: Tensor | None,
     network: Mapping[str, Any],
     training: Mapping[str, Any],
@@ -79,6 +80,7 @@ def learn(
     Args:
         levels: number of symbols of each column.
         ordered: whether they are ordered.
+        periods: periods of the ordered ones, in symbols.
         held: rows that tell when to stop; by default a tenth is held out for it.
         network: options of the :class:`MADE` instead of the defaults.
         training: training options instead of the defaults.
@@ -89,7 +91,7 @@ def learn(
     if held is None:
         x, held = parted(x, seed)
     structure = sparse(x, levels, ordered)
-    options = network_for(len(x), levels, ordered, structure)
+    options = network_for(len(x), levels, ordered, structure, periods)
     torch.manual_seed(seed)
     model = MADE(len(levels), levels, **{**options, **network})
     rows = x if structure is None else with_drawn(x, structure, seed)
@@ -141,16 +143,22 @@ def with_drawn(x: Tensor, structure: Structure, seed: int) -> Tensor:
 
 
 def network_for(
-    rows: int, levels: Sequence[int], ordered: Sequence[bool], structure: Structure | None
+    rows: int,
+    levels: Sequence[int],
+    ordered: Sequence[bool],
+    structure: Structure | None,
+    periods: Sequence[Sequence[float]] = (),
 ) -> dict[str, Any]:
     """Options of the network of a table."""
     options = {**vars(NETWORK), "ordered": tuple(ordered)}
+    if any(periods):
+        options["periods"] = tuple(map(tuple, periods))
     if rows >= MANY:
         options |= {"orderings": 1, "dropout": 0.0}
     if structure is not None:
         options["orderings"] = (tuple(structure.order),)
     symbols = Symbols((len(levels),), levels, ordered=tuple(ordered), gaps=True)
-    inputs, outputs = (int(w.sum()) for w in Encoding(symbols, NETWORK.mixture).widths)
+    inputs, outputs = (int(w.sum()) for w in Encoding(symbols, NETWORK.mixture, periods).widths)
     return options | {"direct": inputs * outputs <= MOST_DIRECT}
 
 

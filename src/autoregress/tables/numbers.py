@@ -1,14 +1,13 @@
-"""Columns of numbers and dates."""
+"""Columns of numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -18,13 +17,14 @@ from autoregress.tables.density import Density, Floats
 
 # Largest range of numbers that are levels one by one, and number of bins of the others.
 DENSE, BINS = 256, 128
+# The largest number that a float64 counts to.
+EXACT = 2**53
 # Largest number of ordered levels that are learnt as categories.
 NOMINAL = 6
 # Largest number of decimals that are written with their trailing zeros.
 FIXED = 4
 # Signs that may stand before or after a number.
 UNITS = dict.fromkeys(map(ord, "$€£¥% "))
-EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,19 @@ class Numbers(Column):
         return cls.of(cells, numbers, decimals=decimals, comma=comma, **more)
 
     @classmethod
-    def of(cls, cells: Cells, numbers: Floats, **more: Any) -> Self:
-        """The column whose distinct texts are these whole numbers."""
+    def of(cls, cells: Cells, numbers: Floats, *, cuts: Floats | None = None, **more: Any) -> Self:
+        """The column whose distinct texts are these whole numbers.
+
+        Args:
+            cuts: those between its bins, instead of the usual ones.
+        """
         seen = numbers[cells.codes[cells.codes >= 0]]
         density = Density.fit(seen)
         low, high = float(seen.min()), float(seen.max())
-        if high - low < DENSE:
+        if cuts is None and high - low < DENSE:
             # Each value of the range, all below it, and all above it.
             cuts = np.arange(low - 1, high + 1)
-        else:
+        elif cuts is None:
             shares = np.arange(1, BINS) / BINS
             cuts = density.quantiles(shares, low, high - 1)
             heaps = density.heaps[density.masses > 1 / BINS]
@@ -248,54 +252,6 @@ class Numbers(Column):
         return {"kind": self.kind, **vars_of(self), "density": self.density.to_json()}
 
 
-@dataclass(frozen=True)
-class Dates(Numbers):
-    """Dates and times: numbers of days or seconds since the first of 1970.
-
-    Attributes:
-        format: how they are written, as for ``strftime``.
-        step: "days" or "seconds".
-    """
-
-    format: str = "%Y-%m-%d"
-    step: Literal["days", "seconds"] = "days"
-
-    kind: ClassVar[Kind] = "date"
-
-    @classmethod
-    def read(cls, cells: Cells, format: str, *, absent: bool = False) -> Self:
-        """The column of cells that are dates in that format."""
-        seconds = np.array([_seconds(text, format) for text in cells.texts])
-        step = "days" if not (seconds % 86400).any() else "seconds"
-        numbers = seconds / (86400 if step == "days" else 1)
-        return cls.of(cells, numbers, decimals=0, format=format, step=step, absent=absent)
-
-    def numbers(self, cells: Cells) -> Floats:
-        return np.array([self.value(text) for text in cells.texts], np.float64)
-
-    def number(self, n: float) -> float:
-        return n
-
-    def value(self, text: str) -> float:
-        try:
-            seconds = _seconds(text, self.format)
-        except ValueError:
-            raise ValueError(
-                f"column {self.name!r}: {text!r} is not a date written like {self.text(self.high)}"
-            ) from None
-        return seconds // 86400 if self.step == "days" else seconds
-
-    def text(self, number: float) -> str:
-        seconds = round(number) * (86400 if self.step == "days" else 1)
-        shown = EPOCH + timedelta(seconds=seconds)
-        if self.format != "iso":
-            return shown.strftime(self.format)
-        return shown.date().isoformat() if self.step == "days" else shown.isoformat(sep=" ")
-
-    def describe(self) -> str:
-        return f"{self.text(self.low)} to {self.text(self.high)}, in {self.step}"
-
-
 def whole(texts: Sequence[str], decimals: int, comma: bool = False) -> Floats:
     """Texts as numbers in units of 10 to the power −decimals, rounded to whole ones.
 
@@ -333,11 +289,6 @@ def plain(text: str, comma: bool) -> str:
     """A number's text with a decimal point, and nothing around it or between thousands."""
     text = bare(text)
     return text.replace(".", "").replace(",", ".") if comma else text.replace(",", "")
-
-
-def _seconds(text: str, format: str) -> float:
-    when = datetime.fromisoformat(text) if format == "iso" else datetime.strptime(text, format)
-    return float(round((when.replace(tzinfo=None) - EPOCH).total_seconds()))
 
 
 def _middles(seen: Floats, cuts: Floats, low: float, high: float) -> Floats:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -27,9 +25,10 @@ from autoregress.tables.columns import (
     Symbols,
     shortened,
 )
+from autoregress.tables.dates import Dates, format_of
 from autoregress.tables.density import Density
 from autoregress.tables.groups import grouped
-from autoregress.tables.numbers import DENSE, Dates, Numbers, bare, plain
+from autoregress.tables.numbers import DENSE, EXACT, Numbers, bare, plain
 
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
@@ -38,19 +37,9 @@ UNIT = re.compile(
     r"(?P<sign>[+-]?)(?P<before>[$€£¥] ?|)[+-]?[\d.,]+(?P<after> ?[%$€£¥]|)", re.ASCII
 )
 CODE = re.compile(r"0\d+")
-DATE_FORMATS = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d %H:%M", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y",
-    "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S",
-    "%m/%d/%y %H:%M", "%d/%m/%y %H:%M", "%b %d %Y",
-    "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%B %d, %Y", "%b %d, %Y", "%Y-%m", "%Y%m%d", "%b-%y",
-    "%d%b%Y",
-)  # fmt: skip
 # A column has at most this number of labels of its own; if there are more, at most that of frequent
 # ones, and the rare ones are in groups.
 LABELS, FREQUENT = 256, 192
-# The largest number that a float64 counts to.
-EXACT = 2**53
 # Names of columns whose distinct whole numbers identify rows.
 IDENTIFIER = re.compile(
     r"(^|[_ .]|pid|uid)(id|idnum|num|key|uuid|index|idx|rownames?|row_?names?)$|code$|^no\.?$"
@@ -59,9 +48,6 @@ IDENTIFIER = re.compile(
 )
 # Those of columns whose whole numbers stand for things, though some are there more than once.
 KEY = re.compile(r"(^|[_ .])id$|code$|(?-i:ID$|[a-z]Id$)", re.I)
-# Months without a day, and the names of columns in which six digits are one.
-MONTH = re.compile(r"(18|19|20)\d\d(0[1-9]|1[0-2])")
-MONTHS = re.compile(r"date|month|period|yyyymm", re.I)
 # Number of rows in which it is odd that a measured whole number is never there twice.
 MANY = 1000
 # What marks a missing number where the others are far from it.
@@ -295,7 +281,7 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
             return boolean
         if kind == "boolean":
             raise ValueError(f"column {name!r} is not true and false: {_some(cells)}")
-    format = _date_format(cells, notes) if kind in (None, "date") else None
+    format = format_of(cells, notes) if kind in (None, "date") else None
     if format is not None:
         return Dates.read(cells, format, absent=absent)
     if kind == "date":
@@ -377,48 +363,6 @@ def _boolean(cells: Cells, absent: bool) -> Booleans | None:
     return Booleans(
         cells.name, cells.source, missing, tuple(chosen), aliases=aliases, absent=absent
     )
-
-
-def _date_format(cells: Cells, notes: list[str]) -> str | None:
-    """The format in which all texts are dates, None if there is none."""
-    if cells.source in ("date", "time"):
-        return "iso"
-    some = cells.texts[0]
-    if MONTHS.search(cells.name) and all(MONTH.fullmatch(text) for text in cells.texts):
-        return "%Y%m"
-    if not any(mark in some for mark in "-/. ,:") and not re.fullmatch(r"(19|20)\d{6}", some):
-        return None
-    if PLAIN.fullmatch(some) and not re.fullmatch(r"(19|20)\d{6}", some):
-        return None
-    fitting = [f for f in DATE_FORMATS if _reads(some, f)]
-    fitting = [f for f in fitting if all(_reads(text, f) for text in cells.texts)]
-    if fitting:
-        chosen = min(fitting, key=lambda format: _largest_step(cells.texts, format))
-        if 2 * _largest_step(cells.texts, chosen) > _largest_step(cells.texts, fitting[0]):
-            chosen = fitting[0]
-        if len(fitting) > 1 and {f[:2] for f in fitting} == {"%m", "%d"}:
-            notes.append(
-                f"{cells.name}: days and months of dates such as {some} could be read either way; "
-                f"they are read as {chosen}"
-            )
-        return chosen
-    if "T" in some and all(_reads(text, "iso") for text in cells.texts):
-        return "iso"
-    return None
-
-
-def _largest_step(texts: Sequence[str], format: str) -> float:
-    """The most days between a date and the next: few if a series is read as it was meant."""
-    dates = [datetime.strptime(text, format) for text in texts]
-    return max((abs((b - a).days) for a, b in pairwise(dates)), default=0)
-
-
-def _reads(text: str, format: str) -> bool:
-    try:
-        datetime.fromisoformat(text) if format == "iso" else datetime.strptime(text, format)
-    except ValueError:
-        return False
-    return True
 
 
 def _number_style(cells: Cells) -> tuple[bool, int, np.ndarray[Any, Any]] | None:

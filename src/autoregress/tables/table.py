@@ -42,8 +42,8 @@ SCHEMA = "schema.json"
 ENUMERATED, DRAWS = 4096, 4000
 # Relative standard error below which estimates differ by rounding alone.
 ROUNDING = 1e-7
-# Number of rows in a pass of the network.
-ROWS = 2048
+# Number of rows in a pass of the network, and largest number of probabilities of a column there.
+ROWS, PROBABILITIES = 2048, 2**22
 
 How = Literal["mode", "mean", "draw"]
 
@@ -125,6 +125,7 @@ class Table:
             x,
             [column.levels for column in schema.columns],
             [column.ordered for column in schema.columns],
+            periods=[column.periods for column in schema.columns],
             held=held,
             network=network or {},
             training=training,
@@ -312,32 +313,39 @@ class Table:
         cells = as_cells(table)
         symbols, _ = self._encode(cells)
         rng = np.random.default_rng(seed)
-        chosen = symbols.numpy()
         if how == "draw":
             chosen = self._complete(symbols, torch.Generator().manual_seed(seed)).numpy()
+            unknown = symbols.numpy() < 0
+            new = [
+                column.decode(chosen[unknown[:, dim], dim], rng) if unknown[:, dim].any() else []
+                for dim, column in enumerate(self.schema.columns)
+            ]
+        else:
+            new = self._likeliest(symbols, how)
         texts: dict[str, Sequence[str | None]] = {}
-        given = [] if how == "draw" else self._given_known(symbols, range(self.model.dims))
         for dim, column in enumerate(self.schema.columns):
-            if column.name not in cells:
-                continue
             rows = np.flatnonzero(symbols[:, dim].numpy() < 0)
-            if len(rows) == 0:
+            if column.name not in cells or len(rows) == 0:
                 continue
-            if how == "draw":
-                new = column.decode(chosen[rows, dim], rng)
-            else:
-                p = given[dim]
-                if isinstance(column, Labels) and column.levels > len(column.labels) > 0:
-                    p[:, len(column.labels) :] = 0  # nobody can write "(other)" down
-                if how == "mean" and isinstance(column, Numbers):
-                    new = [column.text(n) for n in column.mean(p)]
-                else:
-                    new = column.typical(p.argmax(1))
             values = cells[column.name].values()  # as they were written
-            for row, text in zip(rows.tolist(), new, strict=True):
+            for row, text in zip(rows.tolist(), new[dim], strict=True):
                 values[row] = text
             texts[column.name] = values
         return filled(table, cells, {name: (texts[name], self.schema) for name in texts})
+
+    def _likeliest(self, symbols: Tensor, how: How) -> list[list[str]]:
+        """For each column the texts of its unknown cells: modes, or means of numbers."""
+        texts: list[list[str]] = [[] for _ in self.schema.columns]
+        for rows in symbols.split(ROWS):
+            given = self._given_known(rows, range(self.model.dims))
+            for column, p, own in zip(self.schema.columns, given, texts, strict=True):
+                if isinstance(column, Labels) and column.levels > len(column.labels) > 0:
+                    p[:, len(column.labels) :] = 0  # nobody can write "(other)" down
+                if how == "mean" and isinstance(column, Numbers):
+                    own += [column.text(n) for n in column.mean(p)]
+                else:
+                    own += column.typical(p.argmax(1))
+        return texts
 
     def sample(
         self, count: int, given: Mapping[str, Any] | None = None, *, seed: int = 0, like: Any = None
@@ -405,7 +413,8 @@ class Table:
     def _given_known(self, x: Tensor, dims: Sequence[int]) -> list[Floats]:
         """For each of some columns its distributions (n, K) in the n rows where it is unknown."""
         parts = list[list[Floats]]()
-        for rows in x.split(ROWS):
+        most = max(self.model.symbols.levels[dim] for dim in dims)
+        for rows in x.split(min(ROWS, max(1, PROBABILITIES // most))):
             each = self.model.given_known(rows.to(self.model.device), dims)
             tables = [conditional.table().cpu().numpy() for conditional in each]
             unknown = [rows[:, dim].numpy() < 0 for dim in dims]

@@ -32,7 +32,7 @@ function scaleOf(logMasses) {
   return { edges, middles, narrowest: Math.max(Math.log(least), -10) - 3 };
 }
 
-const UNIFORM = 2 ** -12, WIDEST = 40, SPREAD = 0.5, FEW = 32;
+const UNIFORM = 2 ** -12, WIDEST = 40, SPREAD = 0.5, FEW = 32, HARMONICS = 3, GRID = 4096;
 
 const KINDS = {
   bits: {
@@ -49,16 +49,25 @@ const KINDS = {
   },
   // Ordered levels: a mixture of logistics on a scale (PixelCNN++, arXiv 1701.05517, eq. 2).
   numbers: {
-    inputs: (kind) => 2 + (kind.levels <= FEW ? kind.levels : 1),
+    inputs: (kind) =>
+      2 + (kind.levels <= FEW ? kind.levels : 1) + 2 * HARMONICS * kind.periods.length,
     outputs: (kind) => 3 * kind.mixture,
     encode: (kind, symbol) => {
       const middle = kind.scale.middles[symbol];
       const last = kind.levels <= FEW ? 2 + symbol : 2;
-      return [
+      const inputs = [
         [0, (middle * Math.sqrt(3)) / Math.PI],
         [1, (sigmoid(middle) - 0.5) * Math.sqrt(12)],
         [last, 1],
       ];
+      let column = 2 + (kind.levels <= FEW ? kind.levels : 1);
+      for (const period of kind.periods)
+        for (const wave of [Math.sin, Math.cos])
+          for (let n = 1; n <= HARMONICS; n++) {
+            const value = wave(((2 * Math.PI * symbol) / period) * n) / (2 * n);
+            inputs.push([column++, Math.round(value * GRID) / GRID]);
+          }
+      return inputs;
     },
     table: (kind, columns) => {
       const M = kind.mixture, K = kind.levels;
