@@ -167,8 +167,10 @@ class Symbols:
             lowest, highest = flat.aminmax()
             if int(lowest) >= least and int(highest) < self.levels[0]:
                 return
-        wrong = (flat < least) | (flat.long() >= torch.tensor(self.levels, device=x.device))
-        if wrong.any():
+        levels = torch.tensor(self.levels, device=x.device)
+        lowest, highest = flat.aminmax(dim=0)
+        if ((lowest < least) | (highest.long() >= levels)).any():
+            wrong = (flat < least) | (flat.long() >= levels)
             row, dim = (int(i) for i in wrong.nonzero()[0])
             raise ValueError(
                 f"row {first + row}, {self.name(dim)} holds {int(flat[row, dim])}; "

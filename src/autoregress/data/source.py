@@ -303,7 +303,9 @@ class Data(Source):
         """A hash of all symbols, in order, and of which are known."""
         if self.known is None:
             return super().digest
-        return hashlib.sha256(super().digest.encode() + self.known.numpy().tobytes()).hexdigest()
+        content = hashlib.sha256(super().digest.encode())
+        content.update(self.known.numpy().tobytes())
+        return content.hexdigest()
 
     def __len__(self) -> int:
         return len(self.x)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import asdict
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -86,7 +85,7 @@ def described(made: MADE) -> tuple[dict[str, Any], str]:
     layers = range(len(config.hidden))
     degrees = [state[f"degrees_{layer}"].tolist() for layer in layers]
     network = {
-        "kinds": [{"type": KINDS[type(k)], **asdict(k)} for k in kinds],
+        "kinds": [{"type": KINDS[type(k)], **_fields(k)} for k in kinds],
         "groups": [[KINDS[type(k)], getattr(k, "levels", 2), dims] for k, dims in groups.items()],
         "activation": config.activation,
         "residual": config.residual,
@@ -100,6 +99,11 @@ def described(made: MADE) -> tuple[dict[str, Any], str]:
         "tensors": tensors,
     }
     return network, base64.b64encode(b"".join(parts)).decode()
+
+
+def _fields(kind: Kind) -> dict[str, Any]:
+    """The fields of a kind, without what was computed from them."""
+    return {name: value for name, value in vars(kind).items() if not name.startswith("_")}
 
 
 def _column(column: Column) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoregress.tables.cells import Cells
 from autoregress.tables.columns import Kind
@@ -83,8 +84,7 @@ class Dates(Numbers):
     def read(cls, cells: Cells, format: str, *, absent: bool = False) -> Self:
         """The column of cells that are dates in that format."""
         times = np.array([microseconds(text, format) for text in cells.texts], np.int64)
-        exact = [step for step, size in STEPS.items() if np.abs(times).max() < EXACT * size]
-        step = next((step for step in exact if not (times % STEPS[step]).any()), exact[-1])
+        step = _step(times)
         numbers = (times // STEPS[step]).astype(np.float64)
         low, high = numbers.min(), numbers.max()
         width = _width(low, high, step)
@@ -123,6 +123,17 @@ class Dates(Numbers):
 
     def describe(self) -> str:
         return f"{self.text(self.low)} to {self.text(self.high)}, in {self.step}"
+
+
+def _step(times: NDArray[np.int64]) -> Step:
+    """The coarsest step that tells times, in microseconds, apart; exact in a float64."""
+    finest: Step = "days"
+    for step, size in STEPS.items():
+        if np.abs(times).max() < EXACT * size:
+            finest = step
+            if not (times % size).any():
+                break
+    return finest
 
 
 def _width(low: float, high: float, step: Step) -> int:

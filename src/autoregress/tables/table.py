@@ -121,6 +121,7 @@ class Table:
             if lacking := [name for name in schema.names if name not in held_cells]:
                 raise ValueError(f"the validation table has no column {', '.join(lacking)}")
             held = _symbols(schema, held_cells)
+        del cells  # their texts may need more memory than all symbols
         found = learn(
             x,
             [column.levels for column in schema.columns],
