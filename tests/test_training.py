@@ -152,7 +152,9 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("settings", "options"), KINDS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)]
+)
 def test_stopping_leaves_no_trace(tmp_path, monkeypatch, settings, options, dtype):
     whole, parts = made(**settings).to(dtype), made(**settings).to(dtype)
     fitted = train(whole, tmp_path / "a", **options)
