@@ -84,7 +84,7 @@ def members(model: ar.MADE, seed: int) -> ar.MADE:
 
 def train_and_measure(name: str, recipe: str, seed: int, runs: Path) -> dict[str, Any]:
     setting = SETS[name]
-    train, valid, test = (bits(name, split).x for split in ("train", "valid", "test"))
+    train, valid, test = (bits(name, split).x.flatten(1) for split in ("train", "valid", "test"))
     valid = valid[: setting.chosen_on]
     torch.manual_seed(seed)
     model = ar.MADE(
@@ -151,7 +151,8 @@ def draw(seed: int) -> dict[str, Any]:
     best = next(row for row in rows if (row["set"], row["recipe"]) == ("mnist", "mixed"))
     networks = [made_tables.trained("mnist", "best", s, made_tables.RUNS)[0] for s in best["seeds"]]
     model = ar.Mixture(networks)
-    train, valid = bits("mnist", "train").x, bits("mnist", "valid").x[: SETS["mnist"].chosen_on]
+    train, valid = (bits("mnist", split).x.flatten(1) for split in ("train", "valid"))
+    valid = valid[: SETS["mnist"].chosen_on]
     samples = model.sample(SAMPLES, generator=torch.Generator().manual_seed(seed))
     distances, nearest = differing(samples, train).min(1)
     return {

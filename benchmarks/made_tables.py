@@ -127,8 +127,10 @@ The gain of several orderings, in training and at test, is on [a page of curves]
 
 
 def bits(name: str, split: str) -> ar.data.Data:
-    file = "mnist/binarized_mnist.npz" if name == "mnist" else f"binary/{name}.npz"
-    return ar.data.read(DATA / file, split=split)
+    """The examples of a split; MNIST's as images, which a recipe moves."""
+    if name == "mnist":
+        return ar.data.read(DATA / "mnist/binarized_mnist.npz", split=split, size=(28, 28))
+    return ar.data.read(DATA / f"binary/{name}.npz", split=split)
 
 
 def trained(name: str, kind: str, seed: int, runs: Path) -> tuple[ar.MADE, ar.Fit]:
@@ -196,7 +198,8 @@ def recipe_name(name: str, kind: str) -> str:
 
 
 def baseline_rows(name: str) -> Iterator[Row]:
-    train, valid, test = (bits(name, s).x.numpy() for s in ("train", "valid", "test"))
+    three = ("train", "valid", "test")
+    train, valid, test = (bits(name, split).x.flatten(1).numpy() for split in three)
     fitted = {
         "mixture": density_baselines.mixture_of_bernoullis(train, valid, test),
         "tree": density_baselines.chow_liu_tree(train, valid, test),

@@ -159,9 +159,10 @@ their diagonals, so that it computes none of the padding of the paper's skewed m
 directions at once.
 
 Ordered levels need one group of features for all channels of a pixel, and a few outputs for each
-channel instead of 256: the network runs once a pixel. All else in a training step is the same, so
-that the ratio cannot be below that of the multiplications, 0.87. Decoding is in the arithmetic that
-is the same on every machine, in which both kinds pay most for the same network.
+channel instead of 256: the network runs once a pixel. The layers of a training step are the same:
+its multiplications are 0.87 of the nominal one's, and the softmax over 256 levels makes the rest of
+the difference. Decoding is in the arithmetic that is the same on every machine, in which both kinds
+pay most for the same network.
 
 {timing.commands("pixels_speed", part="diagonals")}"""
 

@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 class Figures:
-    """The rows of a file, in the order of a key."""
+    """The rows of a file, in the order of a key, of which each has its own."""
 
     def __init__(self, file: Path, key: Callable[[Row], Any]) -> None:
         self.file, self.key = file, key
@@ -25,9 +25,11 @@ class Figures:
         return json.loads(self.file.read_text())["rows"] if self.file.exists() else []
 
     def add(self, row: Row) -> None:
+        """Adds a row, in place of an earlier one of its key."""
         with (ROOT / "pyproject.toml").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            rows = sorted([*self.rows, row], key=self.key)
+            others = [other for other in self.rows if self.key(other) != self.key(row)]
+            rows = sorted([*others, row], key=self.key)
             self.file.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
         told = f"{row['test_nats']:.3f} test nats" if "test_nats" in row else "done"
         print(f"{row['recipe']}: {told}", flush=True)

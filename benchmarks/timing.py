@@ -56,9 +56,10 @@ def table(report: dict[str, Any]) -> str:
 
 
 def circumstances(report: dict[str, Any]) -> str:
+    threads = "1 thread" if report["threads"] == 1 else f"{report['threads']} threads"
     return (
         f"the medians of {report['rounds']} rounds in which the contestants take turns in one "
-        f"process.\ntorch {report['torch']}, {report['threads']} threads, {report['machine']}."
+        f"process.\ntorch {report['torch']}, {threads}, {report['machine']}."
     )
 
 

@@ -149,6 +149,7 @@ def film(path, frames, seed=0):
     ar.data.write(path, torch.from_numpy(x), 256)
 
 
+@pytest.mark.slow
 def test_the_whole_way_with_clips(folder, capsys, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "cached")
     for name in ("clips", "test-clips"):
@@ -256,6 +257,7 @@ def test_training_again_goes_on(folder, capsys):
     assert config["model"]["hidden"] == [12]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "links"),
     [([], True), ([], False), (["--models", 2], True), (["--orderings", 3], True)],
@@ -459,6 +461,7 @@ def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_run_that_goes_on(folder, capsys):
     command = [sys.executable, "-m", "autoregress", "train", "made", "--data", "data.npz"]
     command += ["--run", "run", "--max-epochs", "100000", "--patience", "0", "--hidden", "8"]

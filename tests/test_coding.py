@@ -85,6 +85,7 @@ def test_they_come_back_in_as_many_bits_as_the_model_says(name):
     assert len(content) - spent / 8 <= 80 + len(model.symbols.levels) + 0.001 * spent / 8
 
 
+@pytest.mark.slow
 @given(
     orderings=st.integers(1, 5),
     connectivities=st.sampled_from([1, 2]),
@@ -119,6 +120,7 @@ def test_members_and_gaps_of_any_kind_go_side_by_side(orderings, connectivities,
     assert torch.equal(packing.top(len(x), None), x)
 
 
+@pytest.mark.slow
 @given(count=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
 def test_unlikely_ones_come_back_too(count, seed):
     model = made("levels")

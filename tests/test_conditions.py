@@ -27,6 +27,7 @@ def table(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_whole_way_with_a_column_of_a_table(table, capsys):
     train = ["train", "made", "--data", "pets.csv", "--run", "run", *QUICK]
     assert run(*train, "--condition", "kind") == 0
@@ -73,6 +74,7 @@ def test_a_mistake_lists_the_labels(table, capsys, arguments, words):
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_folders_of_images_are_classes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, value in (("bright", 255), ("dark", 0)):

@@ -226,6 +226,7 @@ def test_what_came_through_a_pipe_can_be_read():
     assert torch.equal(ar.data.read("file.npz", levels=LEVELS).x, CLIPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "summary"),
     [

@@ -97,6 +97,7 @@ def test_two_families_of_one_name_are_refused():
         ar.family(MADE)
 
 
+@pytest.mark.slow
 def test_a_plugin_on_the_command_line(causal_conv):
     program = [sys.executable, "-m", "autoregress"]
     done = subprocess.run([*program, "--plugin", "no_such_module", "info", "x"], text=True,

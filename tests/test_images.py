@@ -99,6 +99,7 @@ def test_images_are_upright(tmp_path, name, orientation):
     assert ImageFolder(path, grey=True).account.changed == []
 
 
+@pytest.mark.slow
 @given(
     mode=st.sampled_from(MODES),
     kind=st.sampled_from(LOSSLESS),

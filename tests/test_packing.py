@@ -362,6 +362,7 @@ def of_types(tmp_path_factory: pytest.TempPathFactory) -> ar.Table:
     return ar.Table.fit(path, network={"hidden": (4,)}, max_epochs=1, quiet=True)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32 - 1), suffix=st.sampled_from([".parquet", ".feather"]))
 @settings(max_examples=10)
 def test_typed_columns_come_back_in_every_bit(of_types, seed, suffix):

@@ -19,6 +19,7 @@ import torch
 from families import FAMILIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -224,6 +225,18 @@ def test_elementary_functions_have_the_same_bits_on_an_accelerator(name):
         here, there = getattr(elementary, name)(x), getattr(elementary, f"_{name}")(x)
     same = here.view(torch.int64) == there.view(torch.int64)
     assert (same | (here.isnan() & there.isnan())).all()
+
+
+def test_one_thread_does_the_arithmetic():
+    def threads() -> list[int]:
+        blas = [each for each in threadpool_info() if each["user_api"] == "blas"]
+        return [torch.get_num_threads(), *(each["num_threads"] for each in blas)]
+
+    before = threads()
+    with arithmetic():
+        within = threads()
+    assert set(within) == {1}
+    assert threads() == before
 
 
 def test_roots_are_the_nearest_numbers():

@@ -24,6 +24,7 @@ DATA = {
     "made-density": ((111,), 2),
     "made-dna": ((180,), 2),
     "made-mnist": ((784,), 2),
+    "made-mnist-best": ((1, 28, 28), 2),
     "made-mushrooms": ((112,), 2),
     "made-nips": ((500,), 2),
     "made-ocr-letters": ((128,), 2),

@@ -131,6 +131,7 @@ def test_a_gap_is_no_symbol(float64):
         plain.log_prob(x)
 
 
+@pytest.mark.slow
 def test_rows_with_gaps_are_learnt_and_resumed(tmp_path):
     x = torch.randint(0, 2, (60, 1)) * torch.ones(1, 4, dtype=torch.long)
     x = x.masked_fill(torch.rand(60, 4) < 0.3, -1)

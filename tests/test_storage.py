@@ -85,6 +85,7 @@ def test_the_file_may_change_after_it_was_read(tmp_path):
     assert the_same(model, back)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_refused(tmp_path):
     save(MADE(3, hidden=(2,)), tmp_path)
     path = tmp_path / "model.safetensors"

@@ -23,9 +23,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import run as run_command
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+from torch.nn import functional as F
 from training_process import run as run_process
 
 from autoregress.data import Data, Source
@@ -36,6 +39,7 @@ from autoregress.networks.made import MADE
 from autoregress.processes import Processes
 from autoregress.storage import load, save
 from autoregress.training import Fit, Training, fit
+from autoregress.training.batches import moved
 from autoregress.training.checkpoints import Position, State
 from autoregress.training.optimisation import lr_factor, make_optimiser
 from autoregress.training.progress import Report
@@ -148,7 +152,9 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("settings", "options"), KINDS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)]
+)
 def test_stopping_leaves_no_trace(tmp_path, monkeypatch, settings, options, dtype):
     whole, parts = made(**settings).to(dtype), made(**settings).to(dtype)
     fitted = train(whole, tmp_path / "a", **options)
@@ -165,6 +171,45 @@ def test_stopping_leaves_no_trace(tmp_path, monkeypatch, settings, options, dtyp
     assert_same_run(tmp_path / "a", tmp_path / "b")
     assert without_times(fitted.history) == without_times(resumed.history)
     assert (fitted.best_epoch, fitted.valid) == (resumed.best_epoch, resumed.valid)
+
+
+def test_images_are_moved_as_before_after_a_stop(tmp_path, monkeypatch):
+    images = TRAIN.view(-1, 1, 2, 3)
+    options: dict[str, Any] = {"batch_size": 8, "max_epochs": 4, "shift": 1, "quiet": True}
+
+    def fitted(run: Path, model: MADE) -> MADE:
+        fit(model, images, run=run, **options)
+        return model
+
+    def untrained() -> MADE:
+        torch.manual_seed(3)
+        return MADE((1, 2, 3), hidden=(7,))
+
+    whole = fitted(tmp_path / "a", untrained())
+    with monkeypatch.context() as patch:
+        patch.setattr(MADE, "objective", stop_at(7, kill))
+        with pytest.raises(Killed):
+            fitted(tmp_path / "b", untrained())
+    assert same(whole.state_dict(), fitted(tmp_path / "b", untrained()).state_dict())
+
+
+@given(height=st.integers(2, 5), width=st.integers(2, 5), seed=st.integers(0, 2**32 - 1))
+def test_a_moved_image_repeats_its_edge(height, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(256, (3, 2, 1, height, width), generator=generator, dtype=torch.uint8)
+    by = torch.randint(1 - min(height, width), min(height, width), (3, 2), generator=generator)
+    for own, result, (down, right) in zip(x, moved(x, by), by.tolist(), strict=True):
+        assert result.dtype == torch.uint8
+        wide = F.pad(own.float(), (width, width, height, height), mode="replicate")
+        rows, columns = height - down, width - right
+        cut = wide[..., rows : rows + height, columns : columns + width]
+        assert torch.equal(result.float(), cut)
+
+
+@pytest.mark.parametrize(("shape", "shift"), [((6,), 1), ((2, 3), 1), ((1, 2, 3), 2)])
+def test_what_has_no_pixels_is_not_moved(shape, shift):
+    with pytest.raises(ValueError, match="cannot be moved"):
+        fit(MADE(shape), TRAIN.view(-1, *shape), shift=shift, quiet=True)
 
 
 def test_more_epochs_go_on_from_fewer(tmp_path):

@@ -76,6 +76,7 @@ def everything(clips: VideoFolder) -> torch.Tensor:
 # --------------------------------------------------------------------------------- lossless
 
 
+@pytest.mark.slow
 @given(
     count=st.integers(1, 3),
     frames=st.integers(1, 5),
@@ -159,6 +160,7 @@ def test_every_container_is_read(tmp_path):
     }
 
 
+@pytest.mark.slow
 @given(
     length=st.integers(1, 40),
     frames=st.integers(1, 6),
@@ -538,6 +540,7 @@ def test_no_videos(tmp_path):
 # ------------------------------------------------------------------------------------ split
 
 
+@pytest.mark.slow
 @given(
     lengths=st.lists(st.integers(3, 12), min_size=2, max_size=5),
     fraction=st.floats(0.01, 0.99),

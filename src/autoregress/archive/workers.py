@@ -143,7 +143,6 @@ class Workers(Generic[Task, Result]):
         """Does tasks until the connection is closed."""
         others.close()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # which is for the process that forked
-        torch.set_num_threads(1)
         while True:
             try:
                 task = connection.recv()

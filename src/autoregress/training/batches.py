@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +113,11 @@ class Batches:
     Args:
         symbols: the model's symbols, against which examples that are read on demand are checked.
         size: number of examples of an update, over all processes.
+        shift: largest number of pixels by which images are moved.
         device: the device that the batches are for.
+
+    Raises:
+        ValueError: the examples have no pixels, or fewer than they should be moved by.
     """
 
     def __init__(
@@ -121,6 +125,7 @@ class Batches:
         split: Split,
         symbols: Symbols,
         size: int,
+        shift: int,
         seeds: Seeds,
         processes: Processes,
         device: torch.device,
@@ -128,6 +133,10 @@ class Batches:
         self.examples, self._context = split.examples, split.context
         self._symbols = symbols
         self._size = size
+        shape = symbols.event_shape
+        if shift and (len(shape) < 3 or shift >= min(shape[-2:])):
+            raise ValueError(f"examples of shape {shape} cannot be moved by {shift} pixels (shift)")
+        self._shift = shift
         self._seeds = seeds
         self._processes = processes
         self._device = device
@@ -144,13 +153,23 @@ class Batches:
         """
         generator = torch.Generator().manual_seed(self._seeds.order(number))
         order = torch.randperm(len(self.examples), generator=generator)
+        indices = order.split(self._size)
+        moves: Sequence[Tensor | None] = [None] * len(indices)
+        if self._shift:
+            least, most = -self._shift, self._shift + 1
+            moves = torch.randint(least, most, (len(order), 2), generator=generator).split(
+                self._size
+            )
         read = map if self._in_memory else read_ahead
-        yield from read(self._read, order.split(self._size)[start:])
+        yield from read(self._read, list(zip(indices, moves, strict=True))[start:])
 
-    def _read(self, index: Tensor) -> Batch:
+    def _read(self, drawn: tuple[Tensor, Tensor | None]) -> Batch:
+        index, moves = drawn
         places, counted = self._processes.share(len(index))
         own = index[places]
         x = self.examples[own]
+        if moves is not None:
+            x = moved(x, moves[places])
         if not self._in_memory:
             self._symbols.check(x)
         if self._device.type == "cuda":
@@ -159,3 +178,15 @@ class Batches:
         context = None if self._context is None else self._context[own]
         weight = (torch.arange(len(x)) < counted).double() / len(index)
         return Batch(x, context, places, weight, len(index))
+
+
+def moved(x: Tensor, by: Tensor) -> Tensor:
+    """Images or clips (N, …, H, W), moved down and right by pixels (N, 2); edges are repeated."""
+    height, width = x.shape[-2:]
+    rows, columns = (
+        (torch.arange(length) - own).clamp(0, length - 1)
+        for length, own in zip((height, width), by.split(1, 1), strict=True)
+    )
+    index = (rows[:, :, None] * width + columns[:, None]).flatten(1)[:, None]
+    planes = x.reshape(len(x), -1, height * width)
+    return planes.gather(-1, index.expand_as(planes)).view(x.shape)

@@ -147,7 +147,15 @@ def fit(
         state, objective = _prepare(model, train_split, options, device, processes)
         best = None if folder is None else folder.resume(state)
         seeds = Seeds(options.seed, processes.rank)
-        batches = Batches(train_split, model.symbols, options.batch_size, seeds, processes, device)
+        batches = Batches(
+            train_split,
+            model.symbols,
+            options.batch_size,
+            options.shift,
+            seeds,
+            processes,
+            device,
+        )
         total = len(batches) * options.max_epochs
         quiet = quiet or not processes.first
         with Report(options.max_epochs, total, state.position, device, quiet=quiet) as report:

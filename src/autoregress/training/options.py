@@ -28,6 +28,9 @@ class Training:
             may be smaller.
         start: Output biases of a new model: log-frequencies of the training examples
             (marginals), or as the family initialises them (random).
+        shift: Largest number of pixels by which the images or clips of an update are moved, at
+            random, up or down and to either side, so that a few show more; what comes in repeats
+            the edge. 0 for none.
         accumulate: Number of parts each process splits its share of an update into, to save
             memory (gradient accumulation).
         optimiser: Rule that turns gradients into updates.
@@ -67,6 +70,7 @@ class Training:
     max_epochs: int = 100
     batch_size: int = 100
     start: Start = "marginals"
+    shift: int = 0
     accumulate: int = 1
     optimiser: Optimiser = "adamw"
     lr: float = 1e-3
@@ -90,6 +94,7 @@ class Training:
         """Raises ValueError for invalid settings."""
         _require(self.max_epochs >= 1, "max_epochs must be at least 1", self.max_epochs)
         _require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
+        _require(self.shift >= 0, "shift must be at least 0 pixels", self.shift)
         _require(self.accumulate >= 1, "accumulate must be at least 1", self.accumulate)
         _require_one_of("start", self.start, get_args(Start))
         _require_one_of("optimiser", self.optimiser, get_args(Optimiser))
