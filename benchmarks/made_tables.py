@@ -73,8 +73,8 @@ PAPER = {
 # Where another model in the paper's table is better: what was tried, and what is in the way.
 # What a recipe that is not the paper's owes its figure to.
 LEARNT = {
-    "mnist": "the recipe moves the images of an update by up to a pixel, at random, as no other model "
-    "of the table does. Without that, a network of a recipe before had overfitted after a dozen "
+    "mnist": "the recipe moves the images of an update by up to a pixel, at random, as no other "
+    "model of the table does. Without that, a network of a recipe before had overfitted after a dozen "
     "passes: 89.2 on validation, 88.38 on test, and twelve mixed 86.35. On validation, one network "
     "of each: 86.9; with batches of 100, which take longer, 87.2 at a rate of 0.001 after 40 "
     "passes, 87.5 at 0.004 after 34; after 8 passes 89.1 at 0.005, and in the data's own order "
@@ -309,8 +309,8 @@ def missed(rows: list[Row], names: list[str]) -> Iterator[str]:
         if row is not None and row["test_nats"] > paper:
             above = row["test_nats"] - paper
             yield (
-                f"- {name}: our best is {above:.2f} nats above the best model in the paper: see the "
-                "commands below"
+                f"- {name}: our best is {above:.2f} nats above the best model in the paper: see "
+                "the commands below"
             )
 
 
