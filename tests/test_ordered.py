@@ -178,6 +178,11 @@ def test_both_faces_predict_the_same_and_from_the_past_alone():
 # The models
 
 
+def test_periods_are_given_for_each_dimension():
+    with pytest.raises(ValueError, match="1 entries for 3 dimensions; give one for each"):
+        ar.MADE(3, 20, ordered=True, periods=((7.0,),))
+
+
 @every_family
 @every_kind
 def test_the_probabilities_of_all_images_sum_to_one(family, kind, float64):

@@ -217,6 +217,11 @@ class MADE(AutoregressiveModel):
         for layer in range(1, len(hidden)):
             self.nodes += [layer, 0] if config.residual else [layer]
 
+        if len(config.periods) not in (0, self.dims):
+            raise ValueError(
+                f"periods has {len(config.periods)} entries for {self.dims} dimensions; give one "
+                "for each, empty for those without"
+            )
         self.encoding = Encoding(self.symbols, config.mixture, config.periods)
         self._set_orderings(config.orderings)
         self._set_connectivities(
