@@ -136,8 +136,8 @@ class Batches:
         shape = symbols.event_shape
         if shift and (len(shape) < 3 or shift >= min(shape[-2:])):
             raise ValueError(
-                f"examples of shape {shape} cannot be moved by {shift} pixels: leave shift out, which "
-                "is for images and clips higher and wider than it"
+                f"examples of shape {shape} cannot be moved by {shift} pixels: leave shift out, "
+                "which is for images and clips higher and wider than it"
             )
         self._shift = shift
         self._seeds = seeds
