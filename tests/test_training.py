@@ -193,6 +193,26 @@ def test_images_are_moved_as_before_after_a_stop(tmp_path, monkeypatch):
     assert same(whole.state_dict(), fitted(tmp_path / "b", untrained()).state_dict())
 
 
+def test_the_last_eighth_of_the_epochs_sees_images_as_they_are(monkeypatch):
+    seen = list[Tensor]()
+    usual = MADE.objective
+
+    def objective(model: MADE, x: Tensor, *others: Any) -> Tensor:
+        seen.append(x)
+        return usual(model, x, *others)
+
+    monkeypatch.setattr(MADE, "objective", objective)
+    images = torch.arange(16).view(4, 1, 2, 2)
+    model = MADE((1, 2, 2), symbols=16, hidden=(7,))
+    fit(model, images, batch_size=4, max_epochs=17, shift=1, quiet=True)
+    as_they_are = [same_rows(x, images) for x in seen]
+    assert as_they_are == [False] * 15 + [True] * 2
+
+
+def same_rows(x: Tensor, y: Tensor) -> bool:
+    return sorted(x.flatten(1).tolist()) == sorted(y.flatten(1).tolist())
+
+
 @given(height=st.integers(2, 5), width=st.integers(2, 5), seed=st.integers(0, 2**32 - 1))
 def test_a_moved_image_repeats_its_edge(height, width, seed):
     generator = torch.Generator().manual_seed(seed)

@@ -173,6 +173,8 @@ class AutoregressiveModel(nn.Module, ABC):
     row_orderings: bool = False
     # Number of rows measured at once.
     chunk_rows: int = 1024
+    # Whether each update's objective consists of the same operations, which a GPU may replay.
+    replayable: bool = False
     # Advice for a set of known dimensions that a fixed order cannot condition on.
     advice: str = "use a model trained over orderings, which completes from any subset"
 
@@ -492,7 +494,7 @@ class AutoregressiveModel(nn.Module, ABC):
             sums = []
             for member in members:
                 log_probs = -self.member_surprisal(chunk, own, member).flatten(1)
-                sums.append([log_probs.where(part, 0).sum(1) for part in (mask, ~mask)])
+                sums.append([log_probs.masked_fill(part, 0).sum(1) for part in (~mask, mask)])
             one, other = zip(*sums, strict=True)
             given.append(torch.stack(one))
             rest.append(torch.stack(other))

@@ -114,6 +114,7 @@ class Batches:
         symbols: the model's symbols, against which examples that are read on demand are checked.
         size: number of examples of an update, over all processes.
         shift: largest number of pixels by which images are moved.
+        shifting: number of epochs in which they are.
         device: the device that the batches are for.
 
     Raises:
@@ -126,6 +127,7 @@ class Batches:
         symbols: Symbols,
         size: int,
         shift: int,
+        shifting: int,
         seeds: Seeds,
         processes: Processes,
         device: torch.device,
@@ -139,7 +141,7 @@ class Batches:
                 f"examples of shape {shape} cannot be moved by {shift} pixels: leave shift out, "
                 "which is for images and clips higher and wider than it"
             )
-        self._shift = shift
+        self._shift, self._shifting = shift, shifting
         self._seeds = seeds
         self._processes = processes
         self._device = device
@@ -158,7 +160,7 @@ class Batches:
         order = torch.randperm(len(self.examples), generator=generator)
         indices = order.split(self._size)
         moves: Sequence[Tensor | None] = [None] * len(indices)
-        if self._shift:
+        if self._shift and number < self._shifting:
             least, most = -self._shift, self._shift + 1
             moves = torch.randint(least, most, (len(order), 2), generator=generator).split(
                 self._size

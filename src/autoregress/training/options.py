@@ -30,7 +30,7 @@ class Training:
             (marginals), or as the family initialises them (random).
         shift: Largest number of pixels by which the images or clips of an update are moved, at
             random, up or down and to either side, so that a few show more; what comes in repeats
-            the edge. 0 for none.
+            the edge. The last eighth of max-epochs sees them as they are. 0 for none.
         accumulate: Number of parts each process splits its share of an update into, to save
             memory (gradient accumulation).
         optimiser: Rule that turns gradients into updates.
