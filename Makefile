@@ -36,7 +36,7 @@ check: venv
 	$(MAKE) --jobs 2 --output-sync=target lint quick
 
 quick: venv
-	$(BIN)/pytest -q -n 2 -m "not slow"
+	$(BIN)/pytest -q -n 2 --hypothesis-profile quick -m "not slow"
 
 test: lint
 	$(BIN)/pytest -q -n 2 --dist loadscope

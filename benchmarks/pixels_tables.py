@@ -104,13 +104,19 @@ decoded again; beside it, that of the same images as bits, compressed by xz.
 
 The paper (arXiv 1601.06759) trains with RMSProp until validation stops improving, with sizes that
 it does not all give. Ours are runs of the few epochs that one core of a CPU does in an hour or two,
-or a GPU in six minutes (the deep ones), with AdamW, a falling learning rate, averaged weights and
-bfloat16 matrix products; validation and test are measured in float32. Models that were not trained
-are left out.
+or a GPU in six to twelve minutes (the deep ones), with AdamW, a falling learning rate, averaged
+weights and bfloat16 matrix products; validation and test are measured in float32. Models that were
+not trained are left out.
 
 Training nats are means over an epoch, with the weights of each update; validation nats are those of
 the averaged weights at its end. Where the first are below the second, more epochs alone would not
-help.
+help: the deep PixelCNNs learn their images by heart. Images moved by a pixel (`--shift 1`), from
+which a MADE gains 3 nats, do not prevent it, since a convolution knows moved images already: with
+them, on validation, Gated PixelCNN had 82.63 after 20 epochs and PixelCNN 83.68 after 33. A Row LSTM
+of 9 layers of 32 features had 82.81 after 11. The Diagonal BiLSTM gained 0.5 nats in the four
+epochs at the end that see images in their places. Mixtures of equal weights of these four were no
+better than the best of them, whose p is so much greater for most images that the others count for
+nothing.
 
 ![Nats after each epoch](pixels_curves.png)
 
@@ -156,7 +162,7 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="epoch", ylabel="nats")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for number, row in enumerate(rows):
@@ -166,7 +172,7 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
         axes.plot(epochs, valid, color=f"C{number}", label=f"{name}, validation")
         axes.plot(epochs, train, color=f"C{number}", linestyle=":", label=f"{name}, training")
     axes.set_ylim(top=min(95, axes.get_ylim()[1]))
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside right upper")
     return png(figure)
 
 

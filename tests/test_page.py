@@ -370,6 +370,7 @@ def test_a_viewer_has_a_limited_number_of_open_questions():
         asyncio.run(asyncio.wait_for(ask_too_much(), 5))
 
 
+@pytest.mark.slow
 def test_50_viewers_are_answered(address: str):
     def look(viewer: int) -> int:
         with Client(address, f"viewer{viewer}") as own:

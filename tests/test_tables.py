@@ -1,14 +1,16 @@
 """Tables: what a column is, exact masses, gaps, questions, and answers that hold."""
 
+import csv
 import itertools
 import json
 import math
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 import torch
@@ -500,6 +502,47 @@ def test_the_same_table_from_any_library(tmp_path):
 
 
 # Measuring
+
+
+CELLS = st.sampled_from([None, 3, 2.5, True, "a, b", "c\nd", 'e "f"', date(2020, 2, 29)])
+
+
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=4, max_size=9))
+def test_a_spreadsheet_is_read_as_its_text_is(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("sheet")
+    # Something in every row and column, as empty ones at the end are no cells.
+    rows = [["first", "second", "third"], *([n, "x", *row] for n, row in enumerate(rows))]
+    rows[0] += ["fourth", "fifth"]
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.worksheets[0].append(row)
+    book.save(folder / "t.xlsx")
+    with (folder / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    sheet, text = as_cells(folder / "t.xlsx"), as_cells(folder / "t.csv")
+    assert {n: c.values() for n, c in sheet.items()} == {n: c.values() for n, c in text.items()}
+
+
+def test_of_several_sheets_the_first_with_cells_is_read(tmp_path):
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("people")
+    for row in (["born", "at"], [datetime(1990, 5, 1), datetime(2020, 1, 1, 6)], [None, None]):
+        sheet.append(row)
+    book.save(tmp_path / "t.xlsx")
+    found = as_cells(tmp_path / "t.xlsx")
+    assert {n: c.values() for n, c in found.items()} == {
+        "born": ["1990-05-01"], "at": ["2020-01-01T06:00:00"],
+    }  # fmt: skip
+    assert found.said == "t.xlsx: sheet 'people' of 2"
+
+
+def test_what_is_no_spreadsheet_is_refused(tmp_path):
+    (tmp_path / "t.xlsx").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="no spreadsheet, or damaged"):
+        as_cells(tmp_path / "t.xlsx")
+    openpyxl.Workbook().save(tmp_path / "t.xlsx")
+    with pytest.raises(ValueError, match="is empty"):
+        as_cells(tmp_path / "t.xlsx")
 
 
 def test_the_probabilities_of_all_rows_sum_to_one(float64):

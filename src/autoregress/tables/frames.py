@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoregress.tables.cells import Cells, Columns
+from autoregress.tables.sheets import SHEETS, read_sheet
 from autoregress.tables.texts import read_text
 
 # Number of rows of a Parquet file read at once, and from about which kinds are inferred.
 GROUP, SAMPLED = 2**16, 2**18
 TEXTS = (".csv", ".tsv", ".txt")
-READS = ".csv, .tsv, .txt (also .gz, .bz2, .xz, .zip), .parquet, .feather, .arrow"
+READS = ".csv, .tsv, .txt (also .gz, .bz2, .xz, .zip), .xlsx, .parquet, .feather, .arrow"
 
 
 def as_cells(table: Any) -> Columns:
@@ -132,17 +133,19 @@ def _pyarrow(module: str) -> Any:
 
 
 def read_file(path: str | Path) -> Columns | Any:
-    """The columns of a file of texts, or the table of a file of typed columns.
+    """The columns of a file of text or of a spreadsheet, or the table of a file of typed columns.
 
     Raises:
         ValueError: the file is missing, empty or damaged, or its format is not known.
-        ImportError: pyarrow is not installed.
+        ImportError: pyarrow, or openpyxl, is not installed.
     """
     path = Path(path)
     if path.suffix.lower() in (".parquet", ".feather", ".arrow"):
         if not path.exists():
             raise ValueError(f"no such file: {path}")
         return _typed(path, path.suffix.lower())
+    if path.suffix.lower() in SHEETS:
+        return read_sheet(path)
     return read_text(path, content_of(path))
 
 
@@ -176,6 +179,8 @@ def content_of(path: Path) -> bytes:
     """
     if not path.exists():
         raise ValueError(f"no such file: {path}")
+    if path.suffix.lower() in SHEETS:
+        raise ValueError(f"{path} is a spreadsheet, which has no text: save it as .csv")
     if not is_text(path):
         raise ValueError(f"{path}: this format is not known; tables are {READS}")
     try:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from autoregress.configs import MADEConfig
 from autoregress.data.source import Data
+from autoregress.evaluation import evaluate
 from autoregress.networks.encoding import Encoding
 from autoregress.networks.made import MADE
 from autoregress.processes import Processes
@@ -34,9 +35,10 @@ WITH_DRAWN = {"lr": 2e-3, "weight_decay": 0.02}
 MANY = 10_000
 # Largest number of direct weights, which grow with the square of the columns.
 MOST_DIRECT = 2**24
-# By default the batch size is a power of two between these, about a fiftieth of the rows. The
-# number of updates is between these, about half that of rows, and each row is seen at least a
-# number of times. The learning rate falls to 0 over them, which is worth more than an early stop.
+# By default the batch size is a power of two between these, about a fiftieth of the rows, drawn ones
+# included. The number of updates is between these, about half that of rows, and each row is seen at
+# least a number of times. The learning rate falls to 0 over them, which is worth more than an early
+# stop.
 SMALLEST_BATCH, LARGEST_BATCH = 16, 128
 FEWEST_UPDATES, MOST_UPDATES, FEWEST_EPOCHS = 1000, 9000, 20
 # Share of the rows held out to stop by, and the fewest rows of which some are held out.
@@ -95,27 +97,31 @@ def learn(
     torch.manual_seed(seed)
     model = MADE(len(levels), levels, **{**options, **network})
     rows = x if structure is None else with_drawn(x, structure, seed)
+    chosen = Training.changed(training_for(len(x), len(rows)), dict(training))
+    measured = None if held is None else Data(held, levels, known=held >= 0)
+    # Drawn rows keep the weights from learning noise, so that the last epoch is the best; the few
+    # rows held out would rather choose one by chance.
+    choosing = structure is None or chosen.patience > 0
     result = fit(
         model,
         Data(rows, levels, known=rows >= 0),
-        valid=None if held is None else Data(held, levels, known=held >= 0),
+        valid=measured if choosing else None,
         run=run,
-        training=Training.changed(training_for(len(x), len(rows)), dict(training)),
+        training=chosen,
         quiet=quiet,
         processes=processes,
         on_epoch=on_epoch,
     )
-    if held is None or result.valid is None:
+    if held is None or measured is None:
         return Learnt(
             model,
             f"{len(x):,} rows are too few to hold some out, so that the model was not compared "
             "with independent columns",
         )
     alone = independent(model, x)
-    with torch.no_grad():
-        nats = -float(alone.log_prob(held).mean())
-    better = result.valid.nats < nats
-    return Learnt(model if better else alone, _summary(result, nats, len(held)))
+    nats, others = (evaluate(each, measured).nats for each in (model, alone))
+    better = nats < others
+    return Learnt(model if better else alone, _summary(result, nats, others, len(held)))
 
 
 def parted(x: Tensor, seed: int) -> tuple[Tensor, Tensor | None]:
@@ -168,7 +174,7 @@ def training_for(rows: int, examples: int) -> Training:
     Args:
         examples: number of rows with those that are drawn.
     """
-    batch = 2 ** round(math.log2(max(1, rows / 50)))
+    batch = 2 ** round(math.log2(max(1, examples / 50)))
     batch = min(max(batch, SMALLEST_BATCH), LARGEST_BATCH)
     updates = min(max(rows / 2, FEWEST_UPDATES), MOST_UPDATES)
     seen = max(updates * batch, FEWEST_EPOCHS * rows)
@@ -187,12 +193,11 @@ def independent(model: MADE, train: Tensor) -> MADE:
     return alone
 
 
-def _summary(result: Fit, independent: float, rows: int) -> str:
-    assert result.valid is not None
+def _summary(result: Fit, nats: float, independent: float, rows: int) -> str:
     said = (
-        f"best after epoch {result.best_epoch}: {result.valid.nats:.4f} nats on {rows:,} rows held "
-        f"out, apart from where in their bins numbers lie; independent columns {independent:.4f}"
+        f"after epoch {result.best_epoch}: {nats:.4f} nats on {rows:,} rows held out, apart from "
+        f"where in their bins numbers lie; independent columns {independent:.4f}"
     )
-    if independent <= result.valid.nats:
+    if independent <= nats:
         said += "\nindependent columns are kept, as the model is no better: it needs more rows"
     return said

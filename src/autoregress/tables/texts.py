@@ -78,6 +78,20 @@ def read_text(path: Path, content: bytes) -> Columns:
         rows = [row for row in reader if row]
     except csv.Error as error:
         raise ValueError(f"{path} is not a table of separated cells: {error}") from error
+    said = [f"separated by {SEPARATORS[separator]}"] if separator != "," else []
+    said += [f"encoded in {encoding}"] if encoding != "UTF-8" else []
+    return columns_of(path, rows, said)
+
+
+def columns_of(path: Path, rows: Rows, said: list[str]) -> Columns:
+    """The columns of the rows of a file, whose header and other lines are inferred.
+
+    Args:
+        said: what was inferred so far.
+
+    Raises:
+        ValueError: they are no table.
+    """
     layout = Layout()
     rows = _table_of(path, rows, layout)
     names, rows = _named(rows, layout)
@@ -89,9 +103,7 @@ def read_text(path: Path, content: bytes) -> Columns:
     }
     # A separator at the end of every line makes a column without a name and without content.
     found = Columns({n: c for n, c in columns.items() if n or any(text for text in c.texts)})
-    said = [f"separated by {SEPARATORS[separator]}"] if separator != "," else []
-    said += [f"encoded in {encoding}"] if encoding != "UTF-8" else []
-    said += layout.said()
+    said = said + layout.said()
     found.said = f"{path.name}: {', '.join(said)}" if said else ""
     return found
 
