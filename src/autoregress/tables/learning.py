@@ -35,7 +35,7 @@ WITH_DRAWN = {"lr": 2e-3, "weight_decay": 0.02}
 MANY = 10_000
 # Largest number of direct weights, which grow with the square of the columns.
 MOST_DIRECT = 2**24
-# By default the batch size is a power of two between these, about a fiftieth of the rows, drawn ones
+# By default the batch size is a power of two between these, about a tenth of the rows, drawn ones
 # included. The number of updates is between these, about half that of rows, and each row is seen at
 # least a number of times. The learning rate falls to 0 over them, which is worth more than an early
 # stop.
@@ -174,7 +174,7 @@ def training_for(rows: int, examples: int) -> Training:
     Args:
         examples: number of rows with those that are drawn.
     """
-    batch = 2 ** round(math.log2(max(1, examples / 50)))
+    batch = 2 ** round(math.log2(max(1, examples / 10)))
     batch = min(max(batch, SMALLEST_BATCH), LARGEST_BATCH)
     updates = min(max(rows / 2, FEWEST_UPDATES), MOST_UPDATES)
     seen = max(updates * batch, FEWEST_EPOCHS * rows)
