@@ -46,24 +46,28 @@ TABLES: dict[str, Callable[[], Frame]] = {
 
 @dataclass(frozen=True)
 class Way:
-    """A number of updates, and other training options.
+    """A number of updates, the size of their batches, and other training options.
 
     Attributes:
         updates: their number; None for the default.
+        batch: 16, or None for the default.
     """
 
     updates: int | None
     options: Mapping[str, Any]
+    batch: int | None = None
 
     def training(self, rows: int) -> dict[str, Any]:
         if self.updates is None:
             return dict(self.options)
-        batch = training_for(rows, rows).batch_size
-        return {**self.options, "max_epochs": -(-self.updates * batch // rows)}
+        batch = self.batch or training_for(rows, rows).batch_size
+        epochs = -(-self.updates * batch // rows)
+        return {**self.options, "batch_size": batch, "max_epochs": epochs}
 
 
 WAYS = {
     "defaults": Way(None, {}),
+    "batches of 16": Way(1000, {}, batch=16),
     "2,000 updates, patience 10": Way(2000, {"patience": 10}),
     "lr 0.002": Way(None, {"lr": 2e-3}),
     "weight decay 1": Way(None, {"weight_decay": 1.0}),
