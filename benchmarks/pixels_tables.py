@@ -111,12 +111,11 @@ not trained are left out.
 Training nats are means over an epoch, with the weights of each update; validation nats are those of
 the averaged weights at its end. Where the first are below the second, more epochs alone would not
 help: the deep PixelCNNs learn their images by heart. Images moved by a pixel (`--shift 1`), from
-which a MADE gains 3 nats, do not prevent it, since a convolution knows moved images already: with
-them, on validation, Gated PixelCNN had 82.63 after 20 epochs and PixelCNN 83.68 after 33. A Row LSTM
-of 9 layers of 32 features had 82.81 after 11. The Diagonal BiLSTM gained 0.5 nats in the four
-epochs at the end that see images in their places. Mixtures of equal weights of these four were no
-better than the best of them, whose p is so much greater for most images that the others count for
-nothing.
+which a MADE gains 3 nats, do not prevent it, as a convolution knows moved images already: Gated
+PixelCNN then had 82.63 on validation after 20 epochs, and PixelCNN 83.68 after 33. A Row LSTM of 9
+layers of 32 features had 82.81 after 11. The Diagonal BiLSTM gained 0.5 nats in the four epochs at
+the end that see images in their places. Mixtures of these four with equal weights were no better
+than the best of them, whose p is so much greater for most images that the others count for nothing.
 
 ![Nats after each epoch](pixels_curves.png)
 
