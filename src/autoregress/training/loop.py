@@ -39,8 +39,8 @@ from autoregress.training.seeds import Seeds, seed_torch
 
 Hook = Callable[[dict[str, Any]], object]
 
-# The last epochs, one in so many, see images as they are, even if they were moved before: what
-# their places say is learnt quickly then.
+# One epoch in eight, the last ones, sees images as they are even if others move them: what the
+# places of pixels say is learnt quickly then.
 UNMOVED = 8
 
 
