@@ -526,12 +526,13 @@ def test_a_spreadsheet_is_read_as_its_text_is(tmp_path_factory, rows):
 def test_of_several_sheets_the_first_with_cells_is_read(tmp_path):
     book = openpyxl.Workbook()
     sheet = book.create_sheet("people")
-    for row in (["born", "at"], [datetime(1990, 5, 1), datetime(2020, 1, 1, 6)], [None, None]):
+    born, at = datetime(1990, 5, 1), datetime(2020, 1, 1, 6)
+    for row in (["born", "at"], [born, at], [None, None], ["#DIV/0!", at]):
         sheet.append(row)
     book.save(tmp_path / "t.xlsx")
     found = as_cells(tmp_path / "t.xlsx")
     assert {n: c.values() for n, c in found.items()} == {
-        "born": ["1990-05-01"], "at": ["2020-01-01T06:00:00"],
+        "born": ["1990-05-01", ""], "at": ["2020-01-01T06:00:00"] * 2,
     }  # fmt: skip
     assert found.said == "t.xlsx: sheet 'people' of 2"
 

@@ -11,12 +11,14 @@ from autoregress.tables.cells import Columns
 from autoregress.tables.texts import columns_of
 
 SHEETS = (".xlsx", ".xlsm")
+ERRORS = ("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A")
 
 
 def read_sheet(path: Path) -> Columns:
     """The columns of the first sheet that has cells, as if it had been written as text.
 
-    Of a formula its last result is taken. Header and other lines are inferred as for text.
+    Of a formula its last result is taken, and an error is a missing cell. Header and other lines
+    are inferred as for text.
 
     Raises:
         ValueError: the file is missing, empty or damaged.
@@ -47,7 +49,7 @@ def read_sheet(path: Path) -> Columns:
 
 def _text(value: Any) -> str:
     """A cell as text; a time at midnight is a date."""
-    if value is None:
+    if value is None or value in ERRORS:
         return ""
     if isinstance(value, datetime):
         return (value.date() if value.time() == time() else value).isoformat()
