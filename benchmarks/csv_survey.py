@@ -205,7 +205,7 @@ def main() -> None:
     )
     parser.add_argument("--sample", type=int, help="number of files; by default all")
     parser.add_argument("--folder", type=Path, nargs="*", help="instead of the installed packages")
-    parser.add_argument("--max-epochs", type=int, default=3)
+    parser.add_argument("--max-epochs", type=int, default=15)
     parser.add_argument("--max-seconds", type=float, default=1800, help="then no further file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", type=Path, help="folder for files.json and files.md")
