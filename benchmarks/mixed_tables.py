@@ -159,11 +159,19 @@ class Coded:
 
     def _column(self, column: Series, own: Column, labels: list[str]) -> Floats:
         if isinstance(own, Dates):
-            return np.array([np.nan if pd.isna(v) else own.value(v) for v in column])
+            return np.array([_number_of(own, value) for value in column])
         if isinstance(own, ar.tables.Numbers):
             return column.to_numpy(float)
         codes = {label: float(code) for code, label in enumerate(labels)}
         return np.array([codes.get(text(value), np.nan) for value in column])
+
+
+def _number_of(own: Dates, value: Any) -> float:
+    """A date as a number; NaN for a gap, and for the mark of rare labels that a peer draws."""
+    try:
+        return np.nan if pd.isna(value) else own.value(value)
+    except ValueError:
+        return np.nan
 
 
 def text(value: Any) -> str:
