@@ -299,6 +299,27 @@ def test_a_compressed_file_of_a_mixture_outlives_the_training_of_its_runs(folder
     assert not Path("both/weights").exists()  # nothing trains in it
 
 
+def test_what_a_compressed_file_holds_is_told_without_its_model(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("autoregress.archive.writing.CHUNK_BYTES", 100)
+    path = tmp_path / "digits.areg"
+    path.write_bytes(content := ar.encode(ar.load("digits"), ar.data.digits().x[:27]))
+
+    def told() -> dict[str, str]:
+        assert run("info", path) == 0
+        lines = (line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+        return {key: value.strip() for key, value in lines}
+
+    whole = told()
+    assert whole["model"] == "MADE, not inside"
+    assert (whole["event shape"], whole["levels"], whole["examples"]) == ("(1, 8, 8)", "17", "27")
+    assert whole["damaged"] == "0 examples"
+    half = len(content) // 2
+    path.write_bytes(content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :])
+    assert 0 < int(told()["damaged"].split()[0]) < 27
+    path.write_bytes(content[:half])
+    assert told()["damaged"].endswith("the end is missing")
+
+
 def test_held_out_rows_are_a_function_of_the_seed(folder, capsys):
     np.save("all.npy", np.load("data.npz")["train"])
     for seed, name in [(1, "a"), (1, "b"), (2, "c")]:

@@ -1,4 +1,4 @@
-"""A summary of a run."""
+"""A summary of a run, or of a compressed file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from autoregress.cli.tables import holds_table, schema_of
 
 @dataclass(frozen=True)
 class Info:
-    """Show what a run folder or a saved model holds.
+    """Show what a run folder, a saved model or a compressed file holds.
 
     autoregress info runs/mine
+    autoregress info photos.areg
 
     Args:
-        run: A run folder, one that ar.save wrote, or the name of a bundled model, such as digits.
+        run: A run folder, one that ar.save wrote, the name of a bundled model, such as digits, or a
+            file that compress wrote.
     """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
@@ -28,6 +30,9 @@ class Info:
         from autoregress.storage import load, read_config
         from autoregress.training.log import read_log
 
+        if self.run.is_file():
+            show(of_file(self.run))
+            return
         if holds_table(self.run):
             print(schema_of(self.run))
             return
@@ -55,9 +60,40 @@ class Info:
             lines["epochs"] = len(epochs)
             if best and best["valid_nats"] is not None:
                 lines["best epoch"] = f"{best['epoch']}: {best['valid_nats']:.4f} validation nats"
-        width = max(map(len, lines))
-        for key, value in lines.items():
-            print(f"{key:{width}}  {value}")
+        show(lines)
+
+
+def of_file(path: Path) -> dict[str, Any]:
+    """What a compressed file says of itself, which needs no model."""
+    from autoregress.archive.contents import Contents
+
+    with path.open("rb") as file:
+        try:
+            contents = Contents(file, skips=True)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        for _ in contents.chunks():  # which finds the damaged ones
+            pass
+    header, size = contents.header, path.stat().st_size
+    levels = [k for k, _, count in header.kinds for _ in range(count)]
+    symbols = contents.count * len(levels)
+    return {
+        "model": f"{header.family}, {'inside' if contents.weights else 'not inside'}",
+        "digest of the model": header.model.hex(),
+        "event shape": header.event_shape,
+        "levels": shortened(levels[0] if len(set(levels)) == 1 else levels),
+        "examples": f"{contents.count:,}",
+        "size": f"{size:,} bytes, {8 * size / max(1, symbols):.4f} bits/dim",
+        "restores": (contents.manifest or {}).get("kind", "symbols"),
+        "damaged": f"{sum(map(len, contents.lost)):,} examples"
+        + (", and the end is missing" if contents.cut else ""),
+    }
+
+
+def show(lines: dict[str, Any]) -> None:
+    width = max(map(len, lines))
+    for key, value in lines.items():
+        print(f"{key:{width}}  {value}")
 
 
 def shortened(value: Any, most: int = 12) -> str:
