@@ -39,7 +39,7 @@ from autoregress.training.seeds import Seeds, seed_torch
 
 Hook = Callable[[dict[str, Any]], object]
 
-# One epoch in eight, the last ones, sees images as they are even if others move them: what the
+# One epoch in eight, at the end, sees images as they are even if others move them: what the
 # places of pixels say is learnt quickly then.
 UNMOVED = 8
 
