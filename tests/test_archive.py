@@ -329,6 +329,7 @@ def test_files_with_the_model_inside_are_read_for_ever(name):
     assert torch.equal(ar.decode(whole.path_of(name).read_bytes()), x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_model_is_in_the_file(family, dtype):

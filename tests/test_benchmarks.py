@@ -168,6 +168,7 @@ def test_a_skewed_map_is_the_same_recurrence(shape):
     torch.testing.assert_close(pixels_speed.skewed(model).log_prob(x), ours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 17), (3, 256)])
 def test_no_video_baseline_beats_the_entropy_of_noise(channels, levels):
     import video_baselines

@@ -249,6 +249,7 @@ def test_standard_output_gets_the_content_and_nothing_else(arguments, summary):
     assert Path("all").read_bytes() == OLD + expected
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_ends_the_verb_without_a_word():
     np.save("many.npy", CLIPS.expand(3000, *SHAPE).numpy())
     score = f"{sys.executable} -m autoregress score run many.npy --out /dev/stdout"

@@ -8,6 +8,7 @@ QUICK, CASES = 30, 200
 FEWER = {"run": 60, "compressed": 60, "restored": 60}  # these train or decode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DOORS)
 def test_damaged_files_are_read_rightly_or_refused_in_a_sentence(name):
     for seed in range(QUICK):

@@ -169,6 +169,7 @@ def test_conditions_that_do_not_fit(condition, message, tmp_path):
         read(tmp_path / "x.npz", condition="y")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, '{"a":' * 100_000, "[]", "1", '{"model": 3}', "NaN"]
 )

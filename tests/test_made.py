@@ -410,6 +410,7 @@ def test_a_prefix_of_all_members_conditions_the_mixture_itself():
         assert torch.allclose(log_prob[rows].exp(), p, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [(2,) * 4, (3, 2, 2, 3)], ids=str)
 @pytest.mark.parametrize("name", ["everything", "any", "evidence"])
 def test_any_subset_completes_with_probabilities_that_sum_to_one(name, levels):

@@ -161,6 +161,7 @@ def given(known: Any = HALF, x: Any = X, **more: Any) -> dict[str, Any]:
 # The answers are the library's
 
 
+@pytest.mark.slow
 def test_nats_and_completions_are_those_of_the_library(client: Client, runs: Path):
     model, known = ar.load(runs / "digits"), torch.from_numpy(HALF).view(1, 8, 8)
     first, *_ = client.ask("measure", "digits", **given())

@@ -118,6 +118,7 @@ FORWARD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FORWARD)
 def test_operations_are_those_of_the_papers_equations(family):
     forward, entry = FORWARD[family]

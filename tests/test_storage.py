@@ -100,6 +100,7 @@ def test_a_flipped_bit_anywhere_is_refused(tmp_path):
     load(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_of_the_configuration_is_refused_or_does_no_harm(tmp_path):
     model = MADE(2, COLUMNS.levels, hidden=(2,), columns=COLUMNS)
     save(model, tmp_path)

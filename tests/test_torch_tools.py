@@ -93,6 +93,7 @@ def stairs(request) -> Staircase:
     return Staircase(source, target, strict=request.param, by_source=request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64", "_blocks")
 @pytest.mark.parametrize("to_columns", [False, True])
 @pytest.mark.parametrize("offset", [None, (), (3,)], ids=["none", "shared", "each"])

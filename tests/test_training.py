@@ -151,7 +151,10 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "options"), KINDS)
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [*KINDS[:3], *(pytest.param(*kind, marks=pytest.mark.slow) for kind in KINDS[3:])],
+)
 @pytest.mark.parametrize(
     "dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)]
 )

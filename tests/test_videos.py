@@ -443,6 +443,7 @@ def test_damaged_and_short_files_are_named(tmp_path):
         VideoFolder(tmp_path, frames=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_a_film_cut_by_stream_copy_is_kept(tmp_path, suffix):
     """Its decoder complains of references before the cut, though each frame is right."""

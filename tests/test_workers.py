@@ -54,6 +54,7 @@ def content(model: ar.AutoregressiveModel, x: Tensor, context: Tensor) -> bytes:
         return ar.encode(model, x, context=context)
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_number_of_processes(model, x, context, content, processes):
     done = list[int]()
     found = ar.encode(model, x, context=context, on_progress=lambda n, _: done.append(n))
@@ -67,6 +68,7 @@ def test_bytes_do_not_depend_on_the_number_of_processes(model, x, context, conte
     assert torch.equal(torch.cat([part.labels for part in parts]), context.argmax(1))  # type: ignore
 
 
+@pytest.mark.slow
 def test_streams_too(model, x, content, processes):
     file = io.BytesIO()
     some = ar.MADE(9, symbols=2, hidden=(5,))
