@@ -9,7 +9,8 @@ and at most ten minutes a table.
 - density: of TabularARGN, all numbers in its bins, without the protection of extreme values; the
   mass of a bin is spread evenly over it, and what lies outside counts as part of the outermost bin;
 - synthetic: as many rows as there are real ones, from which the last column is learnt. CTGAN takes
-  no gaps in numbers, and is given medians; columns of up to ten numbers are labels to it.
+  no gaps in numbers, and is given medians; columns of up to ten numbers are labels to it, and so
+  are dates, of which the table "weather" has so many that it did not end in ten minutes.
 """
 
 from __future__ import annotations
