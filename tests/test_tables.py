@@ -847,6 +847,18 @@ def test_a_model_that_is_not_trained_is_independent_columns():
 # The command line
 
 
+def test_scores_are_the_same_as_text_and_as_parquet(tmp_path):
+    path = tmp_path / "rows.csv"
+    pd.DataFrame(rows(40)).to_csv(path, index=False)
+    ar.Table.fit(path, quiet=True, max_epochs=1).save(tmp_path / "run")
+    for out in ("scores.csv", "scores.parquet"):
+        assert run("score", tmp_path / "run", path, "--out", tmp_path / out) == 0
+    text = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False, na_values={"p_value_4": ""})
+    typed = pd.read_parquet(tmp_path / "scores.parquet")
+    pd.testing.assert_frame_equal(text, typed, check_dtype=False)
+    assert typed["p_value_1"].dtype == typed["log_prob"].dtype == np.float64
+
+
 def test_independent_columns_are_kept_where_the_model_is_no_better():
     rng = np.random.default_rng(0)
     columns = {name: rng.choice(list("uvwx"), 60).tolist() for name in "ab"}

@@ -115,8 +115,8 @@ class Score:
         run: A run folder, one that ar.save wrote, or the name of a bundled model, such as digits.
         data: The examples to score.
         out: A .csv file: row, log_prob in nats, bits_per_dim, and the most surprising dimensions;
-            of a table, its columns that fit the others of the row least, with p-values and what
-            was expected.
+            of a table, also .parquet, its columns that fit the others of the row least, with
+            p-values and what was expected.
         stride: Number of video frames from one frame of a clip to the next.
         top: Number of most surprising dimensions to name.
         device: Device to compute on, such as cpu or cuda; by default the accelerator if there is
@@ -138,8 +138,9 @@ class Score:
         from autoregress.evaluation import measuring
         from autoregress.processes import join
 
-        if self.out.suffix.lower() != ".csv" and not is_stream(self.out):
-            raise ValueError(f"{self.out}: scores are written as .csv")
+        suffixes = (".csv", ".parquet") if holds_table(self.run) else (".csv",)
+        if self.out.suffix.lower() not in suffixes and not is_stream(self.out):
+            raise ValueError(f"{self.out}: scores are written as {' or '.join(suffixes)}")
         check_output(self.out)
         check_distinct(self.out, self.data)
         if holds_table(self.run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -251,29 +251,22 @@ def score_table(run: Path, data: Path, out: Path, top: int) -> None:
     announce(f"scores of {rows} rows in {out}", out)
 
 
-def _scores(table: Table, part: Any, top: int) -> dict[str, Sequence[Any]]:
+def _scores(table: Table, part: Any, top: int) -> dict[str, Any]:
     import numpy as np
 
     from autoregress.tables.frames import as_cells
 
     cells = as_cells(part)
-    columns: dict[str, Sequence[Any]] = {
-        "log_prob": [f"{each:.6f}" for each in table.log_prob(cells)]
-    }
+    columns: dict[str, Any] = {"log_prob": table.log_prob(cells).round(6)}
     if top:
         found = table.explain(cells)
         order = np.where(np.isnan(found.p_value), np.inf, found.p_value).argsort(1)
         rows = np.arange(len(order))
         for place, dims in enumerate(order.T[:top], 1):
             p = found.p_value[rows, dims]
-            cells_of = {
-                "column": [found.names[dim] for dim in dims],
-                "p_value": [f"{each:.4g}" for each in p],
-                "expected": found.expected[rows, dims].tolist(),
-            }
-            for what, texts in cells_of.items():
-                shown = ["" if nan else text for text, nan in zip(texts, np.isnan(p), strict=True)]
-                columns[f"{what}_{place}"] = shown
+            columns[f"column_{place}"] = np.where(np.isnan(p), "", np.array(found.names)[dims])
+            columns[f"p_value_{place}"] = np.array([float(f"{each:.4g}") for each in p])
+            columns[f"expected_{place}"] = np.where(np.isnan(p), "", found.expected[rows, dims])
     return columns
 
 
@@ -298,14 +291,18 @@ def write_columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
 
 @contextmanager
 def columns_to(path: Path) -> Iterator[Callable[[Mapping[str, Sequence[Any]]], None]]:
-    """A function that writes columns as CSV, below those of its last call.
+    """A function that writes columns as CSV or Parquet, below those of its last call.
 
-    Of several processes, only the first one writes.
+    Of several processes, only the first one writes. A number that is NaN is an empty cell.
     """
     from autoregress.processes import join
 
     if not join().first:
         yield _nowhere
+        return
+    if path.suffix.lower() == ".parquet":
+        with replacing(path) as file, _parquet_to(file) as write_parquet:
+            yield write_parquet
         return
     packed = path.suffix.lower() == ".gz"
     with (
@@ -318,7 +315,28 @@ def columns_to(path: Path) -> Iterator[Callable[[Mapping[str, Sequence[Any]]], N
             if not names:
                 names.extend(columns)
                 rows.writerow(names)
-            rows.writerows(zip(*columns.values(), strict=True))
+            texts = ([("" if v != v else v) for v in own] for own in columns.values())
+            rows.writerows(zip(*texts, strict=True))
+
+        yield write
+
+
+@contextmanager
+def _parquet_to(file: Any) -> Iterator[Callable[[Mapping[str, Sequence[Any]]], None]]:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ImportError("a .parquet needs pyarrow: pip install 'autoregress[tables]'") from error
+    with ExitStack() as stack:
+        writers: list[Any] = []
+
+        def write(columns: Mapping[str, Sequence[Any]]) -> None:
+            arrays = {name: pa.array(own, from_pandas=True) for name, own in columns.items()}
+            part = pa.table(arrays)
+            if not writers:
+                writers.append(stack.enter_context(parquet.ParquetWriter(file, part.schema)))
+            writers[0].write_table(part)
 
         yield write
 
