@@ -28,18 +28,24 @@ import torch
 import autoregress as ar
 from autoregress.tables.learning import training_for
 
-sys.path.append(str(Path(__file__).parent.parent / "models"))
-
-import make  # the bundled models
-
 # Too many types for a checker to follow.
 pd: Any = pandas
 sets: Any = sklearn.datasets
 Frame = Any
+
+
+def bundled() -> Frame:
+    """The penguins that the bundled model learns."""
+    sys.path.append(str(Path(__file__).parent.parent / "models"))
+    import make
+
+    return pd.DataFrame(make.penguin_rows()[0])
+
+
 TABLES: dict[str, Callable[[], Frame]] = {
     name: lambda name=name: mixed_tables.parts(name, 0)[0] for name in mixed_tables.TABLES
 } | {
-    "penguins": lambda: pd.DataFrame(make.penguin_rows()[0]),
+    "penguins": bundled,
     "wine": lambda: sets.load_wine(as_frame=True).frame,
 }
 

@@ -404,7 +404,7 @@ def test_what_happens_on_sundays_is_learnt():
     sunday = (days.astype(int) + 4) % 7 == 0
     sold = np.where(sunday, rng.random(600) < 0.9, rng.random(600) < 0.05)
     frame = pd.DataFrame({"day": days.astype(str), "sold": np.where(sold, "yes", "no")})
-    table = ar.Table.fit(frame, quiet=True, max_epochs=12, network={"hidden": (64, 64)})
+    table = ar.Table.fit(frame, quiet=True, max_epochs=50, network={"hidden": (64, 64)})
     weeks = [np.datetime64("2020-06-07") + 7 * n for n in range(0, 140, 20)]
     for shift, low, high in ((0, 0.6, 1), (3, 0, 0.3)):
         asked = [table.distribution("sold", {"day": str(day + shift)}) for day in weeks]
