@@ -256,8 +256,8 @@ class PixelModel(AutoregressiveModel):
                 factor = self._strides[i - 1] // self._strides[i]
                 self.upsampling.append(Upsampling(count, k, features, factor))
         self._conditional = channels.conditional
-        # The constants of ordered channels are on the CPU; several grids were not tried.
-        self.replayable = not self.symbols.ordered[0] and not scales
+        # Only this was tried on a GPU; the constants of ordered channels are on the CPU.
+        self.replayable = k == 2 and not scales
         self._raster = [self._member()]
         widest = max(len(c.targets) for c in self.modules() if isinstance(c, CausalConv))
         self.chunk_rows = max(1, CHUNK // (self.dims // count * widest))
