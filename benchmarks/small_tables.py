@@ -66,7 +66,7 @@ class Way:
     def training(self, rows: int) -> dict[str, Any]:
         if self.updates is None:
             return dict(self.options)
-        batch = self.batch or training_for(rows, rows).batch_size
+        batch = self.batch or training_for(rows, rows)[0].batch_size
         epochs = -(-self.updates * batch // rows)
         return {**self.options, "batch_size": batch, "max_epochs": epochs}
 

@@ -10,8 +10,9 @@ layer, and the incremental face step by step.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -246,6 +247,7 @@ class Staircase:
     target: ByDegree
     strict: bool
     by_source: bool
+    _blocks: dict[torch.dtype, list[Block]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def sides(self) -> tuple[ByDegree, ByDegree]:
@@ -259,8 +261,13 @@ class Staircase:
         mask = compare(target[:, None], source).to(dtype)
         return mask.T if self.by_source else mask
 
-    def blocks(self, dtype: torch.dtype) -> Iterator[Block]:
-        """The nonzero parts of W ⊙ M, a block of rows at a time."""
+    def blocks(self, dtype: torch.dtype) -> list[Block]:
+        """The nonzero parts of W ⊙ M, blocks of rows; kept for the derivatives."""
+        if dtype not in self._blocks:
+            self._blocks[dtype] = list(self._cut(dtype))
+        return self._blocks[dtype]
+
+    def _cut(self, dtype: torch.dtype) -> Iterator[Block]:
         source, target = self.source, self.target
         dims = len(source.counts) - 1
         size = BLOCK_SIZE["cpu" if source.index.device.type == "cpu" else "gpu"]
@@ -300,6 +307,12 @@ class Staircase:
 # and every derivative follows the staircase.
 
 
+def _signed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function with its signature, which torch otherwise works out at every call."""
+    forward.__signature__ = inspect.signature(forward)
+    return forward
+
+
 class Product(torch.autograd.Function):
     """x (W ⊙ M) + offset, or x (W ⊙ M)ᵀ + offset, in order of degree.
 
@@ -308,6 +321,7 @@ class Product(torch.autograd.Function):
     """
 
     @staticmethod
+    @_signed
     def forward(
         x: Tensor, weight: Tensor, offset: Tensor | None, stairs: Staircase, to_columns: bool
     ) -> Tensor:
@@ -376,6 +390,7 @@ class Outer(torch.autograd.Function):
     """rᵀ c ⊙ M, stored like W, from r (n, rows of W) and c (n, columns of W) in order of degree."""
 
     @staticmethod
+    @_signed
     def forward(r: Tensor, c: Tensor, stairs: Staircase, dtype: torch.dtype) -> Tensor:
         row_side, column_side = stairs.sides
         out = r.new_empty(r.shape[1], c.shape[1], dtype=dtype)

@@ -38,7 +38,7 @@ MOST_DIRECT = 2**24
 # By default the batch size is a power of two between these, about a tenth of the rows, drawn ones
 # included. The number of updates is between these, about half that of rows, and each row is seen at
 # least a number of times. The learning rate falls to 0 over them, which is worth more than an early
-# stop.
+# stop. An epoch of few rows sees each of them several times: measuring takes as long as learning.
 SMALLEST_BATCH, LARGEST_BATCH = 16, 128
 FEWEST_UPDATES, MOST_UPDATES, FEWEST_EPOCHS = 1000, 9000, 20
 # Share of the rows held out to stop by, and the fewest rows of which some are held out.
@@ -97,7 +97,10 @@ def learn(
     torch.manual_seed(seed)
     model = MADE(len(levels), levels, **{**options, **network})
     rows = x if structure is None else with_drawn(x, structure, seed)
-    chosen = Training.changed(training_for(len(x), len(rows)), dict(training))
+    default, passes = training_for(len(x), len(rows))
+    chosen = Training.changed(default, dict(training))
+    if "max_epochs" not in training:
+        rows = rows.repeat(passes, 1)
     measured = None if held is None else Data(held, levels, known=held >= 0)
     # Drawn rows keep the weights from learning noise, so that the last epoch is the best; the few
     # rows held out would rather choose one by chance.
@@ -168,8 +171,8 @@ def network_for(
     return options | {"direct": inputs * outputs <= MOST_DIRECT}
 
 
-def training_for(rows: int, examples: int) -> Training:
-    """How a table of that number of rows is learnt.
+def training_for(rows: int, examples: int) -> tuple[Training, int]:
+    """How a table of that number of rows is learnt, and how often an epoch sees each of them.
 
     Args:
         examples: number of rows with those that are drawn.
@@ -179,7 +182,9 @@ def training_for(rows: int, examples: int) -> Training:
     updates = min(max(rows / 2, FEWEST_UPDATES), MOST_UPDATES)
     seen = max(updates * batch, FEWEST_EPOCHS * rows)
     other = WITH_DRAWN if examples > rows else {}
-    return replace(TRAINING, batch_size=batch, max_epochs=math.ceil(seen / examples), **other)
+    passes = math.ceil(seen / examples / FEWEST_EPOCHS)
+    epochs = math.ceil(seen / examples / passes)
+    return replace(TRAINING, batch_size=batch, max_epochs=epochs, **other), passes
 
 
 @torch.no_grad()
