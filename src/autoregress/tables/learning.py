@@ -100,6 +100,8 @@ def learn(
     default, passes = training_for(len(x), len(rows))
     chosen = Training.changed(default, dict(training))
     if "max_epochs" not in training:
+        if chosen.start == "marginals":
+            model.start_from(rows)  # of which none is seen twice
         rows = rows.repeat(passes, 1)
     measured = None if held is None else Data(held, levels, known=held >= 0)
     # Drawn rows keep the weights from learning noise, so that the last epoch is the best; the few
