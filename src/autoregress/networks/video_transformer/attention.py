@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from autoregress.grids import operands
+
 
 class RelativeBias(nn.Module):
     """The bias B = B_t + B_h + B_w: per head, a learned scalar for the offset along each axis.
@@ -115,7 +117,7 @@ class BlockLayer(nn.Module):
         shape = (math.prod(grid) // length, batch, self.heads, length, width)
         keys = self.qkv.weight.new_zeros(shape)
         return Cache(
-            keys,
+            operands(keys),
             torch.zeros_like(keys),
             self.bias().unsqueeze(0),
             in_blocks(grid, self.block),
