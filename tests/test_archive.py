@@ -433,9 +433,11 @@ def test_everything_is_verified_if_asked_for(model, x, monkeypatch):
 
     monkeypatch.setattr(coding.Packing, "top", counted)
     ar.encode(model, x)
-    assert calls == [256]
+    assert calls == [32]
+    ar.encode(model, x[:5])
+    assert calls == [32, 5]
     ar.encode(model, x, verify=True)
-    assert calls == [256, 256, 256, 188]
+    assert calls == [32, 5, 32, 256, 256, 188]
     monkeypatch.setattr(coding.Packing, "top", lambda self, *_: x[:0])
     with pytest.raises(ValueError, match="do not decode to themselves"):
         ar.encode(model, x)

@@ -28,6 +28,8 @@ from autoregress.traversal import OnProgress, counter
 # some 50 bytes, below 0.1 % of it. The sizes of later ones are guesses from an earlier one, AHEAD
 # chunks before, so that those between can be encoded beside each other.
 CHUNK_BYTES, CHUNK_SYMBOLS, AHEAD = 2**16, 2**23, 8
+# Number of examples that are decoded again in any case. More would take as long as a whole batch.
+SAMPLE = 32
 
 Beside = Callable[[int, int], bytes]
 
@@ -40,7 +42,7 @@ class Writer:
         with_model: put the model into the file.
         manifest: what else to keep, as for JSON.
         beside: given the first example of a chunk and their number, further bytes for the chunk.
-        verify: decode every batch again, and not only the first.
+        verify: decode everything again, and not only the first few examples.
         coded: called with the number of symbols at each dimension of a batch.
 
     Attributes:
@@ -127,8 +129,13 @@ class Writer:
                 self._hold(*packed)
             self._size = self._rows_of_next()
             return
-        packing = self._packing
-        self._encode(packing, x, context, self._coded, verify=self._verify or not packing.count)
+        packing, few = self._packing, len(x) <= SAMPLE
+        first = not packing.count
+        if first and not few:
+            some = None if context is None else context[:SAMPLE]
+            self._encode(Packing(self._model), x[:SAMPLE], some, lambda _: None, verify=True)
+        verify = self._verify or (first and few)
+        self._encode(packing, x, context, self._coded, verify=verify)
         self._size = next(self._sizes)
         full = packing.count * self._model.dims >= CHUNK_SYMBOLS
         if full or packing.size >= CHUNK_BYTES:
@@ -232,7 +239,7 @@ def encode(
             a model with labels the labels are encoded too, at log₂(labels) bits each; other
             contexts are not.
         with_model: put the model into the bytes, so that nothing else is needed to decode them.
-        verify: decode everything again; by default only the first batch.
+        verify: decode everything again; by default only the first few examples.
         on_progress: called at every dimension of a batch with the number of symbols encoded so
             far and that of all.
 
