@@ -47,6 +47,8 @@ TOTAL = 2**24
 CONSTANT = 32
 EXPONENT = 0x7FF << 52  # the exponent's bits in a float64
 
+SHORT = 12  # an axis that is short for a sum
+
 NARROW = frozenset((torch.float32, torch.float16, torch.bfloat16))
 
 Action = Callable[[tuple[Any, ...], dict[str, Any]], Any]
@@ -215,7 +217,7 @@ def _times(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     rows, weights = a.reshape(-1, len(b)).numpy(), b.numpy()
     places = out.view(len(rows), -1).numpy()
     few = QUICK // max(1, b.numel())
-    if few < 64 or len(rows) <= few or not b.is_contiguous():
+    if few < 24 or len(rows) <= few or not b.is_contiguous():
         np.matmul(rows, weights, out=places)
         return out
     for start in range(0, len(rows), few):
@@ -249,6 +251,12 @@ def _sum(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     dims = _axes(x, dim)
     if not dims:
         return x.clone()
+    if x.dim() > 1 and dims in ((-1,), (x.dim() - 1,)) and x.shape[-1] <= SHORT:
+        # Torch goes through such an axis number by number, but sums many numbers at a time along
+        # the first one.
+        x = x.movedim(-1, 0).contiguous()
+        out = _summands(x, (0,)).sum(0)
+        return out.unsqueeze(-1) if keepdim else out
     return _summands(x, dims).sum(dims, keepdim=keepdim)
 
 

@@ -29,8 +29,9 @@ from autoregress.orderings import Ordering
 from autoregress.symbols import Columns
 from autoregress.traversal import Unrolling
 
-# Largest number of pixels measured at once, in one slice of each clip of a chunk.
-CHUNK = 2**14
+# Largest number of pixels measured at once, in one slice of each clip of a chunk; of narrow models
+# more, with this number of features.
+CHUNK, FEATURES = 2**14, 2**21
 # Largest number of predictions and nearby symbols from which training starts.
 START = 2**23
 
@@ -121,7 +122,8 @@ class VideoTransformer(AutoregressiveModel):
                 f"{config.priming}"
             )
         self.checkpointing = config.checkpointing
-        self.chunk_rows = max(1, CHUNK // math.prod(self.subscaling.grid))
+        pixels = max(CHUNK, FEATURES // width)
+        self.chunk_rows = max(1, pixels // math.prod(self.subscaling.grid))
         self._priming = config.priming
         self._primed = {frames: self._member(frames) for frames in sorted(set(config.priming))}
 
