@@ -214,10 +214,10 @@ def _times(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
         return torch.from_numpy(np.matmul(a.numpy(), b.numpy(), out=place))
     if out is None:
         out = a.new_empty(*a.shape[:-1], b.shape[1])
-    rows, weights = a.reshape(-1, len(b)).numpy(), b.numpy()
-    places = out.view(len(rows), -1).numpy()
-    few = QUICK // max(1, b.numel())
-    if few < 24 or len(rows) <= few or not b.is_contiguous():
+    rows, places = (a, out) if a.dim() == 2 else (a.reshape(-1, len(b)), out.view(-1, b.shape[1]))
+    rows, weights, places = rows.numpy(), b.numpy(), places.numpy()
+    few = QUICK // max(1, weights.size)
+    if few < 24 or len(rows) <= few or not weights.flags.c_contiguous:
         np.matmul(rows, weights, out=places)
         return out
     for start in range(0, len(rows), few):

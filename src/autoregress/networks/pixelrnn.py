@@ -142,7 +142,11 @@ class RowCell(Cell):
     def from_above(self, h: Tensor) -> Tensor:
         """The terms (N, W, 4h) of a row's sums from the states (N, W, h) of the row above."""
         h = F.pad(h, (0, 0, 1, 1))
-        return torch.cat([h[:, :-2], h[:, 1:-1], h[:, 2:]], -1) @ self.weight[0]
+        return self.from_around(h[:, :-2], h[:, 1:-1], h[:, 2:])
+
+    def from_around(self, *h: Tensor) -> Tensor:
+        """The same, from the states to the left of each pixel above, there, and to the right."""
+        return torch.cat(h, -1) @ self.weight[0]
 
     def steps(self, batch: int, width: int, condition: Condition) -> RowSteps:
         return RowSteps(self, batch, width)
@@ -153,21 +157,23 @@ class RowSteps:
 
     def __init__(self, cell: RowCell, batch: int, width: int) -> None:
         self.cell = cell
-        # The states of the current row; before the first row, the learned initial ones.
-        self.h, self.c = (v.expand(batch, width, -1).clone() for v in (cell.h, cell.c))
+        # The states (width, N, h) of the current row, those of h between zeros; before the first
+        # row, the learned initial ones.
+        self.h = cell.h.new_zeros(width + 2, batch, cell.features)
+        self.h[1:-1] = cell.h
+        self.c = cell.c.expand(width, batch, -1).clone()
         self.sums: list[Tensor] = []
-        self.memory: list[Tensor] = []
 
     def start_row(self, row: int) -> None:
-        sums = self.cell.from_above(self.h).transpose(0, 1)
+        sums = self.cell.from_around(self.h[:-2], self.h[1:-1], self.h[2:])
         self.sums = [part(sums, span, 4) for span in self.cell.spans]
-        memory = self.c.transpose(0, 1)
-        self.memory = [memory[..., span].contiguous() for span in self.cell.spans]
 
     def feed(self, column: int, group: int, x: Tensor) -> Tensor:
-        h, c = lstm(x + self.sums[group][column], self.memory[group][column])
         span = self.cell.spans[group]
-        self.h[:, column, span], self.c[:, column, span] = h, c
+        c = self.c[column][:, span]
+        h, memory = lstm(x + self.sums[group][column], c)
+        c.copy_(memory)
+        self.h[column + 1][:, span] = h
         return h
 
 

@@ -276,12 +276,16 @@ class ConvSteps:
             for place in conv.places
         ]
         self.seen = [[row[:, a : a + n] for a in starts] for n in seen]
-        self.sums: list[tuple[Tensor, ...]] = []
+        # For each group, (N, outputs) of each pixel of the row; the bias alone by default.
+        self.sums: list[tuple[Tensor, ...]] = [
+            (self.bias[target].expand(batch, -1),) * width for target in self.targets
+        ]
 
     def start_row(self, row: int) -> None:
         inputs = self.inputs
         inputs[:, :-1] = inputs[:, 1:].clone()
-        inputs[:, -1] = 0
+        if self.above is None and self.terms is None:
+            return
         if self.above is None:
             sums = self.bias.expand(len(inputs), inputs.shape[2] - 2 * self.reach, -1)
         else:
@@ -289,7 +293,6 @@ class ConvSteps:
             sums = F.conv2d(above, self.above, self.bias)[:, :, 0].transpose(1, 2)
         if self.terms is not None:
             sums = sums + self.terms[:, row if self.terms.shape[1] > 1 else 0]
-        # For each group, (N, outputs) of each pixel of the row.
         self.sums = [
             sums[..., target].transpose(0, 1).contiguous().unbind() for target in self.targets
         ]
