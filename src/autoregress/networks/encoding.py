@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -276,12 +276,6 @@ class Together:
             self._group[own], self._within[own] = len(self.groups), torch.arange(len(dims))
             self.groups.append(Group(kinds[dims[0]], own, _columns(widths, dims)))
 
-    def read(self, scales: Sequence[Scale | None]) -> None:
-        """Joins the scales (D,) of the dimensions of each group."""
-        for group in self.groups:
-            own = [scale for dim in group.dims.tolist() if (scale := scales[dim]) is not None]
-            group.scale = Scale.joined(own) if own else None
-
     def by_row(self, dims: Tensor) -> Iterator[tuple[Kind, Tensor, Scale | None]]:
         """The rows whose dimensions (batch,) are of one group: its kind, rows, their scales."""
         if len(self.groups) == 1:
@@ -357,8 +351,15 @@ class Encoding(nn.Module):
             start = stop
             for dim, own in zip(dims.tolist(), masses, strict=True):
                 self.scales[dim] = Scale.of(own)
-        for each in (self._inputs, self._outputs, self._equal):
-            each.read(self.scales)
+
+        @cache  # as groups of the same dimensions share one
+        def joined(*dims: int) -> Scale | None:
+            own = [scale for dim in dims if (scale := self.scales[dim]) is not None]
+            return Scale.joined(own) if own else None
+
+        for side in (self._inputs, self._outputs, self._equal):
+            for group in side.groups:
+                group.scale = joined(*group.dims.tolist())
 
     @property
     def _numbers(self) -> list[tuple[Numbers, Tensor]]:
