@@ -3,6 +3,7 @@
 # make test   everything that CI checks
 # make check  its fast part: lint, types, quick tests
 # make fuzz   damaged files at every door, without end; prints the seeds of what fails
+# make settings  portable coding under 81 combinations of torch's settings, in 15 minutes
 # make lowest the fast tests with the lowest versions that pyproject.toml allows
 # make venv   only the environment
 # make docs   the documentation as a site, docs/_build/index.html, without network
@@ -10,7 +11,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv demo gallery test check quick lint fuzz lowest docs release clean
+.PHONY: venv demo gallery test check quick lint fuzz settings lowest docs release clean
 
 venv: .venv/installed
 
@@ -43,6 +44,9 @@ test: lint
 
 fuzz: venv
 	$(BIN)/python tests/fuzz.py
+
+settings: venv
+	$(BIN)/python tests/every_setting.py
 
 # Warnings are not errors here: old versions have their own.
 lowest:

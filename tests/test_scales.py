@@ -13,10 +13,14 @@ from autoregress.networks.encoding import log_masses
 LEVELS = [3, 17, 256, 1000, 65536]
 
 
-def scale(levels, *, batch=(), skew=3.0, seed=0):
-    """Levels whose marginal probabilities differ by many orders of magnitude."""
+def masses(levels, *, batch=(), seed=0):
+    """Logarithms of marginal probabilities that differ by many orders of magnitude."""
     generator = torch.Generator().manual_seed(seed)
-    return Scale.of(skew * torch.randn(*batch, levels, generator=generator))
+    return 3 * torch.randn(*batch, levels, generator=generator)
+
+
+def scale(levels, **options):
+    return Scale.of(masses(levels, **options))
 
 
 def logistics(levels, *, batch=4, mixture=5, dtype=torch.float64, seed=0):
@@ -61,8 +65,9 @@ def test_two_digits_are_the_same_distribution(levels):
 def test_draws_follow_the_table(shared):
     count, levels = 40_000, 11
     one = logistics(levels, batch=1, mixture=3)
+    own = Scale.of(masses(levels, batch=() if shared else (1,)))
     w, m, s = (p.expand(count, 1, -1) for p in (one.weights, one.means, one.log_scales))
-    many = ScaledLogistics(w, m, s, one.scale[0] if shared else one.scale)
+    many = ScaledLogistics(w, m, s, own)
     expected = count * one.table()[0]
     seen = (
         many.sample(torch.Generator().manual_seed(1)).flatten().bincount(minlength=levels).double()
@@ -83,6 +88,30 @@ def test_places_on_the_scale_are_found():
         inside = own.edge(x) > own.edge((x - 1).clamp(min=0))
         found = own.level(own.middle(x).double())
         assert torch.equal(found[inside | (x == 0)], x[inside | (x == 0)])
+
+
+def test_dimensions_whose_levels_differ_in_number_are_as_each_alone():
+    levels = (3, 1000, 17)
+    each = [scale(k, seed=k) for k in levels]
+    joined, count = Scale.joined(each), 200
+    weights, means, widths = 3 * torch.randn(3, count, len(levels), 4, dtype=torch.float64)
+    together = ScaledLogistics(weights, means, widths, joined)
+    x = torch.stack([torch.randint(k, (count,)) for k in levels], 1)
+    places = 5 * torch.randn(count, len(levels), dtype=torch.float64)
+    drawn, table = together.sample(), together.table()
+    order = torch.randint(len(levels), (count,))
+    rows = torch.arange(count)
+    at = rows, order
+    by_row = ScaledLogistics(weights[at], means[at], widths[at], joined.rows(order))
+    for d, (k, own) in enumerate(zip(levels, each, strict=True)):
+        alone = ScaledLogistics(weights[:, d], means[:, d], widths[:, d], own)
+        assert torch.equal(together.log_prob(x)[:, d], alone.log_prob(x[:, d]))
+        assert torch.equal(table[:, d, :k], alone.table())
+        assert (table[:, d, k:] == 0).all()
+        assert torch.equal(joined.level(places)[:, d], own.level(places[:, d].contiguous()))
+        assert 0 <= int(drawn[:, d].min()) <= int(drawn[:, d].max()) < k
+        some = order == d
+        assert torch.equal(by_row.log_prob(x[at])[some], alone.log_prob(x[:, d])[some])
 
 
 def test_masses_are_frequencies_where_levels_are_seen_often_and_smooth_where_they_are_not():

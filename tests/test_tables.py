@@ -397,6 +397,18 @@ def test_days_of_a_year_are_symbols_that_recur_every_week():
     assert len(waves.unique(dim=0)) == 7
 
 
+def test_what_floating_point_adds_to_numbers_is_left_out():
+    texts = [repr(0.1 * n) for n in range(1, 60)]  # 0.30000000000000004 is the third
+    table = [Cells.of(name, texts) for name in ("a", "b", "c", "d", "e")]
+    schema = Schema.infer([*table, Cells.of("f", [repr(n / 7) for n in range(1, 60)])])
+    columns = [column for column in schema.columns if isinstance(column, Numbers)]
+    assert [column.decimals for column in columns[:5]] == [1] * 5
+    assert columns[5].decimals > 12
+    assert columns[0].text(columns[0].numbers(table[0])[2]) == "0.3"
+    (note,) = schema.notes
+    assert note.startswith("a, b, c and 2 others: ")
+
+
 @pytest.mark.slow
 def test_what_happens_on_sundays_is_learnt():
     rng = np.random.default_rng(0)

@@ -202,8 +202,8 @@ class Ordered(ABC):
 
     @property
     @abstractmethod
-    def levels(self) -> int:
-        """K."""
+    def levels(self) -> int | Tensor:
+        """K, or (…) if it differs."""
 
     @abstractmethod
     def log_shares(self, x: Tensor) -> Tensor:
@@ -224,16 +224,18 @@ class Ordered(ABC):
 
     def log_prob(self, x: Tensor) -> Tensor:
         mixed = (self.weights.log_softmax(-1) + self.log_shares(x)).logsumexp(-1)
+        uniform = UNIFORM / self.levels
+        if isinstance(uniform, Tensor):
+            uniform = uniform.to(mixed.dtype)
         # In the far tails exp() underflows, and only the uniform share remains.
-        return ((1 - UNIFORM) * mixed.exp() + UNIFORM / self.levels).log()
+        return ((1 - UNIFORM) * mixed.exp() + uniform).log()
 
     def _between(self, x: Tensor, low: Tensor, high: Tensor, width: Tensor) -> Tensor:
         """Log-masses of levels x (…) from standardised edges and their distance, (…, M) each."""
         # log (σ(a) − σ(b)) = log σ(a) + log σ(−b) + log (1 − exp(b − a)), which suffers no
         # cancellation in either tail. The first level includes all below it, b = −∞, and the last
         # all above it, a = ∞.
-        x = x.unsqueeze(-1)
-        first, last = x == 0, x == self.levels - 1
+        first, last = (x == 0).unsqueeze(-1), (x == self.levels - 1).unsqueeze(-1)
         up = F.logsigmoid(high).masked_fill(last, 0)
         down = F.logsigmoid(-low).masked_fill(first, 0)
         between = torch.expm1(-width).neg().log().masked_fill(first | last, 0)
@@ -253,9 +255,12 @@ class Ordered(ABC):
 
     def _mixed(self, shares: Tensor, weights: Tensor, x: Tensor) -> Tensor:
         """The distribution function from those of the components, (…, n, M), at x."""
+        levels = self.levels
+        if isinstance(levels, Tensor):
+            levels = levels.unsqueeze(-1)
         # No matrix product, whose operands are rounded in coding: levels are differences of these.
-        inside = (shares * weights).sum(-1) + (x + 1) * (UNIFORM / self.levels)
-        return inside.masked_fill(x < 0, 0).masked_fill(x >= self.levels - 1, 1)
+        inside = (shares * weights).sum(-1) + (x + 1) * (UNIFORM / levels)
+        return inside.masked_fill(x < 0, 0).masked_fill(x >= levels - 1, 1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         component = draw(self.weights.softmax(-1), generator).unsqueeze(-1)
@@ -269,19 +274,20 @@ class Ordered(ABC):
         )
         drawn = self._level(component, quantile)
         levels = drawn.where(uniform >= UNIFORM, (quantile * self.levels).floor())
-        return levels.clamp(0, self.levels - 1).long()
+        return _inside(levels, self.levels).long()
 
     def tempered(self, temperature: float) -> Categorical:
         return _tempered(self.logits, temperature)
 
     def table(self) -> Tensor:
-        return self.cdf(torch.arange(-1, self.levels, device=self.means.device)).diff()
+        return self.cdf(torch.arange(-1, _most(self.levels), device=self.means.device)).diff()
 
     def digits(self) -> Digits:
         """The same distribution in two digits, in base ⌈√K⌉."""
-        base = math.isqrt(self.levels - 1) + 1
+        levels = _most(self.levels)
+        base = math.isqrt(levels - 1) + 1
         function, device = self._function(), self.means.device
-        ends = torch.arange(-1, self.levels + base - 1, base, dtype=torch.float64, device=device)
+        ends = torch.arange(-1, levels + base - 1, base, dtype=torch.float64, device=device)
         edges = torch.arange(-1, base, dtype=torch.float64, device=device)
 
         def fine(coarse: Tensor) -> Tensor:
@@ -329,19 +335,32 @@ class Logistics(Ordered):
         return (quantile.logit() * scale + mean + self.centre).round()
 
 
+def _most(levels: int | Tensor) -> int:
+    return levels if isinstance(levels, int) else int(levels.max())
+
+
+def _inside(x: Tensor, levels: int | Tensor) -> Tensor:
+    """x (…), with what is no level moved to the nearest one."""
+    if isinstance(levels, int):
+        return x.clamp(0, levels - 1)
+    return x.clamp(min=0).minimum((levels - 1).to(x.dtype))
+
+
 @dataclass(frozen=True)
 class Scale:
     """Where the levels of ordered dimensions lie, as the logits of a distribution function.
 
     The edges of a level are the logits of the probability of the levels below it, and of those up
     to it. A single logistic of mean 0 and scale 1 is then that distribution, exactly.
+
+    The levels of all dimensions are kept one after another, which need not be equal in number.
     """
 
-    edges: Tensor  # (…, K − 1), float64, ascending
-    middles: Tensor  # (…, K), the middle of each level
+    edges: Tensor  # (n,), float64, the upper edge of each level; of the last one that below it
+    middles: Tensor  # (n,), the middle of each level
+    first: Tensor  # (…), int64, the place of each dimension's first level
     narrowest: Tensor  # (…), the logarithm of the smallest scale of a component
-    # (rows,) which of several scales each row has; so none of them is copied.
-    which: Tensor | None = None
+    levels: int | Tensor  # K, or (…), float64, if it differs
 
     @classmethod
     def of(cls, log_masses: Tensor) -> Scale:
@@ -351,60 +370,59 @@ class Scale:
         edges = below[..., :-1].log() - above[..., 1:].log()
         middles = (below - mass / 2).log() - (above - mass / 2).log()
         least = F.pad(edges.diff(), (0, 1), value=1.0).amin(-1)  # with two levels, the 1
-        return cls(edges, middles, least.log().clamp(min=-10) + NARROWEST)
+        first = torch.arange(0, mass.numel(), mass.shape[-1], device=mass.device)
+        return cls(
+            torch.cat([edges, edges[..., -1:]], -1).flatten(),
+            middles.flatten(),
+            first.view(mass.shape[:-1]),
+            least.log().clamp(min=-10) + NARROWEST,
+            mass.shape[-1],
+        )
+
+    @classmethod
+    def joined(cls, scales: Sequence[Scale]) -> Scale:
+        """Scales of one dimension each as one of batch shape (n,)."""
+        counts = [len(scale.edges) for scale in scales]
+        levels = torch.tensor(counts, dtype=torch.float64, device=scales[0].edges.device)
+        return cls(
+            torch.cat([scale.edges for scale in scales]),
+            torch.cat([scale.middles for scale in scales]),
+            (levels.cumsum(0) - levels).long(),
+            torch.stack([scale.narrowest for scale in scales]),
+            counts[0] if len(set(counts)) == 1 else levels,
+        )
 
     def edge(self, level: Tensor) -> Tensor:
         """The upper edges of levels (…), of the last but one for the last one, float64."""
-        return _pick(self.edges, level.clamp(0, self.edges.shape[-1] - 1), self.which)
+        return self.edges[self.first + _inside(level, self.levels)]
 
     def middle(self, level: Tensor) -> Tensor:
         """The middles of levels (…)."""
-        return _pick(self.middles, level, self.which)
+        return self.middles[self.first + level]
 
     def level(self, place: Tensor) -> Tensor:
         """The levels in which places (…) on the scale are, int64."""
-        if self.edges.dim() == 1:
-            return torch.searchsorted(self.edges, place)
-        if self.which is not None:
-            found = torch.empty(place.shape, dtype=torch.int64, device=place.device)
-            for scale in self.which.unique():
-                own = self.which == scale
-                found[own] = torch.searchsorted(self.edges[scale], place[own])
-            return found
-        own = self.edges.dim() - 1  # the scales' axes, the last ones of the places
-        batch = place.shape[: place.dim() - own]
-        columns = place.reshape(-1, *place.shape[len(batch) :]).movedim(0, -1).contiguous()
-        found = torch.searchsorted(self.edges.contiguous(), columns)
-        return found.movedim(-1, 0).reshape(place.shape)
+        if not self.first.dim():
+            return torch.searchsorted(self.edges[:-1], place)
+        low = torch.zeros_like(place, dtype=torch.int64)
+        high = _inside(torch.full_like(low, len(self.edges)), self.levels)
+        for _ in range(_most(self.levels).bit_length()):
+            middle = (low + high) // 2
+            above = (self.edges[self.first + middle] < place) & (low < high)
+            low, high = torch.where(above, middle + 1, low), torch.where(above, high, middle)
+        return low
 
     def rows(self, which: Tensor) -> Scale:
-        """Of several scales (n, …), the one of each row, for batches (rows,)."""
-        return Scale(self.edges, self.middles, self.narrowest[which], which)
-
-    def __getitem__(self, index: int) -> Scale:
-        return Scale(self.edges[index], self.middles[index], self.narrowest[index])
+        """Of the scales of n dimensions, the one of each row, for batches (rows,)."""
+        levels = self.levels if isinstance(self.levels, int) else self.levels[which]
+        first, narrowest = self.first[which], self.narrowest[which]
+        return Scale(self.edges, self.middles, first, narrowest, levels)
 
     def unflatten(self, shape: Sequence[int]) -> Scale:
         """The same scales in a batch of that shape."""
-        return Scale(
-            self.edges.unflatten(0, shape),
-            self.middles.unflatten(0, shape),
-            self.narrowest.unflatten(0, shape),
-        )
-
-
-def _pick(values: Tensor, index: Tensor, which: Tensor | None) -> Tensor:
-    """Entries of values (…, K) at an index (…) whose last axes are those of the values.
-
-    It makes nothing of the size of the values, as ``gather`` does of expanded ones.
-
-    Args:
-        which: numbers of the values (n, K) for the last axis of the index, instead of all in turn.
-    """
-    *shape, levels = values.shape
-    if which is None:
-        which = torch.arange(math.prod(shape), device=values.device).view(shape)
-    return values.reshape(-1)[which * levels + index]
+        levels = self.levels if isinstance(self.levels, int) else self.levels.unflatten(0, shape)
+        first, narrowest = self.first.unflatten(0, shape), self.narrowest.unflatten(0, shape)
+        return Scale(self.edges, self.middles, first, narrowest, levels)
 
 
 @dataclass(frozen=True)
@@ -414,8 +432,8 @@ class ScaledLogistics(Ordered):
     scale: Scale
 
     @property
-    def levels(self) -> int:
-        return self.scale.middles.shape[-1]
+    def levels(self) -> int | Tensor:
+        return self.scale.levels
 
     def log_shares(self, x: Tensor) -> Tensor:
         x = x.long()

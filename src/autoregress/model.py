@@ -777,7 +777,9 @@ class AutoregressiveModel(nn.Module, ABC):
             if len(members) > 1:
                 # Members are drawn from their posterior given the known symbols.
                 part = None if context is None else context[rows]
-                given, _ = self._split_log_probs(x[rows], part, members, mask)
+                given = torch.zeros(len(members), len(rows), dtype=torch.float64, device=x.device)
+                if mask.any():
+                    given, _ = self._split_log_probs(x[rows], part, members, mask)
                 chosen = draw(self._posterior(given).T, generator)
             mask = mask.expand(len(rows), -1)
             for member, own in members[0].picked(members, chosen):

@@ -1,14 +1,14 @@
 """The dimensions of an event as columns: the inputs and outputs of a network over vectors.
 
-Dimensions of one kind are encoded together, so that none is padded to the width of another.
+Dimensions of one kind are computed together, so that none is padded to the width of another.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -232,6 +232,74 @@ def _log_scale(variance: Tensor) -> Tensor:
     return (variance * (3 / math.pi**2)).log() / 2
 
 
+@dataclass
+class Group:
+    """Dimensions that are computed together.
+
+    Attributes:
+        kind: the kind of the first of them, which does for all.
+        dims: (n,) their indices, on the CPU.
+        columns: indices of their columns, on the CPU.
+        scale: the scale of each, None where levels have no order.
+    """
+
+    kind: Kind
+    dims: Tensor
+    columns: Tensor
+    scale: Scale | None = None
+
+
+class Together:
+    """The groups of dimensions whose inputs, or whose outputs, are computed together.
+
+    Args:
+        kinds: kind of each dimension.
+        widths: (D,) number of columns of each.
+        like: what the kinds in a group have in common.
+
+    Attributes:
+        first: (D,) first column of each dimension, on the CPU.
+    """
+
+    def __init__(
+        self, kinds: Sequence[Kind], widths: Tensor, like: Callable[[Kind], Hashable]
+    ) -> None:
+        self.first = widths.cumsum(0) - widths
+        # The group of each dimension, and its place there.
+        self._group, self._within = torch.empty(2, len(kinds), dtype=torch.int64, device="cpu")
+        self.groups = list[Group]()
+        together: dict[Hashable, list[int]] = {}
+        for dim, kind in enumerate(kinds):
+            together.setdefault(like(kind), []).append(dim)
+        for dims in together.values():
+            own = torch.tensor(dims, device="cpu")
+            self._group[own], self._within[own] = len(self.groups), torch.arange(len(dims))
+            self.groups.append(Group(kinds[dims[0]], own, _columns(widths, dims)))
+
+    def by_row(self, dims: Tensor) -> Iterator[tuple[Kind, Tensor, Scale | None]]:
+        """The rows whose dimensions (batch,) are of one group: its kind, rows, their scales."""
+        if len(self.groups) == 1:
+            each = [(0, torch.arange(len(dims), device=dims.device))]
+        else:
+            each = groups(self._group.to(dims.device)[dims])
+        for number, own in each:
+            group = self.groups[number]
+            scale = group.scale
+            if scale is not None:
+                scale = scale.rows(self._within.to(dims.device)[dims[own]])
+            yield group.kind, own, scale
+
+
+def _encoded_like(kind: Kind) -> Hashable:
+    """Numbers of many levels are encoded by their scales alone, and without periods alike."""
+    return Numbers if isinstance(kind, Numbers) and kind.levels > FEW and not kind.periods else kind
+
+
+def _predicted_like(kind: Kind) -> Hashable:
+    """Numbers are predicted by their scales alone."""
+    return Numbers if isinstance(kind, Numbers) else kind
+
+
 class Encoding(nn.Module):
     """The columns of every dimension, in the order of the dimensions.
 
@@ -261,40 +329,43 @@ class Encoding(nn.Module):
         inputs = torch.tensor([kind.inputs for kind in self.kinds], device="cpu")
         outputs = torch.tensor([kind.outputs for kind in self.kinds], device="cpu")
         self.widths = (inputs, inputs if torch.equal(inputs, outputs) else outputs)
-        alike: dict[Kind, list[int]] = {}
-        for dim, kind in enumerate(self.kinds):
-            alike.setdefault(kind, []).append(dim)
-        self._groups = [
-            (kind, torch.tensor(dims, device="cpu"), _columns(outputs, dims))
-            for kind, dims in alike.items()
-        ]
-        # The group of each dimension and its place there; its first input and output column.
-        self._group, self._within = torch.empty(2, len(self.kinds), dtype=torch.int64, device="cpu")
-        for group, dims in enumerate(alike.values()):
-            self._group[dims] = group
-            self._within[dims] = torch.arange(len(dims), device="cpu")
-        self._first = (inputs.cumsum(0) - inputs, outputs.cumsum(0) - outputs)
+        self._inputs = Together(self.kinds, inputs, _encoded_like)
+        self._outputs = Together(self.kinds, outputs, _predicted_like)
         # The position of each input column when the groups are concatenated.
-        self._places = torch.cat([_columns(inputs, d) for d in alike.values()]).argsort()
+        self._places = torch.cat([group.columns for group in self._inputs.groups]).argsort()
+        # The outputs where dimensions together are to agree in their levels, as the coder asks.
+        self._equal = Together(self.kinds, outputs, lambda kind: kind)
         # Uniform until ``start``.
-        levels = sum(kind.levels * len(d) for kind, d in alike.items() if isinstance(kind, Numbers))
+        levels = sum(kind.levels * len(dims) for kind, dims in self._numbers)
         self.register_buffer("log_masses", torch.zeros(levels) if levels else None)
         self._read_scales()
 
     def _read_scales(self) -> None:
         """Reads the scales, which are kept as finding them takes time."""
         self.scales: list[Scale | None] = [None] * len(self.kinds)
-        self._group_scales = list[Scale | None]()
         start = 0
-        for kind, dims, _ in self._groups:
-            scale = None
-            if self.log_masses is not None and isinstance(kind, Numbers):
-                stop = start + kind.levels * len(dims)
-                scale = Scale.of(self.log_masses[start:stop].view(len(dims), kind.levels))
-                start = stop
-                for place, dim in enumerate(dims.tolist()):
-                    self.scales[dim] = scale[place]
-            self._group_scales.append(scale)
+        for kind, dims in self._numbers:
+            assert self.log_masses is not None
+            stop = start + kind.levels * len(dims)
+            masses = self.log_masses[start:stop].view(len(dims), kind.levels)
+            start = stop
+            for dim, own in zip(dims.tolist(), masses, strict=True):
+                self.scales[dim] = Scale.of(own)
+
+        @cache  # as groups of the same dimensions share one
+        def joined(*dims: int) -> Scale | None:
+            own = [scale for dim in dims if (scale := self.scales[dim]) is not None]
+            return Scale.joined(own) if own else None
+
+        for side in (self._inputs, self._outputs, self._equal):
+            for group in side.groups:
+                group.scale = joined(*group.dims.tolist())
+
+    @property
+    def _numbers(self) -> list[tuple[Numbers, Tensor]]:
+        """The ordered dimensions, those that agree in their levels together."""
+        each = [(group.kind, group.dims) for group in self._equal.groups]
+        return [(kind, dims) for kind, dims in each if isinstance(kind, Numbers)]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
@@ -307,11 +378,12 @@ class Encoding(nn.Module):
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """Symbols x (batch, D) as input columns (batch, inputs of all dimensions)."""
-        if len(self._groups) == 1:
-            return self._encode(self.kinds[0], x, dtype, self._group_scales[0]).flatten(1)
+        first, *others = self._inputs.groups
+        if not others:
+            return self._encode(first.kind, x, dtype, first.scale).flatten(1)
         parts = [
-            self._encode(kind, x[:, dims.to(x.device)], dtype, scale).flatten(1)
-            for (kind, dims, _), scale in zip(self._groups, self._group_scales, strict=True)
+            self._encode(group.kind, x[:, group.dims.to(x.device)], dtype, group.scale).flatten(1)
+            for group in (first, *others)
         ]
         return torch.cat(parts, 1)[:, self._places.to(x.device)]
 
@@ -331,16 +403,18 @@ class Encoding(nn.Module):
         Args:
             columns: (batch, outputs of all dimensions).
         """
-        if len(self._groups) == 1:
-            kind, scale = self.kinds[0], self._group_scales[0]
+        first, *others = self._outputs.groups
+        if not others:
+            kind, scale = first.kind, first.scale
             if scale is not None:
                 scale = scale.unflatten(self.event_shape)
             return kind.conditional(columns.reshape(-1, *self.event_shape, kind.outputs), scale)
         parts, dims = [], []
-        for (kind, own, places), scale in zip(self._groups, self._group_scales, strict=True):
-            of_kind = columns[:, places.to(columns.device)]
-            parts.append(kind.conditional(of_kind.view(-1, len(own), kind.outputs), scale))
-            dims.append(own.to(columns.device))
+        for group in (first, *others):
+            own = columns[:, group.columns.to(columns.device)]
+            own = own.view(-1, len(group.dims), group.kind.outputs)
+            parts.append(group.kind.conditional(own, group.scale))
+            dims.append(group.dims.to(columns.device))
         return Mixed(parts, dims, self.event_shape)
 
     def conditional_one(self, dim: int, columns: Tensor) -> Conditional:
@@ -361,12 +435,12 @@ class Encoding(nn.Module):
             (n,) each: rows, in order; places of the columns; values.
         """
         rows, places, values = [], [], []
-        for group, own, scale in self._alike(dims):
-            encoded = self._encode(self._groups[group][0], x[own], dtype, scale)
+        for kind, own, scale in self._inputs.by_row(dims):
+            encoded = self._encode(kind, x[own], dtype, scale)
             row, column = encoded.nonzero(as_tuple=True)
             own = own[row]
             rows.append(own)
-            places.append(self._first[0].to(dims.device)[dims[own]] + column)
+            places.append(self._inputs.first.to(dims.device)[dims[own]] + column)
             values.append(encoded[row, column])
         if len(rows) == 1:
             return rows[0], places[0], values[0]
@@ -376,30 +450,17 @@ class Encoding(nn.Module):
     def conditional_by_row(self, dims: Tensor, columns: Tensor) -> Conditional:
         """Conditionals (batch,) of dimensions (batch,), from columns (batch, outputs of all)."""
         parts, rows = [], []
-        for group, own, scale in self._alike(dims):
-            kind = self._groups[group][0]
-            first = self._first[1].to(dims.device)[dims[own]]
+        for kind, own, scale in self._equal.by_row(dims):
+            first = self._equal.first.to(dims.device)[dims[own]]
             places = first.unsqueeze(1) + torch.arange(kind.outputs, device=dims.device)
             parts.append(kind.conditional(columns[own.unsqueeze(1), places], scale))
             rows.append(own)
         return parts[0] if len(parts) == 1 else Mixed(parts, rows, (len(dims),), dim=0)
 
-    def _alike(self, dims: Tensor) -> Iterator[tuple[int, Tensor, Scale | None]]:
-        """The rows whose dimensions (batch,) are of one group: that group, rows, their scales."""
-        if len(self._groups) == 1:
-            each = [(0, torch.arange(len(dims), device=dims.device))]
-        else:
-            each = groups(self._group.to(dims.device)[dims])
-        for group, own in each:
-            scale = self._group_scales[group]
-            if scale is not None:
-                scale = scale.rows(self._within.to(dims.device)[dims[own]])
-            yield group, own, scale
-
     @property
     def numeric(self) -> Tensor:
         """Indices of the output columns of ordered dimensions."""
-        own = [places for kind, _, places in self._groups if isinstance(kind, Numbers)]
+        own = [each.columns for each in self._outputs.groups if isinstance(each.kind, Numbers)]
         return torch.cat([torch.zeros(0, dtype=torch.long, device="cpu"), *own])
 
     def start(self, x: Tensor) -> Tensor:
@@ -409,13 +470,14 @@ class Encoding(nn.Module):
             Output columns of all dimensions, float64.
         """
         out = torch.empty(int(self.widths[1].sum()), dtype=torch.float64, device=x.device)
-        masses = list[Tensor]()
-        for kind, dims, places in self._groups:
-            own = x[:, dims.to(x.device)]
-            out[places.to(x.device)] = kind.start(own).flatten()
-            if isinstance(kind, Numbers):
-                masses.append(log_masses(own, kind.levels).flatten())
+        for group in self._outputs.groups:
+            own = x[:, group.dims.to(x.device)]
+            out[group.columns.to(x.device)] = group.kind.start(own).flatten()
         if self.log_masses is not None:
+            masses = [
+                log_masses(x[:, dims.to(x.device)], kind.levels).flatten()
+                for kind, dims in self._numbers
+            ]
             self.log_masses.copy_(torch.cat(masses))
             self._read_scales()
         return out

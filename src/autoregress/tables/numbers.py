@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -23,6 +23,8 @@ EXACT = 2**53
 NOMINAL = 6
 # Largest number of decimals that are written with their trailing zeros.
 FIXED = 4
+# A number within this part of one of twelve digits was that number, before it was calculated with.
+SHORT, SMEAR = Context(prec=12), Decimal("1e-14")
 # Signs that may stand before or after a number.
 UNITS = dict.fromkeys(map(ord, "$€£¥% "))
 
@@ -278,6 +280,12 @@ def _whole_of_floats(texts: Sequence[str], decimals: int, comma: bool) -> Floats
         return None
     near = np.rint(numbers)
     return near if (np.abs(numbers - near) < 1e-3).all() else None
+
+
+def recorded(number: Decimal) -> Decimal:
+    """The number that was recorded: 7.679 where floating point has 7.6789999999999985."""
+    near = SHORT.plus(number)
+    return (near if abs(number - near) <= abs(number) * SMEAR else number).normalize()
 
 
 def bare(text: str) -> str:

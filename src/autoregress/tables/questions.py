@@ -123,7 +123,9 @@ class _Reader:
         elif isinstance(left, ast.Name) and isinstance(right, ast.Name) and self._names(right):
             return self._pair(self._column(left), op, self._column(right))
         if not isinstance(left, ast.Name):
-            raise ValueError(f"{self._shown(left)} is not the name of a column; {HOW}")
+            name = ast.unparse(left)
+            how = f"write `{name}` for the column" if name in self.schema.names else HOW
+            raise ValueError(f"{name!r} is not the name of a column; {how}")
         column = self._column(left)
         if isinstance(op, ast.In | ast.NotIn):
             if not isinstance(right, ast.List | ast.Tuple | ast.Set):

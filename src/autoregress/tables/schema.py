@@ -28,7 +28,7 @@ from autoregress.tables.columns import (
 from autoregress.tables.dates import Dates, format_of
 from autoregress.tables.density import Density
 from autoregress.tables.groups import grouped
-from autoregress.tables.numbers import DENSE, EXACT, Numbers, bare, plain
+from autoregress.tables.numbers import DENSE, EXACT, Numbers, bare, plain, recorded
 
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
@@ -50,6 +50,8 @@ IDENTIFIER = re.compile(
 KEY = re.compile(r"(^|[_ .])id$|code$|(?-i:ID$|[a-z]Id$)", re.I)
 # Number of rows in which it is odd that a measured whole number is never there twice.
 MANY = 1000
+# Largest number of columns that a note names.
+MOST_NAMES = 4
 # What marks a missing number where the others are far from it.
 MARK = re.compile(r"-?9{2,}(00?)?(\.0*)?|-9(\.0*)?")
 
@@ -154,7 +156,7 @@ class Schema:
                 f"to learn one all the same, name its kind, such as {left_out[0].name}=category"
             )
         marks = MISSING if missing is None else frozenset(missing)
-        return cls(tuple(columns), tuple(left_out), tuple(names), marks, tuple(notes))
+        return cls(tuple(columns), tuple(left_out), tuple(names), marks, _folded(notes, names))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -257,6 +259,22 @@ class Schema:
         )
 
 
+def _folded(notes: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Notes on columns, those that say the same of several in one."""
+    columns = dict[str, list[str]]()
+    for note in notes:
+        name = max((name for name in names if note.startswith(f"{name}: ")), key=len)
+        columns.setdefault(note.removeprefix(f"{name}: "), []).append(name)
+    return tuple(f"{_listed(own)}: {text}" for text, own in columns.items())
+
+
+def _listed(names: Sequence[str]) -> str:
+    """A few names, and how many others there are."""
+    if len(names) <= MOST_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[: MOST_NAMES - 1])} and {len(names) - MOST_NAMES + 1} others"
+
+
 def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) -> Column | LeftOut:
     name, counts, seen = cells.name, cells.counts, int((cells.codes >= 0).sum())
 
@@ -317,6 +335,10 @@ def _column(cells: Cells, kind: Kind | None, notes: list[str], *, absent: bool) 
             notes.append(f"{name}: numbers such as {_with(',', cells)} have a decimal comma")
         elif any("," in text for text in cells.texts):
             notes.append(f"{name}: the commas in numbers such as {_with(',', cells)} are thousands")
+        if any(recorded(n) != n for n in (Decimal(plain(text, comma)) for text in cells.texts)):
+            notes.append(
+                f"{name}: digits that floating point adds, as in 0.30000000000000004, are left out"
+            )
         if any(unit := _unit(cells.texts)):
             notes.append(f"{name}: every number has the sign {''.join(unit).strip()}")
         if mark := _far_mark(cells, numbers):
@@ -377,7 +399,7 @@ def _number_style(cells: Cells) -> tuple[bool, int, np.ndarray[Any, Any]] | None
     numbers = [Decimal(plain(text, comma)) for text in cells.texts]
     if not all(abs(number) < Decimal(10) ** 300 for number in numbers):
         return None
-    decimals = max(max(0, -int(n.normalize().as_tuple().exponent)) for n in numbers)
+    decimals = max(max(0, -int(recorded(n).as_tuple().exponent)) for n in numbers)
     largest = max(abs(number) for number in numbers)
     while decimals > 0 and largest.scaleb(decimals) >= EXACT:
         decimals -= 1

@@ -1,4 +1,9 @@
-"""Tables in text files: separator, encoding, header, and the lines that are not rows."""
+"""Tables in text files: separator, encoding, header, and the lines that are not rows.
+
+Cells are read by Python's csv, which leaves them as they were written. pyarrow, polars and pandas
+infer types, in which 1.50 and 007 are no longer to be had, or read texts alone, with no rule for
+what stands around a table.
+"""
 
 from __future__ import annotations
 
