@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 import autoregress as ar
 from autoregress import elementary
+from autoregress.grids import operands
 from autoregress.portable import TOTAL, arithmetic, frequencies, prepared
 from autoregress.traversal import Unrolling
 
@@ -237,6 +238,57 @@ def test_one_thread_does_the_arithmetic():
         within = threads()
     assert set(within) == {1}
     assert threads() == before
+
+
+# Large enough for every computation in parts, and odd enough for the last part to be smaller.
+LARGE: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
+    "products": (lambda x: x @ torch.ones(40, 96, dtype=torch.float64).tril(), (4001, 40)),
+    "batched products": (lambda x: x[:, :1] @ x, (999, 12, 12)),
+    "layer norm": (lambda x: F.layer_norm(x, x.shape[-1:]), (4001, 40)),
+    "attention": (lambda x: F.scaled_dot_product_attention(x, x, x), (99, 2, 30, 24)),
+    "masked attention": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=x[:, :, :, :1]),
+        (99, 2, 30, 24),
+    ),
+    "short sums": (lambda x: x.sum(-1), (4001, 7)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_row_has_the_same_bits_beside_any_number_of_others(name):
+    function, shape = LARGE[name]
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with arithmetic():
+        together = function(x.clone())
+        for own in (slice(1), slice(500, 502), slice(-1, None)):
+            assert torch.equal(together[own], function(x[own].clone()))
+
+
+@pytest.mark.parametrize("batch", [3, 1100])
+def test_vectors_that_many_products_share_are_rounded_once(batch):
+    """Twice would round those whose largest number is just below a power of two differently."""
+    length, width = 5, 64
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(length, batch, 1, width, generator=generator, dtype=torch.float64)
+    x[..., 0] = 8 - 2.0**-30
+    x[..., 1] = 2.0**-17 * 3  # on the first grid, between two numbers of the second
+    with arithmetic():
+        plain, kept = (x.new_zeros(batch, 1, length, width) for _ in range(2))
+        operands(kept)
+        for place, vector in enumerate(x):
+            plain[:, :, place] = kept[:, :, place] = vector
+            seen = slice(place + 1)
+            expected, found = (
+                F.scaled_dot_product_attention(
+                    vector.unsqueeze(2), keys[:, :, seen], plain[:, :, seen]
+                )
+                for keys in (plain, kept)
+            )
+            assert torch.equal(found, expected)
+        assert not torch.equal(kept, plain)
+        kept += plain  # no longer vectors that were rounded one by one
+        expected = vector @ (kept.clone()[:, 0]).mT
+        assert torch.equal(vector @ kept[:, 0].mT, expected)
 
 
 def test_roots_are_the_nearest_numbers():

@@ -38,9 +38,9 @@ from autoregress.model import AutoregressiveModel
 
 # Bits of an operand of a product, and the largest number of products in one sum: 2 · 20 + 13 = 53.
 BITS, PIECE = 20, 2**13
-# OpenBLAS, from which NumPy's products come, is up to a fifth quicker with at most this number of
-# products, if both operands are contiguous.
-QUICK = 10**6
+# OpenBLAS, from which NumPy's products come, is up to a fifth quicker with at most QUICK products
+# of contiguous operands; LEAST rows at a time are worth a call.
+QUICK, LEAST = 10**6, 24
 # The sum of all probabilities of a symbol, as whole numbers.
 TOTAL = 2**24
 # Significant bits that are kept of a constant, as Python's own log may differ in the last one.
@@ -85,9 +85,6 @@ def prepared(model: AutoregressiveModel) -> AutoregressiveModel:
             if parameter.numel():
                 parameter.copy_(_rounded(parameter, tuple(range(parameter.dim())), BITS))
             mark(parameter, Grid())
-        for module in made.modules():
-            if isinstance(module, nn.Linear):  # whose transpose is what is multiplied
-                module.weight.data = module.weight.T.contiguous().T
     return made
 
 
@@ -170,26 +167,29 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
         return a @ b
     if count == 1:
         return a * b
-    if b.dim() == 2:
-        b = _operand(b, -2)
-    ready = grid_of(a) is not None, b.dim() == 2 or grid_of(b) is not None
-    if not ready[0] and a.numel() <= 2 * CACHED:
-        a, ready = _rounded(a, -1, BITS), (True, ready[1])
-    alike = b.dim() == 2 or a.shape[:-2] == b.shape[:-2]
-    if all(ready) or not alike or not a.is_cpu:
-        return _exact(a if ready[0] else _rounded(a, -1, BITS), _operand(b, -2))
-    # As many rows or matrices at a time as caches hold, from their rounding to their product.
+    if b.dim() > 2:
+        return _products(a, b)
+    b = _operand(b, -2)
+    if a.numel() <= 2 * CACHED or grid_of(a) is not None or not a.is_cpu:
+        return _exact(_operand(a, -1), b)
+    rows = a.reshape(-1, count)
+    out = a.new_empty(len(rows), b.shape[1])
+    few = max(1, CACHED // count)
+    for own, place in zip(rows.split(few), out.split(few), strict=True):
+        _exact(_rounded(own, -1, BITS), b, place)
+    return out.view(*a.shape[:-1], -1)
+
+
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """The same of many matrices b, of which caches hold a few from their rounding on."""
+    small = b.numel() <= 2 * CACHED or grid_of(b) is not None
+    if small or a.shape[:-2] != b.shape[:-2] or not b.is_cpu:
+        return _exact(_operand(a, -1), _operand(b, -2))
     out = a.new_empty(*a.shape[:-1], b.shape[-1])
-    if b.dim() == 2:
-        rows = a.reshape(-1, count)
-        few = max(1, CACHED // count)
-        for own, place in zip(rows.split(few), out.view(len(rows), -1).split(few), strict=True):
-            _exact(_rounded(own, -1, BITS), b, place)
-        return out
-    few = max(1, CACHED * len(b) // max(a.numel(), b.numel()))
+    few = max(1, CACHED * len(b) // b.numel())
+    a = _operand(a, -1)
     for own, other, place in zip(a.split(few), b.split(few), out.split(few), strict=True):
-        own = own if ready[0] else _rounded(own, -1, BITS)
-        _exact(own, other if ready[1] else _rounded(other, -2, BITS), place)
+        _exact(own, _rounded(other, -2, BITS), place)
     return out
 
 
@@ -217,7 +217,7 @@ def _times(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     rows, places = (a, out) if a.dim() == 2 else (a.reshape(-1, len(b)), out.view(-1, b.shape[1]))
     rows, weights, places = rows.numpy(), b.numpy(), places.numpy()
     few = QUICK // max(1, weights.size)
-    if few < 24 or len(rows) <= few or not weights.flags.c_contiguous:
+    if few < LEAST or len(rows) <= few or not weights.flags.c_contiguous:
         np.matmul(rows, weights, out=places)
         return out
     for start in range(0, len(rows), few):
@@ -319,7 +319,7 @@ def _layer_norm(
     count = math.prod(shape)
     rows = x.reshape(-1, count)
     out = torch.empty_like(rows)
-    few = max(1, CACHED // count)
+    few = max(1, CACHED // count if x.is_cpu else len(rows))
     for own, place in zip(rows.split(few), out.split(few), strict=True):
         _normalised(own, eps, place)
         if weight is not None:
@@ -355,13 +355,24 @@ def _attention(
     if dropout_p or is_causal or enable_gqa:
         raise _refusal("scaled_dot_product_attention with dropout, is_causal or enable_gqa")
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    if q.numel() <= 2 * CACHED or not q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:
+    alike = q.dim() > 2 and q.shape[:-2] == k.shape[:-2] == v.shape[:-2]
+    if q.numel() <= 2 * CACHED or not alike:
         return _attended(q, k, v, attn_mask, scale)
     few = max(1, CACHED * len(q) // q.numel())
-    shared = attn_mask is None or attn_mask.dim() < q.dim() or len(attn_mask) == 1
-    masks = repeat(attn_mask) if shared else attn_mask.split(few)
-    parts = zip(q.split(few), k.split(few), v.split(few), masks, strict=False)
+    if attn_mask is None or attn_mask.dim() < q.dim() or len(attn_mask) == 1:
+        masks = repeat(attn_mask)
+    else:
+        masks = attn_mask.split(few)
+    parts = zip(*(_parts(each, few) for each in (q, k, v)), masks, strict=False)
     return torch.cat([_attended(*part, scale) for part in parts])
+
+
+def _parts(x: Tensor, few: int) -> tuple[Tensor, ...]:
+    """Parts of a tensor, which need no more rounding than it does."""
+    parts = x.split(few)
+    for part in parts:
+        mark(part, grid_of(x))
+    return parts
 
 
 def _attended(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
@@ -393,9 +404,16 @@ def _addmm(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1
 
 
 def _turned(weight: Tensor) -> Tensor:
-    """A transpose, which needs no more rounding than the weight."""
-    turned = weight.mT
-    mark(turned, grid_of(weight))
+    """A transpose, which needs no more rounding than the weight; of a small parameter, a copy."""
+    grid = grid_of(weight)
+    if grid is not None and type(weight) is nn.Parameter and weight.numel() <= QUICK // LEAST:
+        copies = vars(weight)
+        if "_turned" not in copies:
+            copies["_turned"] = weight.mT.contiguous()
+        turned = copies["_turned"]
+    else:
+        turned = weight.mT
+    mark(turned, grid)
     return turned
 
 

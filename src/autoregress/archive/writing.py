@@ -129,13 +129,12 @@ class Writer:
                 self._hold(*packed)
             self._size = self._rows_of_next()
             return
-        packing, few = self._packing, len(x) <= SAMPLE
-        first = not packing.count
+        packing = self._packing
+        first, few = not packing.count, len(x) <= SAMPLE
         if first and not few:
             some = None if context is None else context[:SAMPLE]
             self._encode(Packing(self._model), x[:SAMPLE], some, lambda _: None, verify=True)
-        verify = self._verify or (first and few)
-        self._encode(packing, x, context, self._coded, verify=verify)
+        self._encode(packing, x, context, self._coded, verify=self._verify or (first and few))
         self._size = next(self._sizes)
         full = packing.count * self._model.dims >= CHUNK_SYMBOLS
         if full or packing.size >= CHUNK_BYTES:

@@ -283,6 +283,7 @@ class ConvSteps:
 
     def start_row(self, row: int) -> None:
         inputs = self.inputs
+        # The copy left in the current row is overwritten, pixel by pixel, before it is seen.
         inputs[:, :-1] = inputs[:, 1:].clone()
         if self.above is None and self.terms is None:
             return
