@@ -9,6 +9,7 @@ import random
 import threading
 import weakref
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -425,19 +426,35 @@ def test_a_manifest_is_kept(model, x, monkeypatch):
 
 def test_everything_is_verified_if_asked_for(model, x, monkeypatch):
     calls = list[int]()
-    top = coding.Packing.top
 
-    def counted(self: Any, size: int, context: Any) -> Tensor:
-        calls.append(size)
-        return top(self, size, context)
+    def count(name: str, size: Callable[..., int]) -> None:
+        decode = getattr(coding.Packing, name)
 
-    monkeypatch.setattr(coding.Packing, "top", counted)
+        def counted(self: Any, *args: Any) -> Tensor:
+            calls.append(size(*args))
+            return decode(self, *args)
+
+        monkeypatch.setattr(coding.Packing, name, counted)
+
+    count("top", lambda size, context: size)
+    count("sample", lambda x, context: len(x))
     ar.encode(model, x)
     assert calls == [32]
     ar.encode(model, x[:5])
     assert calls == [32, 5]
     ar.encode(model, x, verify=True)
-    assert calls == [32, 5, 32, 256, 256, 188]
-    monkeypatch.setattr(coding.Packing, "top", lambda self, *_: x[:0])
-    with pytest.raises(ValueError, match="do not decode to themselves"):
-        ar.encode(model, x)
+    assert calls == [32, 5, 256, 32, 256, 188]
+
+
+def test_a_model_that_gives_other_probabilities_at_every_call_is_refused(model, x, monkeypatch):
+    unroll = type(model).unroll
+
+    def unstable(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for weight in self.parameters():
+            weight.mul_(-1)
+        return unroll(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(model), "unroll", unstable)
+    for examples in (x, x[:5]):
+        with pytest.raises(ValueError, match="do not decode to themselves"):
+            ar.encode(model, examples)

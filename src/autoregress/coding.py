@@ -36,6 +36,8 @@ stream: Any = constriction.stream  # type: ignore[attr-defined]  # it is compile
 # kept for their symbols, for memory. With several members the first batch is small, as an empty
 # stack gives no bits back.
 SIDE_BY_SIDE, KEPT, FIRST = 1024, 2**24, 8
+# Number of examples that can be decoded apart from the others of their batch.
+SAMPLE = 32
 
 # The words on the stack before the first symbol. With them every symbol costs at least −log₂(1 −
 # 2⁻²⁴) bits, as the coder's probabilities are multiples of 2⁻²⁴; an empty stack would take any
@@ -63,6 +65,7 @@ class Packing:
     def __init__(self, model: AutoregressiveModel) -> None:
         self.count, self.checksum = 0, 0
         self._model, self._stack = prepared(model), _stack(BOTTOM)
+        self._sample: list[Coded] = []
 
     def push(self, x: Tensor, context: Tensor | None, coded: Callable[[int], None]) -> None:
         """Encodes the next batch, whose size is the next of :func:`sizes` unless it is the last.
@@ -74,7 +77,7 @@ class Packing:
         """
         model, stack = self._model, self._stack
         with arithmetic():
-            _push(stack, model, x, context, coded)
+            self._sample = _push(stack, model, x, context, coded)
         if model.symbols.gaps:
             _push_unknown(stack, x < 0)
             coded(int((x < 0).sum()))
@@ -91,6 +94,22 @@ class Packing:
         with arithmetic():
             x = _pop_batch(stack, model, size, context, lambda _: None)
         return x.clone()
+
+    def sample(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """Decodes the first examples x of the last batch, each of the member that all follow.
+
+        They are encoded apart, with the probabilities that they had in the batch.
+
+        Args:
+            x: (at most SAMPLE, *event_shape).
+        """
+        stack = _stack(BOTTOM)
+        for symbols, table in reversed(self._sample):
+            stack.encode_reverse(symbols, _categorical(), table)
+        if self._model.symbols.gaps:
+            _push_unknown(stack, x < 0)
+        with arithmetic():
+            return _pop_batch(stack, self._model, len(x), context, lambda _: None).clone()
 
     @property
     def size(self) -> int:
@@ -236,8 +255,11 @@ def _push(
     x: Tensor,
     context: Tensor | None,
     coded: Callable[[int], None],
-) -> None:
-    """Encodes rows side by side; calls ``coded`` with the number of symbols at each dimension."""
+) -> list[Coded]:
+    """Encodes rows side by side; calls ``coded`` with the number of symbols at each dimension.
+
+    Returns the symbols of the first SAMPLE rows, unless each row follows a member of its own.
+    """
     members, back, chosen = model.members, False, np.zeros(len(x), dtype=np.int32)
     if len(members) > 1:
         posterior = _posterior(model, x, context)
@@ -247,7 +269,7 @@ def _push(
             chosen = stack.decode(_categorical(), posterior)
         else:
             chosen = posterior.argmax(1).astype(np.int32)
-    pushed: list[Coded] = []
+    pushed, sample = list[Coded](), list[Coded]()
 
     for member, own in members[0].side_by_side(members, torch.from_numpy(chosen)):
         symbols = x[own].flatten(1)
@@ -259,7 +281,10 @@ def _push(
             for part, rows, levels in _parts(model, position, conditional):
                 here = all_of_step if rows is None else all_of_step[rows]
                 known = here >= 0 if model.symbols.gaps else None
-                pushed.extend(_split(part, here, levels, known))
+                split = _split(part, here, levels, known)
+                some = SAMPLE if known is None else int(known[:SAMPLE].sum())
+                sample.extend((each[:some].copy(), table[:some].copy()) for each, table in split)
+                pushed.extend(split)
                 coded(len(here) if known is None else int(known.sum()))
             return all_of_step
 
@@ -271,6 +296,7 @@ def _push(
     if len(members) > 1:
         stack.encode_reverse(chosen, _weights(model))
         stack.encode_reverse(np.array([back], dtype=np.int32), stream.model.Uniform(2))
+    return sample
 
 
 def _pop(

@@ -16,7 +16,7 @@ from autoregress.archive.header import header_of
 from autoregress.archive.manifest import pack_manifest
 from autoregress.archive.weights import pack_model
 from autoregress.archive.workers import Workers, cores
-from autoregress.coding import Packing, require_one_hot, sizes
+from autoregress.coding import SAMPLE, Packing, require_one_hot, sizes
 from autoregress.container import MANIFEST, WEIGHTS, Chunk, Index, frame
 from autoregress.data.inputs import as_source, context_of
 from autoregress.disk import replacing
@@ -28,8 +28,6 @@ from autoregress.traversal import OnProgress, counter
 # some 50 bytes, below 0.1 % of it. The sizes of later ones are guesses from an earlier one, AHEAD
 # chunks before, so that those between can be encoded beside each other.
 CHUNK_BYTES, CHUNK_SYMBOLS, AHEAD = 2**16, 2**23, 8
-# Number of examples that are decoded again in any case. More would take as long as a whole batch.
-SAMPLE = 32
 
 Beside = Callable[[int, int], bytes]
 
@@ -131,10 +129,10 @@ class Writer:
             return
         packing = self._packing
         first, few = not packing.count, len(x) <= SAMPLE
+        self._encode(packing, x, context, self._coded, verify=self._verify or (first and few))
         if first and not few:
             some = None if context is None else context[:SAMPLE]
-            self._encode(Packing(self._model), x[:SAMPLE], some, lambda _: None, verify=True)
-        self._encode(packing, x, context, self._coded, verify=self._verify or (first and few))
+            _require_same(packing.sample(x[:SAMPLE], some), x[:SAMPLE])
         self._size = next(self._sizes)
         full = packing.count * self._model.dims >= CHUNK_SYMBOLS
         if full or packing.size >= CHUNK_BYTES:
@@ -157,11 +155,8 @@ class Writer:
     ) -> None:
         x = x.to(self._model.device)
         packing.push(x, context, coded)
-        if verify and not torch.equal(packing.top(len(x), context), x):
-            raise ValueError(
-                "the examples do not decode to themselves: the model gives other probabilities at "
-                "every call"
-            )
+        if verify:
+            _require_same(packing.top(len(x), context), x)
 
     def _packed(
         self,
@@ -330,6 +325,14 @@ def _writer(
             writer.close()
         finally:
             writer.abandon()
+
+
+def _require_same(decoded: Tensor, x: Tensor) -> None:
+    if not torch.equal(decoded.cpu(), x.cpu()):
+        raise ValueError(
+            "the examples do not decode to themselves: the model gives other probabilities at "
+            "every call"
+        )
 
 
 def _array(x: Tensor) -> np.ndarray[Any, Any]:
