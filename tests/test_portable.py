@@ -287,8 +287,8 @@ def test_vectors_that_many_products_share_are_rounded_once(batch):
             assert torch.equal(found, expected)
         assert not torch.equal(kept, plain)
         kept += plain  # no longer vectors that were rounded one by one
-        expected = vector @ (kept.clone()[:, 0]).mT
-        assert torch.equal(vector @ kept[:, 0].mT, expected)
+        expected = x[0] @ kept.clone()[:, 0].mT
+        assert torch.equal(x[0] @ kept[:, 0].mT, expected)
 
 
 def test_roots_are_the_nearest_numbers():

@@ -363,7 +363,7 @@ def _attention(
         masks = repeat(attn_mask)
     else:
         masks = attn_mask.split(few)
-    parts = zip(*(_parts(each, few) for each in (q, k, v)), masks, strict=False)
+    parts = zip(_parts(q, few), _parts(k, few), _parts(v, few), masks, strict=False)
     return torch.cat([_attended(*part, scale) for part in parts])
 
 
