@@ -14,8 +14,8 @@ torch.set_num_threads(1)
 # A busy machine is no fault of the code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
-# For `make check`: a fifth of the examples of each property.
-settings.register_profile("quick", deadline=None, max_examples=20)
+# For `make check`: a tenth of the examples of each property.
+settings.register_profile("quick", deadline=None, max_examples=10)
 
 
 @pytest.fixture

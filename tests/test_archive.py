@@ -199,6 +199,7 @@ def survives(content: bytes, chunks: dict[int, Chunk], seed: int) -> bool:
     return len(found) == len(chunks)
 
 
+@pytest.mark.slow
 def test_20000_corruptions_find_the_right_chunks_or_none(content):
     index, end = index_of(content)
     file, chunks = io.BytesIO(content), dict[int, Chunk]()
@@ -239,6 +240,7 @@ def test_a_planted_mark_does_not_take_for_ever(model, content):
 # Streams
 
 
+@pytest.mark.slow
 def test_examples_come_and_go_in_bounded_memory(model, monkeypatch):
     monkeypatch.setattr(writing, "CHUNK_BYTES", 100)
     alive: weakref.WeakSet[Tensor] = weakref.WeakSet()

@@ -25,6 +25,7 @@ def _path(monkeypatch):
         sys.modules.pop(file.stem, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mixture_of_bernoullis", "chow_liu_tree"])
 def test_baselines_are_normalised_and_better_than_nothing(kind):
     import density_baselines

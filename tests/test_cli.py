@@ -299,6 +299,7 @@ def test_a_compressed_file_of_a_mixture_outlives_the_training_of_its_runs(folder
     assert not Path("both/weights").exists()  # nothing trains in it
 
 
+@pytest.mark.slow
 def test_what_a_compressed_file_holds_is_told_without_its_model(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("autoregress.archive.writing.CHUNK_BYTES", 100)
     path = tmp_path / "digits.areg"

@@ -265,6 +265,7 @@ def test_any_kind_of_bytes_and_nothing_else():
             decode(model, cast(bytes, other))
 
 
+@pytest.mark.slow
 def test_a_digit_beyond_the_levels_is_noticed():
     """Five levels are coded as two digits of three values, which make nine."""
     model = made("ordered MADE")

@@ -444,6 +444,7 @@ def test_a_slow_verb_says_how_far_it_is(arguments, doing, capsys, monkeypatch):
     assert lines[-1].startswith(f"{doing} 9 of 9" if "many.npy" not in arguments else doing)
 
 
+@pytest.mark.slow
 def test_characters_that_the_terminal_lacks_are_replaced():
     command = [sys.executable, "-m", "autoregress", "evaluate", "run", "--data", "rows.npy"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}

@@ -349,6 +349,7 @@ def test_any_temperature_draws(family):
 # Few characters, few examples
 
 
+@pytest.mark.slow
 def test_a_repr_is_short():
     names = tuple(map(str, range(30_000)))
     columns = Columns(names, (("a", "b"),) * 30_000)

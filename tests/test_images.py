@@ -226,6 +226,7 @@ def test_every_page_of_a_tiff_is_an_image(tmp_path):
         ImageFolder(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:IM image format:DeprecationWarning")
 def test_every_kind_that_pillow_writes_is_read(tmp_path):
     known = Image.registered_extensions()

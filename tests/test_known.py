@@ -147,6 +147,7 @@ def test_completions_keep_what_is_known_and_say_their_probability(build):
     torch.testing.assert_close(log_prob, expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bits", "any", "everything", "mixed, ordered", "mixture"])
 @torch.no_grad()
 def test_completions_follow_the_conditionals_of_their_rows(name):

@@ -64,6 +64,7 @@ def test_models_of_several_families(context):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     counts=st.lists(st.integers(1, 5), min_size=1, max_size=4), nested=st.booleans(), data=st.data()

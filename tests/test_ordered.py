@@ -308,6 +308,7 @@ def test_bits_start_from_their_odds():
     torch.testing.assert_close(bias.data, (ones / zeros).log())
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_goes_on_from_the_same_start(tmp_path):
     x = images(16)
     options: dict[str, Any] = {"quiet": True, "batch_size": 10, "lr": 1e-2, "ema": 0.9}

@@ -107,6 +107,7 @@ def test_pages_of_a_file_come_back_each(colour):
             assert image.tobytes() == page.tobytes()
 
 
+@pytest.mark.slow
 def test_damage_loses_the_pictures_that_it_touches(colour, monkeypatch):
     monkeypatch.setattr(writing, "CHUNK_BYTES", 10)
     monkeypatch.setattr(colour, "chunk_rows", 1)
@@ -126,6 +127,7 @@ def test_damage_loses_the_pictures_that_it_touches(colour, monkeypatch):
     assert archive.lost == [range(2, 3)]
 
 
+@pytest.mark.slow
 def test_clips_of_any_size_come_back_with_their_rate(tmp_path):
     from fractions import Fraction
 
@@ -463,6 +465,7 @@ def test_lines_are_the_text(text):
 # The command line
 
 
+@pytest.mark.slow
 def test_a_person_with_the_file_needs_nothing_else(colour, capsys):
     ar.save(colour, "run")
     for n in range(2):

@@ -143,6 +143,7 @@ def test_what_is_kept_of_each_parameter():
         assert kept == tuple(4 * count * n for n in (1, 1, moments, 1))
 
 
+@pytest.mark.slow
 def test_devices_and_accumulation_divide_the_batch():
     small, training = SMALL["PixelCNN"], replace(ON_CPU, batch_size=12)
     one = ar.plan(small, training)
@@ -155,6 +156,7 @@ def test_devices_and_accumulation_divide_the_batch():
     assert many.activations < parts.activations < one.activations / 4
 
 
+@pytest.mark.slow
 def test_a_large_batch_is_extrapolated(monkeypatch):
     small, training = SMALL["PixelCNN"], replace(ON_CPU, batch_size=30)
     whole = ar.plan(small, training)

@@ -388,6 +388,7 @@ def every(tmp_path_factory) -> dict[str, Source]:
     return sources(tmp_path_factory.mktemp("sources"))
 
 
+@pytest.mark.slow
 @given(st.data())
 @quick
 def test_examples_are_taken_by_number_slice_or_index(every, draw):
@@ -541,6 +542,7 @@ def test_how_files_are_read_is_known_without_torch():
     assert said == "[]\n"
 
 
+@pytest.mark.slow
 def test_no_names_are_imported_before_they_are_used():
     said = python(
         "from autoregress import data\n"

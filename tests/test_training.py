@@ -335,6 +335,7 @@ def test_half_a_line_of_the_log_is_mended(tmp_path, monkeypatch):
 # ---------------------------------------------------------------------------------- the lock
 
 
+@pytest.mark.slow
 def test_a_folder_is_of_one_run_at_a_time(tmp_path):
     def again(record: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=f"another process is training in {tmp_path}$"):

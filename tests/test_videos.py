@@ -146,6 +146,7 @@ CODECS = {
 PIXELS = {"apng": "rgb24", "gif": "rgb8", "mjpeg": "yuvj420p"}
 
 
+@pytest.mark.slow
 def test_every_container_is_read(tmp_path):
     """Those that PyAV writes are; the others are further names of these, or old."""
     for suffix, codec in CODECS.items():
@@ -479,6 +480,7 @@ def test_a_film_cut_by_stream_copy_is_kept(tmp_path, suffix):
         assert {frame.tobytes() for frame in frames[cut]} <= right
 
 
+@pytest.mark.slow
 def test_compress_refuses_to_leave_frames_out(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     ar.save(ar.MADE((2, 3, 4, 4), 256, hidden=(5,)), "run")
