@@ -149,7 +149,7 @@ def _magic(largest: Tensor, bits: int) -> Tensor:
 
     Adding and subtracting such a number rounds what is at most ``largest``.
     """
-    # NumPy takes half the time of torch for so few numbers.
+    # NumPy takes half the time of torch, as these are few.
     whole: Any = largest.numpy().view(np.int64) if largest.is_cpu else largest.view(torch.int64)
     whole &= EXPONENT
     whole += (53 - bits << 52) + (1 << 51)
@@ -243,7 +243,7 @@ def _summands(x: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 
 def _kept(count: int) -> int:
-    """The bits of numbers of which so many have exact sums."""
+    """The number of bits to keep of each summand, so that the sum of ``count`` of them is exact."""
     return 52 - (count - 1).bit_length()
 
 

@@ -298,7 +298,7 @@ def decode(
     """Restores the examples that :func:`encode` encoded with the same model.
 
     Whatever the bytes claim, time and memory are those of encoding and holding examples that the
-    model gives so many bits.
+    model gives that number of bits.
 
     Args:
         model: the model; it may be left out if it is in the bytes (``with_model=True``).

@@ -474,7 +474,7 @@ def _layout(index: Index, shards: Sequence[Shard]) -> tuple[Symbols, list[int]]:
     """The symbols that the index describes, and the sizes in bytes of the shards' headers.
 
     Raises:
-        ValueError: shards of these sizes do not hold so many examples.
+        ValueError: shards of these sizes hold another number of examples.
     """
     dims = math.prod(index["event_shape"])
     # Before anything of the size of an example is allocated.

@@ -49,7 +49,7 @@ export function packed(symbols) {
   return text.length > LARGEST ? undefined : text;
 }
 
-/** The symbols in a text; undefined if they are not so many. */
+/** The symbols in a text; undefined if their number is another. */
 export function unpacked(text, length, levels) {
   try {
     const bytes = fromBase64(text.replace(/-/g, "+").replace(/_/g, "/"));
