@@ -445,6 +445,18 @@ def test_a_likelihood_does_not_depend_on_how_many_are_measured_at_once(family):
     torch.testing.assert_close(model.log_prob(x), whole)
 
 
+@every_family
+@pytest.mark.parametrize("scales", [(), (2,)])
+def test_dropout_is_in_the_objective_and_never_in_the_likelihood(family, scales):
+    options = {"event_shape": (1, 4, 4), "symbols": 3, "scales": scales}
+    model = make(family, dropout=0.5, **options).train()
+    without = make(family, **options)
+    without.load_state_dict(model.state_dict())
+    x = torch.randint(3, (7, 1, 4, 4))
+    assert torch.equal(model.log_prob(x), -without.objective(x))
+    assert not torch.equal(model.objective(x), model.objective(x))
+
+
 @pytest.mark.slow
 @every_family
 def test_training_in_bfloat16_learns(family):
@@ -470,6 +482,7 @@ def test_training_in_bfloat16_learns(family):
         ({"event_shape": (1, 4, 4), "scales": (3, 2)}, "multiple of the next"),
         ({"event_shape": (1, 4, 4), "scales": (2, 2)}, "multiple of the next"),
         ({"event_shape": (1, 4, 4), "scales": (1,)}, "above 1"),
+        ({"event_shape": (1, 4, 4), "dropout": 1.0}, "dropout must be"),
     ],
 )
 def test_sizes_that_make_no_sense_are_refused(options, message):

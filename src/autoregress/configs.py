@@ -119,8 +119,7 @@ class MADEConfig(Brief):
         ordered = self.ordered if isinstance(self.ordered, bool) else any(self.ordered)
         if not ordered and self.mixture != MADEConfig.mixture:
             raise ValueError("mixture is for ordered levels")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        _require_dropout(self.dropout)
         if self.mixture < 1:
             raise ValueError(f"mixture must be at least 1, got {self.mixture}")
         _require_at_most(MOST_LOGISTICS, "mixture", self.mixture)
@@ -148,6 +147,7 @@ class PixelConfig(Brief):
         predictor: Prediction of an ordered symbol from its neighbours: the median of west, north
             and west + north - northwest (within its own grid if there are several scales), or
             none.
+        dropout: Probability of dropping a feature of a layer in training.
 
     Example:
         >>> ar.PixelConfig(scales=(4, 2)).scales
@@ -163,6 +163,7 @@ class PixelConfig(Brief):
     ordered: bool = True
     mixture: int = 5
     predictor: Predictor = "median"
+    dropout: float = 0.0
 
     usual: ClassVar[tuple[tuple[int, ...], int]] = ((3, 32, 32), 256)
 
@@ -180,6 +181,7 @@ class PixelConfig(Brief):
             raise ValueError(f"mixture must be at least 1, got {self.mixture}")
         _require_at_most(MOST_LOGISTICS, "mixture", self.mixture)
         _require_one_of("predictor", self.predictor, get_args(Predictor))
+        _require_dropout(self.dropout)
         if not self.ordered and (self.mixture, self.predictor) != (
             PixelConfig.mixture,
             PixelConfig.predictor,
@@ -330,6 +332,11 @@ def _dividing(numbers: tuple[int, ...], of: tuple[int, ...]) -> tuple[int, ...]:
 def _require_at_most(most: int, name: str, value: int) -> None:
     if value > most:
         raise ValueError(f"{name} must be at most {most:,}, got {value:,}")
+
+
+def _require_dropout(dropout: float) -> None:
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
 
 
 def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from autoregress.conditionals import Conditional
 from autoregress.configs import PixelConfig
-from autoregress.model import AutoregressiveModel, Member
+from autoregress.model import ONLY_UPDATE, AutoregressiveModel, Member, Update
 from autoregress.networks.channels import Channels, NominalChannels, OrderedChannels
 from autoregress.networks.raster import (
     Apply,
@@ -70,9 +70,9 @@ class PixelNetwork(nn.Module, ABC):
         """The bias of the outputs."""
         return cast(CausalConv, self.head[-1]).bias
 
-    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+    def forward(self, x: Tensor, condition: Condition, dropout: float = 0.0) -> Tensor:
         """The parameters (N, H, W, C, parameters) of the conditionals of symbols x (N, C, H, W)."""
-        out = self._text(self.channels.encode(x, self.bias.dtype), parallel(condition))
+        out = self._text(self.channels.encode(x, self.bias.dtype), parallel(condition, dropout))
         return self.channels.parameters(out, x)
 
     def unroll(self, x: Tensor, condition: Condition) -> Generator[Conditional, Tensor, None]:
@@ -102,6 +102,7 @@ class ResidualNetwork(PixelNetwork):
     A layer reads the stream at a pixel and before it, and computes h features. A 1×1 layer maps
     these to a term that is added to the stream (the residual connection) and to a term of the sum
     that the head reads (the skip connection); the final stream is added to that sum as well.
+    Dropout in training drops some of the h features.
 
     Args:
         layers: the family's own layers, each from (stream, apply) to h features.
@@ -129,6 +130,8 @@ class ResidualNetwork(PixelNetwork):
         self.residual, self.skip = residual, skip
         source, target = sizes.groups(features), sizes.groups(stream, parts=1 + skip)
         self.up = nn.ModuleList(CausalConv(sizes, source, target) for _ in layers)
+        for up in self.up:
+            cast(CausalConv, up).dropped = True
 
     @property
     def entries(self) -> list[Causal]:
@@ -293,10 +296,21 @@ class PixelModel(AutoregressiveModel):
     def forward(
         self, x: Tensor, context: Tensor | None = None, member: Member | None = None
     ) -> Conditional:
+        return self._parallel(x, context)
+
+    def objective(
+        self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
+    ) -> Tensor:
+        """−log p, with dropout: (batch,) nats, float64."""
+        conditional = self._parallel(x, context, self.config.dropout)
+        return self._nats(conditional, x).flatten(1).sum(1, dtype=torch.float64)
+
+    def _parallel(self, x: Tensor, context: Tensor | None, dropout: float = 0.0) -> Conditional:
         parameters: Tensor | None = None
         for level, (stride, network) in enumerate(zip(self._strides, self.networks, strict=True)):
             condition = self._condition(x, level, context)
-            finer = network(x[:, :, ::stride, ::stride], condition)  # (N, H, W, C, parameters)
+            # (N, H, W, C, parameters)
+            finer = network(x[:, :, ::stride, ::stride], condition, dropout)
             if parameters is not None:
                 factor = self._strides[level - 1] // stride
                 finer = finer.clone()

@@ -97,7 +97,13 @@ class EntrySteps(Steps, Protocol):
 
 
 class Causal(nn.Module, ABC):
-    """A module whose outputs see earlier pixels and, at their own, groups up to their own group."""
+    """A module whose outputs see earlier pixels and, at their own, groups up to their own group.
+
+    Attributes:
+        dropped: whether dropout acts on its inputs.
+    """
+
+    dropped = False
 
     @abstractmethod
     def forward(self, x: Tensor, condition: Condition) -> Any:
@@ -112,9 +118,13 @@ class Causal(nn.Module, ABC):
 Apply = Callable[[Causal, Tensor], Any]
 
 
-def parallel(condition: Condition) -> Apply:
-    """Runs a network's text on whole maps."""
-    return lambda module, x: module(x, condition)
+def parallel(condition: Condition, dropout: float = 0.0) -> Apply:
+    """Runs a network's text on whole maps, with dropout where a module has it."""
+
+    def apply(module: Causal, x: Tensor) -> Any:
+        return module(F.dropout(x, dropout) if dropout and module.dropped else x, condition)
+
+    return apply
 
 
 class Incremental:
