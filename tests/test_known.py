@@ -278,6 +278,16 @@ def test_symbols_as_they_are_drawn_are_those_of_complete(name, float64):
     assert torch.equal(drawn.view(x.shape), expected)
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_is_drawn_can_be_trained_on(name):
+    model = FAMILIES[name]()
+    unknown = torch.zeros(model.event_shape, dtype=torch.bool)
+    x = model.sample(3)
+    chosen = model.traverse(lambda _, conditional: conditional.sample(), 3)
+    for drawn in (x, chosen, model.complete(x, unknown)):
+        model.objective(drawn).sum().backward()
+
+
 @pytest.mark.parametrize("orderings", [3, "any"])
 def test_the_surprise_of_known_symbols_is_that_of_a_distribution_over_them(orderings, float64):
     model = ar.MADE((2, 2), 3, hidden=(8,), orderings=orderings)

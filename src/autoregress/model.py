@@ -300,9 +300,10 @@ class AutoregressiveModel(nn.Module, ABC):
         self.require_finite()
         context = self.checked_context(context, batch)
         member = member or self.members[0]
-        steps = self.unroll(batch, context, member)
-        x = traverse(steps, member.ordering, choose, self.device)
-        return x.view(batch, *self.event_shape)
+        with torch.inference_mode():
+            steps = self.unroll(batch, context, member)
+            x = traverse(steps, member.ordering, choose, self.device)
+        return x.view(batch, *self.event_shape).clone()  # for use in gradients
 
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
@@ -623,7 +624,9 @@ class AutoregressiveModel(nn.Module, ABC):
                 this model cannot condition on.
         """
         drawn = counter(len(x) * self.dims, on_progress)
-        out = outcome(self._completing(x, known, context, temperature, generator, drawn))
+        with torch.inference_mode():
+            out = outcome(self._completing(x, known, context, temperature, generator, drawn))
+        out = out.clone()  # for use in gradients
         return (out, self.conditional_log_prob(out, known, context)) if return_log_prob else out
 
     @torch.no_grad()

@@ -50,22 +50,20 @@ def nearby_maps(x: Tensor, prediction: Tensor) -> Tensor:
 
 def past_at(x: Tensor, row: int, column: int, levels: int) -> tuple[Tensor, Tensor]:
     """The prediction (…) of one symbol of maps (…, H, W), and the differences (…, 6) from it."""
-    places = [(row - up, column - left) for up, left in NEARBY]
-    inside = [i >= 0 and 0 <= j < x.shape[-1] for i, j in places]
-    index = [place if own else (0, 0) for place, own in zip(places, inside, strict=True)]
-    rows, columns = torch.tensor(index, device=x.device).unbind(-1)
-    nearby = x[..., rows, columns]  # at once, as every operation has its price at one pixel
-    west, north, northwest = nearby.unbind(-1)[:3]
+    width = x.shape[-1]
+    symbols = {
+        (up, left): x[..., row - up, column - left]
+        for up, left in NEARBY
+        if up <= row and 0 <= column - left < width
+    }
     if row and column:
-        prediction = median(west, north, northwest)
+        prediction = median(*(symbols[place] for place in NEARBY[:3]))
     elif row or column:
-        prediction = north if row else west
+        prediction = symbols[1, 0] if row else symbols[0, 1]
     else:
-        prediction = torch.full_like(west, levels // 2)
-    differences = nearby - prediction.unsqueeze(-1)
-    if not all(inside):
-        differences = differences * torch.tensor(inside, device=x.device)
-    return prediction, differences
+        prediction = torch.full_like(x[..., 0, 0], levels // 2)
+    nearby = torch.stack([symbols.get(place, prediction) for place in NEARBY], -1)
+    return prediction, nearby - prediction.unsqueeze(-1)
 
 
 def _moved(x: Tensor, up: int, left: int) -> Tensor:
