@@ -82,10 +82,9 @@ class OrderedPixel:
         # Pairs (before, channel) such that the mean of ``channel`` is linear in ``before``, in the
         # order of the slopes.
         self.slopes = list(combinations(range(count), 2))
-        # Rows of M outputs, one for each component: weights, means, log-scales and slopes. After
-        # them come the weights of the nearby symbols.
-        self.rows = [1, count, count, len(self.slopes)]
-        self.outputs = sum(self.rows) * mixture + count * nearby
+        each = [1, count, count, len(self.slopes)]
+        self.parts = [*(n * mixture for n in each), count * nearby]
+        self.outputs = sum(self.parts)
         # Initial log-scales: between half a level and a quarter of all levels.
         narrow, wide = math.log(0.5), math.log(levels / 4)
         places = [(m + 0.5) / mixture for m in range(mixture)]
@@ -129,20 +128,18 @@ class OrderedPixel:
             out: (…, outputs).
         """
         out = out if out.dtype == torch.float64 else out.float()
-        rows, kernel = out.split([sum(self.rows) * self.mixture, self.count * self.nearby], -1)
-        rows = rows.unflatten(-1, (-1, self.mixture))
-        weights, means, log_scales, slopes = rows.split(self.rows, -2)
-        weights, slopes = weights.squeeze(-2), slopes.unbind(-2)
-        means = means * (self.levels / 32)
+        weights, means, log_scales, slopes, kernel = out.split(self.parts, -1)
+        means = means.unflatten(-1, (self.count, -1)) * (self.levels / 32)
         if self.nearby:
             kernel = kernel.unflatten(-1, (self.count, -1))
             means = means + (kernel * past.nearby).sum(-1, keepdim=True) / 8
-        log_scales = log_scales + self.spread.to(out)
+        log_scales = log_scales.unflatten(-1, (self.count, -1)) + self.spread.to(out)
         origins = past.predictions[..., :1]  # (…, C, M or 1)
         if self.sources is not None:
             means = means * self.free.to(out)
             origins = past.predictions[..., self.sources]
             means = means + (origins - past.predictions[..., :1])
+        slopes = slopes.unflatten(-1, (-1, self.mixture)).unbind(-2)
         each = (means.unbind(-2), log_scales.unbind(-2), origins.unbind(-2), past.centre.unbind(-1))
         distances: list[Tensor] = []
         for channel, (mean, own, origin, centre) in enumerate(zip(*each, strict=True)):
