@@ -15,8 +15,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import timing
 import torch
+from coding_speed import floats
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -103,8 +105,32 @@ def against_nominal(rows: timing.Rows, rounds: int) -> None:
     files = {k: ar.encode(m, x) for k, m in models.items()}
     t = timing.alternate({k: partial(ar.decode, m, files[k]) for k, m in models.items()}, few)
     rows.add("8-bit RGB, decoding, nominal / ordered", t["nominal"] / t["ordered"], least=2)
+    products, share = float64_products(models["ordered"], IMAGES)
+    coders = {"nominal": partial(floats, models["nominal"], [x]), "products": products}
+    t = timing.alternate(coders, few)
+    what = "8-bit RGB, coding nominal levels in floats / only the float64 products of ordered ones"
+    rows.add(what, share * t["nominal"] / t["products"])
     ratio = sampling(models["ordered"], IMAGES, few)
     rows.add(f"8-bit RGB, ordered: 1,024 forward passes / {IMAGES} samples", ratio, least=50)
+
+
+def float64_products(
+    model: ar.AutoregressiveModel, images: int
+) -> tuple[Callable[[], None], float]:
+    """Matrix products in float64, and the share they are of those that coding images takes.
+
+    Each weight is needed once a pixel.
+    """
+    weights = sum(p.numel() for p in model.parameters() if p.dim() > 1)
+    pixels = images * model.event_shape[1] * model.event_shape[2]
+    a, b = (torch.randn(*size, dtype=torch.float64).numpy() for size in ((1024, 128), (128, 128)))
+    count = 200
+
+    def run() -> None:
+        for _ in range(count):
+            np.matmul(a, b)
+
+    return run, count * a.size * b.shape[1] / (pixels * weights)
 
 
 CNN: dict[str, Any] = {"symbols": 2, "layers": 7, "features": 32, "head": 32}

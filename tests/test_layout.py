@@ -36,7 +36,6 @@ LAYERS = [
     "bundled",
     "card",
     "storage",
-    "elementary",
     "portable",
     "coding",
     "archive",

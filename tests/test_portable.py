@@ -24,9 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import autoregress as ar
-from autoregress import elementary
 from autoregress.grids import operands
-from autoregress.portable import TOTAL, arithmetic, frequencies, prepared
+from autoregress.portable import TOTAL, arithmetic, elementary, frequencies, prepared
 from autoregress.traversal import Unrolling
 
 DTYPES, GOLDEN = ("float32", "float64"), portable_process.GOLDEN

@@ -372,4 +372,7 @@ def read_config(folder: Path) -> Described:
     folder = folder_of(folder)
     if not folder.is_dir():
         raise ValueError(missing(folder))
-    return read_json(folder / CONFIG, Described)
+    config = folder / CONFIG
+    if not config.exists():
+        raise ValueError(f"{folder} is no run folder, nor a saved model: there is no file {config}")
+    return read_json(config, Described)

@@ -247,7 +247,7 @@ class DiagonalSteps:
 
     def _finish_right(self) -> None:
         """Computes the right map on the row above, from right to left."""
-        sums = self.right_inputs + self.right_h @ self.above[1]
+        sums = self.right_inputs.add_(self.right_h @ self.above[1])
         h, c = (v[1].expand_as(self.right_h[0]) for v in (self.cell.h, self.cell.c))
         for column in reversed(range(len(sums))):
             h, c = lstm(torch.addmm(sums[column], h, self.before[1]), c)

@@ -32,6 +32,9 @@ from autoregress.traversal import Unrolling
 # Largest number of pixels measured at once, in one slice of each clip of a chunk; of narrow models
 # more, with this number of features.
 CHUNK, FEATURES = 2**14, 2**21
+# Number of features of a slice's pixels that the encoder computes at once, while a processor's
+# caches hold them, for a decoder that then takes all clips pixel by pixel.
+ENCODED = 2**19
 # Largest number of predictions and nearby symbols from which training starts.
 START = 2**23
 
@@ -364,7 +367,7 @@ class VideoTransformer(AutoregressiveModel):
         (t, h, w), (st, sh, sw) = self.subscaling.grid, self.subscaling.factors
         for number, (a, b, c) in enumerate(self.subscaling.offsets):
             own = x[:, a::st, :, b::sh, c::sw]
-            encoded = self._encode(x, *self._everywhere(x, number, frames), context)
+            encoded = self._encoded(x, number, frames, context)
             places = self.past.places(*self._everywhere(x[:1], number, frames))
             states = self.decoder.unroll(encoded)
             for place in itertools.product(range(t), range(h), range(w)):
@@ -374,6 +377,18 @@ class VideoTransformer(AutoregressiveModel):
                 if a + i * st >= frames:
                     yield from self.channels.unroll(state, pixel, past)
                 states.put(place, self.channels.digits(pixel), past)
+
+    def _encoded(self, x: Tensor, number: int, frames: int, context: Tensor | None) -> Tensor:
+        """The encoder's output for the same slice of every clip."""
+        nothing_known = number == frames == 0 and context is None
+        few = max(1, ENCODED // (self.config.width * math.prod(self.subscaling.grid)))
+        clips = (x[:1] if nothing_known else x).split(few)
+        contexts = [None] * len(clips) if context is None else context.split(few)
+        parts = [
+            self._encode(own, *self._everywhere(own, number, frames), condition)
+            for own, condition in zip(clips, contexts, strict=True)
+        ]
+        return torch.cat(parts).expand(len(x), -1, -1, -1, -1)
 
     def _uniform(self, shape: Sequence[int]) -> Conditional:
         levels = self.symbols.levels[0]
