@@ -244,7 +244,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
 def weights(rows: list[dict[str, Any]]) -> str:
     """The weights of the averages, in words."""
     found = [row["weights"].items() for row in rows if "weights" in row]
-    return "; ".join(f"{weight:.2f} of `{name}`" for pairs in found for name, weight in pairs)
+    return ", ".join(f"{weight:.2f} of `{name}`" for pairs in found for name, weight in pairs)
 
 
 def as_file(row: dict[str, Any]) -> str:
