@@ -109,6 +109,7 @@ def train_and_measure(name: str, seed: int, runs: Path) -> dict[str, Any]:
 
 
 def with_dropout(model: ar.AutoregressiveModel, dropout: float) -> ar.AutoregressiveModel:
+    """A model of the same weights that is trained with dropout."""
     options = {**model.options, "dropout": dropout}
     changed = type(model)(model.event_shape, model.symbols.compact, **options)
     changed.load_state_dict(model.state_dict())
@@ -322,8 +323,11 @@ def main(
     for name in () if page_only else recipes:
         for seed in seeds:
             if (name, seed) not in {(r["recipe"], r["seed"]) for r in figures.rows}:
-                one = name != "average"
-                figures.add(train_and_measure(name, seed, runs) if one else average(seed, runs))
+                figures.add(
+                    average(seed, runs)
+                    if name == "average"
+                    else train_and_measure(name, seed, runs)
+                )
     (out / "pixels.md").write_text(page(figures.rows))
     trained = [row for row in figures.rows if "curve" in row]
     (out / "pixels_curves.png").write_bytes(curves(trained))

@@ -51,7 +51,7 @@ EXACT = MOVES | _names(
     resize_ roll rot90 round scalar_tensor scatter searchsorted sgn sign signbit slice_scatter
     select_scatter sort stack take take_along_dim threshold tile to topk tril triu trunc fix
     unique_consecutive unique_dim unique_dim_consecutive vstack where zero zeros zeros_like
- embedding is_same_size type_as
+    embedding is_same_size type_as
     """
 )
 COMPARISONS = _names("eq ne lt le gt ge")

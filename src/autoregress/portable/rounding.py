@@ -38,6 +38,7 @@ def rounder(largest: Tensor, bits: int) -> Tensor:
 
 
 def operand(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
+    """x rounded for a product along ``dims``, if it is not already."""
     return x if grid_of(x) is not None else rounded(x, dims, BITS)
 
 
