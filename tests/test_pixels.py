@@ -78,6 +78,31 @@ def test_the_faces_agree_on_larger_images(family, kind):
     ar.check_faces(make(family, **kind), rows=5)
 
 
+# Those whose kernel can be chosen.
+OF_KERNELS = [ar.PixelCNN, ar.GatedPixelCNN, ar.RowLSTM]
+
+
+@pytest.mark.parametrize("family", OF_KERNELS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"event_shape": (1, 6, 9), "symbols": 2, "kernel": 5},
+        {"event_shape": (2, 5, 3), "symbols": 4, "kernel": 9, "scales": (2,), "context": 2},
+    ],
+    ids=str,
+)
+def test_the_faces_agree_with_larger_kernels(family, kind):
+    ar.check_faces(make(family, **kind), rows=5)
+
+
+def test_a_kernel_is_odd_and_that_of_a_diagonal_bilstm_is_given():
+    for kernel in (1, 4, 10**6 + 1):
+        with pytest.raises(ValueError, match="kernel"):
+            ar.RowLSTM((1, 4, 4), 2, layers=1, features=4, kernel=kernel)
+    with pytest.raises(ValueError, match="cannot be chosen"):
+        ar.DiagonalBiLSTM((1, 4, 4), 2, layers=1, features=4, kernel=5)
+
+
 def before(row, column, width, above, reach):
     """The pixels in view of a convolution, but for the own one."""
     for r, c in itertools.product(
@@ -134,7 +159,9 @@ class Sight:
         self.sets = {p: self.sets[p] | sets.get(p, set()) for p in self.sets}
 
 
-def sight(family, shape, layers):
+def sight(family, shape, layers, kernel=3):
+    reach = kernel // 2
+    around = range(-reach, reach + 1)
     view = Sight(shape, 0 if family is ar.GatedPixelCNN else 3, 3)
     # The vertical stack of the gated one.
     vertical = {
@@ -148,9 +175,9 @@ def sight(family, shape, layers):
     }
     for _ in range(layers):
         if family is ar.PixelCNN:
-            view.add(view.conv(view.sets, 1, 1))
+            view.add(view.conv(view.sets, reach, reach))
         elif family is ar.RowLSTM:
-            view.add(view.recur(view.conv(view.sets, 0, 1), [(-1, -1), (-1, 0), (-1, 1)]))
+            view.add(view.recur(view.conv(view.sets, 0, reach), [(-1, dc) for dc in around]))
         elif family is ar.DiagonalBiLSTM:
             inputs = view.conv(view.sets)
             right = view.recur(inputs, [(0, 1), (-1, 0)], backwards=True)
@@ -159,27 +186,39 @@ def sight(family, shape, layers):
         else:
             vertical = {
                 (r, c): set().union(
-                    *(vertical.get((r - dr, c + dc), set()) for dr in (0, 1) for dc in (-1, 0, 1))
+                    *(
+                        vertical.get((r - dr, c + dc), set())
+                        for dr in range(reach + 1)
+                        for dc in around
+                    )
                 )
                 for r, c in vertical
             }
-            view.add(view.conv(view.sets, 0, 1))
+            view.add(view.conv(view.sets, 0, reach))
             view.add({(r, c, g): vertical[r, c] for r, c, g in view.places})
     return view.conv(view.sets)
 
 
-@every_family
+SEEN = [
+    *itertools.product(FAMILIES, [((1, 7, 10), 2, 3), ((3, 4, 3), 2, 3), ((2, 3, 6), 1, 3)]),
+    *itertools.product(OF_KERNELS, [((1, 7, 14), 1, 7), ((2, 6, 9), 1, 5)]),
+]
+
+
 @pytest.mark.parametrize(
-    ("shape", "layers"), [((1, 7, 10), 2), ((3, 4, 3), 2), ((2, 3, 6), 1)], ids=str
+    ("family", "shape", "layers", "kernel"),
+    [pytest.param(family, *sizes, id=f"{family.__name__}-{sizes}") for family, sizes in SEEN],
 )
-def test_a_pixel_sees_all_that_its_layers_let_it_see_and_nothing_else(family, shape, layers):
+def test_a_pixel_sees_all_that_its_layers_let_it_see_and_nothing_else(
+    family, shape, layers, kernel
+):
     torch.manual_seed(2)
-    model = make(family, event_shape=shape, symbols=2, layers=layers, features=24)
+    model = make(family, event_shape=shape, symbols=2, layers=layers, features=24, kernel=kernel)
     causality = ar.check_causality(model, trials=6)
     number = np.arange(model.dims).reshape(shape)
     seen = {
         (number[source], number[g, r, c])
-        for (r, c, g), sources in sight(family, shape, layers).items()
+        for (r, c, g), sources in sight(family, shape, layers, kernel).items()
         for source in sources
     }
     rank = model.members[0].ordering.rank.tolist()

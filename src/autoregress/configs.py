@@ -135,6 +135,8 @@ class PixelConfig(Brief):
         layers: Number of layers between the first convolution and the output.
         features: Width h of each layer; the stream between the layers has h features in a Gated
             PixelCNN and 2h in the others.
+        kernel: Width of the layers' convolutions, an odd number; a larger one sees more of an image
+            with each layer. That of a Diagonal BiLSTM cannot be chosen.
         head: Width of the two 1x1 layers before the output; by default 2h (1024 in the paper, 32
             for bits).
         residual: Add residual connections around each layer.
@@ -156,6 +158,7 @@ class PixelConfig(Brief):
 
     layers: int = 12
     features: int = 128
+    kernel: int = 3
     head: int | None = None
     residual: bool = True
     skip: bool = True
@@ -177,6 +180,9 @@ class PixelConfig(Brief):
                 f"layers and widths must be at least 1, got {self.layers} layers of "
                 f"{' and '.join(map(str, widths))}"
             )
+        if self.kernel < 3 or self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be an odd number from 3, got {self.kernel}")
+        _require_at_most(DEEPEST, "kernel", self.kernel)
         if self.mixture < 1:
             raise ValueError(f"mixture must be at least 1, got {self.mixture}")
         _require_at_most(MOST_LOGISTICS, "mixture", self.mixture)

@@ -245,6 +245,7 @@ class PixelModel(AutoregressiveModel):
         settings: dict[str, Any] = {
             "layers": config.layers,
             "features": features,
+            "kernel": config.kernel,
             "head": head,
             "residual": config.residual,
             "skip": config.skip,

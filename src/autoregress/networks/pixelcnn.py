@@ -31,7 +31,8 @@ class PixelCNN(PixelModel):
     A masked 7×7 convolution, then residual blocks ReLU-1×1, ReLU-3×3, ReLU-1×1 around a stream of
     2h features. It sees 3 + layers pixels to the left and up, but has a blind spot: a layer can
     reach further to the right only by going up a row, so that on the k-th row above a pixel
-    nothing beyond k + 2 pixels to the right is seen, whatever the number of layers.
+    nothing beyond k + 2 pixels to the right is seen, whatever the number of layers. With a larger
+    ``kernel`` than 3 it sees more with each layer, and the blind spot is smaller.
     :class:`GatedPixelCNN` has no blind spot.
 
     Example:
@@ -41,13 +42,20 @@ class PixelCNN(PixelModel):
     """
 
     def _network(
-        self, sizes: Sizes, channels: Channels, *, layers: int, features: int, **settings: Any
+        self,
+        sizes: Sizes,
+        channels: Channels,
+        *,
+        layers: int,
+        features: int,
+        kernel: int,
+        **settings: Any,
     ) -> ResidualNetwork:
         stream = sizes.groups(2 * features)
         return ResidualNetwork(
             sizes,
             channels,
-            [Block(sizes, features) for _ in range(layers)],
+            [Block(sizes, features, kernel) for _ in range(layers)],
             CausalConv(sizes, sizes.inputs, stream, above=3, reach=3),
             features=features,
             stream=2 * features,
@@ -58,11 +66,11 @@ class PixelCNN(PixelModel):
 class Block(nn.Module):
     """A residual block of PixelCNN, without its last 1×1 layer."""
 
-    def __init__(self, sizes: Sizes, features: int) -> None:
+    def __init__(self, sizes: Sizes, features: int, kernel: int) -> None:
         super().__init__()
-        inner = sizes.groups(features)
+        inner, reach = sizes.groups(features), kernel // 2
         self.down = CausalConv(sizes, sizes.groups(2 * features), inner)
-        self.conv = CausalConv(sizes, inner, inner, above=1, reach=1, conditioned=True)
+        self.conv = CausalConv(sizes, inner, inner, above=reach, reach=reach, conditioned=True)
 
     def forward(self, stream: Tensor, apply: Apply) -> Tensor:
         h = apply(self.down, stream.relu())
@@ -74,8 +82,8 @@ class GatedPixelCNN(PixelModel):
     """A vertical and a horizontal stack of gated convolutions (arXiv 1606.05328).
 
     The vertical stack sees everything in the rows above within its reach, 3 + layers pixels to
-    either side and upwards, and feeds the horizontal stack, which sees its own row to the left:
-    there is no blind spot. The streams have h features.
+    either side and upwards (with a ``kernel`` of 3), and feeds the horizontal stack, which sees its
+    own row to the left: there is no blind spot. The streams have h features.
 
     Example:
         >>> model = ar.GatedPixelCNN((3, 4, 4), symbols=256, layers=2, features=12, context=10)
@@ -85,13 +93,21 @@ class GatedPixelCNN(PixelModel):
     """
 
     def _network(
-        self, sizes: Sizes, channels: Channels, *, layers: int, features: int, **settings: Any
+        self,
+        sizes: Sizes,
+        channels: Channels,
+        *,
+        layers: int,
+        features: int,
+        kernel: int,
+        **settings: Any,
     ) -> GatedNetwork:
         return GatedNetwork(
             sizes,
             channels,
-            [GatedLayer(sizes, features) for _ in range(layers)],
+            [GatedLayer(sizes, features, kernel) for _ in range(layers)],
             CausalConv(sizes, sizes.inputs, sizes.groups(features), reach=3),
+            kernel=kernel,
             features=features,
             stream=features,
             **settings,
@@ -109,10 +125,10 @@ def gate(x: Tensor) -> Tensor:
 class GatedLayer(nn.Module):
     """The horizontal half of a layer (1606.05328, figure 2), without its last 1×1 layer."""
 
-    def __init__(self, sizes: Sizes, features: int) -> None:
+    def __init__(self, sizes: Sizes, features: int, kernel: int) -> None:
         super().__init__()
         source, target = sizes.groups(features), sizes.groups(features, parts=2)
-        self.conv = CausalConv(sizes, source, target, reach=1, conditioned=True)
+        self.conv = CausalConv(sizes, source, target, reach=kernel // 2, conditioned=True)
 
     def forward(self, stream: Tensor, apply: Apply, *, above: Tensor) -> Tensor:
         return gate(apply(self.conv, stream) + above)
@@ -127,10 +143,11 @@ class GatedNetwork(ResidualNetwork):
         channels: Channels,
         layers: list[GatedLayer],
         *args: Any,
+        kernel: int,
         **settings: Any,
     ) -> None:
         super().__init__(sizes, channels, layers, *args, **settings)
-        self.vertical = VerticalStack(sizes, settings["features"], len(layers))
+        self.vertical = VerticalStack(sizes, settings["features"], len(layers), kernel)
 
     @property
     def entries(self) -> list[Causal]:
@@ -149,12 +166,14 @@ class VerticalStack(Causal):
     sees the pixels around that pixel directly.
     """
 
-    def __init__(self, sizes: Sizes, features: int, layers: int) -> None:
+    def __init__(self, sizes: Sizes, features: int, layers: int, kernel: int) -> None:
         super().__init__()
+        self.reach = kernel // 2
         self.inputs = sizes.inputs[sizes.given - 1 :]
         self.spans, self.places = sizes.spans(features), spans(self.inputs)
         self.entry = nn.Conv2d(len(self.inputs), features, (3, 7))
-        self.convs = nn.ModuleList(nn.Conv2d(features, 2 * features, (2, 3)) for _ in range(layers))
+        size = (self.reach + 1, kernel)
+        self.convs = nn.ModuleList(nn.Conv2d(features, 2 * features, size) for _ in range(layers))
         self.conditioning = nn.ModuleList(Conditioning(sizes, 2 * features) for _ in range(layers))
         self.across = nn.ModuleList(
             nn.Linear(2 * features, 2 * features, bias=False) for _ in range(layers)
@@ -164,13 +183,13 @@ class VerticalStack(Causal):
         # The entry sees only the rows above; the layers after it may see their own row.
         x = x[..., -len(self.inputs) :]
         v = convolve(self.entry, F.pad(x, (0, 0, 3, 3, 3, 0))[:, :-1])
-        terms = []
+        terms, reach, sums = [], self.reach, None
         for conv, conditioning, across in self.layers():
-            sums = convolve(conv, F.pad(v, (0, 0, 1, 1, 1, 0)))
+            v = v if sums is None else gate(sums)
+            sums = convolve(conv, F.pad(v, (0, 0, reach, reach, reach, 0)))
             extra = conditioning(condition)
             sums = sums if extra is None else sums + extra
             terms.append(across(sums))
-            v = gate(sums)
         return terms
 
     def layers(self) -> Any:
@@ -187,12 +206,15 @@ class VerticalSteps:
         self.stack = stack
         weight = stack.entry.weight
         features, inputs = weight.shape[:2]
-        # Four rows of pixels and two of each layer's inputs, the current row last.
+        # Four rows of pixels and those of each layer's inputs in view, the current row last.
         self.pixels = weight.new_zeros(batch, 4, width + 6, inputs)
         # Of the current row, the inputs of each group at each pixel.
         columns = self.pixels[:, -1, 3:-3].unbind(1)
         self.own = [[x[:, place] for x in columns] for place in stack.places]
-        self.rows = [weight.new_zeros(batch, 2, width + 2, features) for _ in stack.convs]
+        reach = stack.reach
+        self.rows = [
+            weight.new_zeros(batch, reach + 1, width + 2 * reach, features) for _ in stack.convs
+        ]
         self.extra = [conditioning(condition) for conditioning in stack.conditioning]
         self.terms: list[list[tuple[Tensor, ...]]] = []
 
@@ -204,8 +226,8 @@ class VerticalSteps:
         for (conv, _, across), rows, extra in zip(
             self.stack.layers(), self.rows, self.extra, strict=True
         ):
-            rows[:, 0] = rows[:, 1]
-            rows[:, 1, 1:-1] = v[:, 0]
+            rows[:, :-1] = rows[:, 1:].clone()
+            rows[:, -1, self.stack.reach : -self.stack.reach] = v[:, 0]
             sums = convolve(conv, rows)
             if extra is not None:
                 own = row if extra.shape[1] > 1 else 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoregress.configs import PixelConfig
 from autoregress.families import family
 from autoregress.networks.channels import Channels
 from autoregress.networks.pixel import PixelModel, ResidualNetwork
@@ -20,9 +22,10 @@ from autoregress.networks.raster import Apply, Causal, CausalConv, Condition, Si
 class RowLSTM(PixelModel):
     """An LSTM that processes one row at a time (arXiv 1601.06759, section 3.1).
 
-    The state of a pixel depends on the states of the three pixels above it, so that the context
-    of a layer is a triangle; its input comes from the pixel itself and the one to its left (a
-    masked 3×1 convolution of the whole map at once). A masked 7×7 convolution comes first.
+    The state of a pixel depends on the states of the ``kernel`` pixels above it, so that the
+    context of a layer is a triangle, broader for a larger kernel; its input comes from the pixel
+    itself and those to its left (a masked k×1 convolution of the whole map at once). A masked 7×7
+    convolution comes first.
 
     Example:
         >>> model = ar.RowLSTM((1, 4, 4), symbols=2, layers=1, features=4)
@@ -32,8 +35,11 @@ class RowLSTM(PixelModel):
         True
     """
 
-    def _network(self, sizes: Sizes, channels: Channels, **settings: Any) -> ResidualNetwork:
-        return _network(sizes, channels, RowCell, maps=1, reach=1, **settings)
+    def _network(
+        self, sizes: Sizes, channels: Channels, *, kernel: int, **settings: Any
+    ) -> ResidualNetwork:
+        cell = partial(RowCell, kernel=kernel)
+        return _network(sizes, channels, cell, maps=1, reach=kernel // 2, **settings)
 
 
 @family
@@ -52,7 +58,11 @@ class DiagonalBiLSTM(PixelModel):
         1.0000
     """
 
-    def _network(self, sizes: Sizes, channels: Channels, **settings: Any) -> ResidualNetwork:
+    def _network(
+        self, sizes: Sizes, channels: Channels, *, kernel: int, **settings: Any
+    ) -> ResidualNetwork:
+        if kernel != PixelConfig.kernel:
+            raise ValueError("the kernel of a Diagonal BiLSTM cannot be chosen; it sees two pixels")
         return _network(sizes, channels, DiagonalCell, maps=2, reach=0, **settings)
 
 
@@ -125,10 +135,11 @@ class Cell(Causal):
 
 
 class RowCell(Cell):
-    """A state-to-state 3×1 convolution of the row above, which sees all channels of that row."""
+    """A state-to-state k×1 convolution of the row above, which sees all channels of that row."""
 
-    def __init__(self, sizes: Sizes, features: int) -> None:
-        super().__init__(sizes, features, maps=1, seen=3)
+    def __init__(self, sizes: Sizes, features: int, *, kernel: int) -> None:
+        super().__init__(sizes, features, maps=1, seen=kernel)
+        self.kernel = kernel
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         batch, _, width, _ = x.shape
@@ -141,12 +152,14 @@ class RowCell(Cell):
 
     def from_above(self, h: Tensor) -> Tensor:
         """The terms (N, W, 4h) of a row's sums from the states (N, W, h) of the row above."""
-        h = F.pad(h, (0, 0, 1, 1))
-        return self.from_around(h[:, :-2], h[:, 1:-1], h[:, 2:])
+        reach = self.kernel // 2
+        return self.from_around(F.pad(h, (0, 0, reach, reach)), 1)
 
-    def from_around(self, *h: Tensor) -> Tensor:
-        """The same, from the states to the left of each pixel above, there, and to the right."""
-        return torch.cat(h, -1) @ self.weight[0]
+    def from_around(self, h: Tensor, axis: int) -> Tensor:
+        """The same, from states with zeros on either side, whose axis ``axis`` is the row."""
+        width = h.shape[axis] - self.kernel + 1
+        seen = [h.narrow(axis, start, width) for start in range(self.kernel)]
+        return torch.cat(seen, -1) @ self.weight[0]
 
     def steps(self, batch: int, width: int, condition: Condition) -> RowSteps:
         return RowSteps(self, batch, width)
@@ -159,13 +172,14 @@ class RowSteps:
         self.cell = cell
         # The states (width, N, h) of the current row, those of h between zeros; before the first
         # row, the learned initial ones.
-        self.h = cell.h.new_zeros(width + 2, batch, cell.features)
-        self.h[1:-1] = cell.h
+        self.reach = cell.kernel // 2
+        self.h = cell.h.new_zeros(width + 2 * self.reach, batch, cell.features)
+        self.h[self.reach : self.reach + width] = cell.h
         self.c = cell.c.expand(width, batch, -1).clone()
         self.sums: list[Tensor] = []
 
     def start_row(self, row: int) -> None:
-        sums = self.cell.from_around(self.h[:-2], self.h[1:-1], self.h[2:])
+        sums = self.cell.from_around(self.h, 0)
         self.sums = [part(sums, span, 4) for span in self.cell.spans]
 
     def feed(self, column: int, group: int, x: Tensor) -> Tensor:
@@ -173,7 +187,7 @@ class RowSteps:
         c = self.c[column][:, span]
         h, memory = lstm(x + self.sums[group][column], c)
         c.copy_(memory)
-        self.h[column + 1][:, span] = h
+        self.h[column + self.reach][:, span] = h
         return h
 
 
