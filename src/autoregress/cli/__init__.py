@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from types import FrameType
 
 AGAIN = 3.0  # seconds
+INTERRUPTED = "autoregress: interrupted"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -14,10 +17,15 @@ def main(argv: list[str] | None = None) -> None:
     """
     interrupted = False
 
-    def interrupt(number: int, frame: object) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
         interrupted = True
-        # A library that is being imported may swallow it: then once more.
+        if _importing(frame):
+            # A library's own code may swallow an exception, or end the process by a signal. There
+            # is nothing to tidy up yet.
+            print(INTERRUPTED, file=sys.stderr, flush=True)
+            os._exit(130)
+        # What runs may swallow it: then once more.
         signal.setitimer(signal.ITIMER_REAL, AGAIN)
         raise KeyboardInterrupt
 
@@ -49,5 +57,14 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _end() -> None:
-    print("autoregress: interrupted", file=sys.stderr)
+    print(INTERRUPTED, file=sys.stderr)
     sys.exit(130)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported in a frame or one that called it."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False

@@ -87,6 +87,7 @@ RECIPES = {
         "PixelCNN",
         PIXELCNN_WIDE,
         falling(12, 6e-3),
+        "80.76 ± 0.39 test nats with seed 0, 114 min on one core beside other work",
     ),
     "gated-pixelcnn-mnist": recipe(
         "Gated PixelCNN on binarised MNIST.",
@@ -123,6 +124,7 @@ RECIPES = {
         "RowLSTM",
         LSTM_WIDE,
         falling(12, 5e-3),
+        "80.74 ± 0.39 test nats with seed 0, 123 min on one core beside other work",
     ),
     "diagonal-bilstm-mnist": recipe(
         "Diagonal BiLSTM on binarised MNIST, as in its paper.", "DiagonalBiLSTM", LSTM, PAPER
