@@ -205,13 +205,13 @@ or a GPU in six to twelve minutes (the deep ones), with AdamW, a falling learnin
 weights and bfloat16 matrix products; validation and test are measured in float32. The run with
 dropout goes on with the weights of the deep one. Models that were not trained are left out.
 
-What brings most is the width of the layers' kernels (`--kernel`). The paper gives PixelCNN 3×3 ones;
-of the Row LSTM's it says that they have three pixels at least, and see more the wider they are. In
-short races, one pass over a quarter of the training images and 2,000 of validation, a PixelCNN of
-15 layers of 64 features and kernels of 3 has 92.5 nats, in 290 CPU seconds; one of 6 layers of 64
-and kernels of 7 has 90.4, in 167; one of 8 layers of 32 and kernels of 9 has 90.6, in 95. A Row
-LSTM with kernels of 3 has 93.7, in 109; with kernels of 9 it has 91.0, in 150; with kernels of 17,
-98.5.
+What brings most is the width of the layers' kernels (`--kernel`). The paper gives PixelCNN kernels
+of 3×3; of the Row LSTM's it says that they have three pixels at least, and see more the wider they
+are. In short races, one pass over a quarter of the training images and 2,000 of validation, a
+PixelCNN of 15 layers of 64 features and kernels of 3 has 92.5 nats, in 290 CPU seconds; one of 6
+layers of 64 and kernels of 7 has 90.4, in 167; one of 8 layers of 32 and kernels of 9 has 90.6, in
+95. A Row LSTM with kernels of 3 has 93.7, in 109; with kernels of 9 it has 91.0, in 150; with
+kernels of 17, 98.5.
 
 Training nats are means over an epoch, with the weights of each update; validation nats are those of
 the averaged weights at its end. Where the first are below the second, more epochs alone would not
