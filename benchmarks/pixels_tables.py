@@ -220,8 +220,8 @@ PixelCNN then had 82.63 on validation after 20 epochs, and PixelCNN 83.68 after 
 layers of 32 features had 82.81 after 11. The Diagonal BiLSTM gained 0.5 nats in the four epochs at
 the end that see images in their places. What does help is dropout: of a tenth of the features of
 each layer, in the Diagonal BiLSTM for five epochs more, and in the PixelCNN of wide kernels from
-the start. The Row LSTM of wide kernels, whose layers have 16 features, had 81.23 on validation after
-two such epochs more, which is worse than before.
+the start. The Row LSTM of wide kernels, whose layers have 16 features, had 81.23 on validation
+after two such epochs more, which is worse than before.
 
 Mixtures of these models are no better than the best of them, whose p is so much greater for most
 images that the others count for nothing. As all visit the pixels in the same order, they can be
