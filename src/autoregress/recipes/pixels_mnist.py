@@ -55,8 +55,8 @@ def recipe(
 
 
 PIXELCNN = PixelConfig(layers=7, features=32, head=32)
-GATED = PixelConfig(layers=8, features=64, head=64)
 PIXELCNN_WIDE = PixelConfig(layers=8, features=32, kernel=9, head=64, dropout=0.1)
+GATED = PixelConfig(layers=8, features=64, head=64)
 DEEP = PixelConfig(layers=15, features=64, head=64)
 GATED_DEEP = PixelConfig(layers=12, features=64, head=64)
 GATED_BRIEF = PixelConfig(layers=8, features=32, head=32)
