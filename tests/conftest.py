@@ -1,15 +1,21 @@
 import itertools
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
 from hypothesis import settings
+from playwright.sync_api import Browser, sync_playwright
 from torch import Tensor
 
 from autoregress.cli import main
 
 # The models here are tiny: a second thread costs more than it does.
 torch.set_num_threads(1)
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 
 # A busy machine is no fault of the code.
 settings.register_profile("any machine", deadline=None)
@@ -30,6 +36,21 @@ def float64() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        reason = "there is no Chromium: install Debian's chromium, or set CHROMIUM to its path"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield made
+        made.close()
 
 
 def run(*arguments: object) -> int | str:

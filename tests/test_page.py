@@ -6,7 +6,6 @@ What people do is done in Chromium, whose screenshots are kept in ``tests/artefa
 import asyncio
 import base64
 import json
-import os
 import re
 import shlex
 import shutil
@@ -28,7 +27,7 @@ import pytest
 import torch
 from conftest import run
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import autoregress as ar
 from autoregress.page.columns import View
@@ -36,8 +35,6 @@ from autoregress.page.server import Server, Site, listening, new_token
 from autoregress.page.subjects import Subject, found_in
 from autoregress.page.workers import MOST, BusyError, Steps, Worker
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 ARTEFACTS = Path(__file__).parent / "artefacts"
 TINY: dict[str, Any] = {
     "width": 8,
@@ -534,21 +531,6 @@ def test_a_picture_is_read_as_the_library_reads_it(client: Client, tmp_path: Pat
 
 
 # In the browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        reason = "there is no Chromium: install Debian's chromium, or set CHROMIUM to its path"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield made
-        made.close()
 
 
 # What can be operated, or is a picture, and has no name for people who hear the page.

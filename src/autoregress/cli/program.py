@@ -77,12 +77,8 @@ NARROWEST = 20  # the width of a terminal that tyro's boxes need
 TOGETHER = (Train, TrainTable, Evaluate, Score, Impute)
 
 
-def run(argv: Sequence[str], interrupted: Callable[[], bool] = lambda: False) -> None:
-    """Runs a verb; ends the process if it fails.
-
-    Args:
-        interrupted: whether Ctrl-C came, of which an import that fails says nothing itself.
-    """
+def run(argv: Sequence[str]) -> None:
+    """Runs a verb; ends the process if it fails."""
     first = os.environ.get("RANK", "0") == "0"
     verb: Callable[[], None] | None = None
     processes: Processes | None = None
@@ -121,8 +117,6 @@ def run(argv: Sequence[str], interrupted: Callable[[], bool] = lambda: False) ->
         if processes is not None:
             processes.leave()
         return
-    if interrupted():
-        status, message = 130, f"interrupted{_again(verb)}"
     if processes is not None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # already exiting
     if first if processes is None else processes.may_speak():
