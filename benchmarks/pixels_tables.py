@@ -218,9 +218,9 @@ which a MADE gains 3 nats, do not prevent it, as a convolution knows moved image
 PixelCNN then had 82.63 on validation after 20 epochs, and PixelCNN 83.68 after 33. A Row LSTM of 9
 layers of 32 features had 82.81 after 11. The Diagonal BiLSTM gained 0.5 nats in the four epochs at
 the end that see images in their places. What does help it is dropout, of a tenth of the features
-of each layer, for five epochs more. The PixelCNN of wide kernels had dropout from the start, and was
-not trained without it. The Row LSTM of wide kernels, whose layers have 16 features, had 81.23 on
-validation after two such epochs more, which is worse than before.
+of each layer, for five epochs more. The PixelCNN of wide kernels had dropout from the start, and
+was not trained without it. The Row LSTM of wide kernels, whose layers have 16 features, had 81.23
+on validation after two such epochs more, which is worse than before.
 
 Mixtures of the deep models are no better than the best of them, whose p is so much greater for most
 images that the others count for nothing. As all visit the pixels in the same order, they can be
