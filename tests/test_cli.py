@@ -484,23 +484,32 @@ def heed_ctrl_c() -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_run_that_goes_on(folder, capsys):
-    command = [sys.executable, "-m", "autoregress", "train", "made", "--data", "data.npz"]
-    command += ["--run", "run", "--max-epochs", "100000", "--patience", "0", "--hidden", "8"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c)
-    deadline = time.monotonic() + 60
-    while not Path("run/model.safetensors").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted" in said
-    assert "Traceback" not in said
-    epochs = len(Path("run/log.jsonl").read_text().splitlines())
-    command[command.index("100000")] = str(epochs + 2)
-    assert run(*command[3:]) == 0
-    assert "best after epoch" in capsys.readouterr().out
-    assert len(Path("run/log.jsonl").read_text().splitlines()) == epochs + 2
+def test_ctrl_c_amid_an_update_leaves_a_run_that_goes_on_to_the_same_weights(folder, capsys):
+    """An update is finished, and its checkpoint written, before the process ends."""
+    Path("stopping.py").write_text(
+        "import signal, torch\n"
+        "update, count = torch.optim.AdamW.step, iter(range(1000))\n"
+        "def step(*args):\n"
+        "    if next(count) == 7:  # 0 is before the first update\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "    return update(*args)\n"
+        "torch.optim.AdamW.step = step\n"
+    )
+    train = ["train", "made", "--data", "data.npz", "--hidden", "8", "--batch-size", "10"]
+    train += ["--max-epochs", "4"]
+    command = [sys.executable, "-m", "autoregress", "--plugin", "stopping", *train, "--run", "run"]
+    stopped = subprocess.run(
+        command, capture_output=True, text=True, preexec_fn=heed_ctrl_c, timeout=60
+    )
+    assert stopped.returncode == 130
+    *_, said = stopped.stderr.splitlines()
+    assert said == "autoregress: interrupted; the same command resumes the training run"
+    assert json.loads(Path("run/last.json").read_text())["position"]["step"] == 7
+    for name in ("run", "whole"):
+        assert run(*train, "--run", name) == 0
+        assert "best after epoch" in capsys.readouterr().out
+    weights = [ar.load(name).state_dict() for name in ("run", "whole")]
+    assert all(map(torch.equal, weights[0].values(), weights[1].values()))
 
 
 @pytest.mark.slow

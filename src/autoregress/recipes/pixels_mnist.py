@@ -60,8 +60,10 @@ GATED = PixelConfig(layers=8, features=64, head=64)
 DEEP = PixelConfig(layers=15, features=64, head=64)
 GATED_DEEP = PixelConfig(layers=12, features=64, head=64)
 GATED_BRIEF = PixelConfig(layers=8, features=32, head=32)
+GATED_WIDE = PixelConfig(layers=6, features=32, kernel=9, head=64, dropout=0.1)
 LSTM = PixelConfig(layers=7, features=16, head=32)
 LSTM_WIDE = PixelConfig(layers=7, features=16, kernel=9, head=32)
+LSTM_LARGE = PixelConfig(layers=7, features=32, kernel=9, head=64, dropout=0.15)
 LSTM_DEEP = PixelConfig(layers=7, features=32, head=64)
 
 RECIPES = {
@@ -103,6 +105,12 @@ RECIPES = {
         deep(10),
         "81.99 ± 0.39 test nats with seed 0, 6 min on an H200 beside another run",
     ),
+    "gated-pixelcnn-mnist-wide": recipe(
+        "Gated PixelCNN with kernels of 9 on binarised MNIST, in two hours.",
+        "GatedPixelCNN",
+        GATED_WIDE,
+        falling(11, 2e-3),
+    ),
     "gated-pixelcnn-mnist-brief": recipe(
         "Gated PixelCNN on binarised MNIST, briefly.",
         "GatedPixelCNN",
@@ -125,6 +133,12 @@ RECIPES = {
         LSTM_WIDE,
         falling(12, 5e-3),
         "80.74 ± 0.39 test nats with seed 0, 123 min on one core beside other work",
+    ),
+    "row-lstm-mnist-large": recipe(
+        "Row LSTM with kernels of 9 and twice the width on binarised MNIST, for a GPU.",
+        "RowLSTM",
+        LSTM_LARGE,
+        replace(falling(10, 4e-3), batch_size=64, patience=0),
     ),
     "diagonal-bilstm-mnist": recipe(
         "Diagonal BiLSTM on binarised MNIST, as in its paper.", "DiagonalBiLSTM", LSTM, PAPER
