@@ -217,13 +217,12 @@ def test_a_killed_process_ends_the_run_and_the_same_command_resumes_it(job):
     torchrun += ["--nproc-per-node", "2", "-m", "--", "autoregress", *command(job, "killed")]
     torchrun += ["--async-save"]
     options: dict[str, Any] = {"env": {**os.environ, **ENVIRONMENT}, "text": True}
-    with subprocess.Popen(torchrun, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as p:
-        while not (job / "killed" / "model.safetensors").exists():
-            assert p.poll() is None
-            time.sleep(0.02)
-        os.kill(second_process(p.pid), signal.SIGKILL)
-        _, said = p.communicate(timeout=200)
-    assert p.returncode != 0
+    said = killed(torchrun, job / "killed", **options)
+    if "forcefully exiting" in said:
+        # Gloo waits for ever for a send whose receiver dies just as it is written, about once in a
+        # hundred times; torchrun then kills the sender.
+        shutil.rmtree(job / "killed")
+        said = killed(torchrun, job / "killed", **options)
     # The other one notices; or torchrun has noticed before, and interrupts it.
     sentence = r"autoregress: (another process of the run has ended|interrupted); the same command"
     assert len(re.findall(sentence, said)) == 1, said
@@ -237,6 +236,18 @@ def test_a_killed_process_ends_the_run_and_the_same_command_resumes_it(job):
     states = [tensors(job / run) for run in ("killed", "whole")]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+def killed(torchrun: list[str], run: Path, **options: Any) -> str:
+    """What a run says on standard error, whose second process is killed after the first epoch."""
+    with subprocess.Popen(torchrun, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as p:
+        while not (run / "model.safetensors").exists():
+            assert p.poll() is None
+            time.sleep(0.02)
+        os.kill(second_process(p.pid), signal.SIGKILL)
+        _, said = p.communicate(timeout=200)
+    assert p.returncode != 0
+    return said
 
 
 def second_process(torchrun: int) -> int:
