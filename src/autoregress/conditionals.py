@@ -223,9 +223,13 @@ class Ordered(ABC):
         return self.table().log()
 
     def log_prob(self, x: Tensor) -> Tensor:
+        return self.mix(self.log_shares(x))
+
+    def mix(self, log_shares: Tensor) -> Tensor:
+        """Log-probabilities (…) of symbols from those by each component (…, M)."""
         # log_softmax takes five times as long on an axis of so few components.
         weights = self.weights - self.weights.detach().amax(-1, keepdim=True)
-        mixed = (weights + self.log_shares(x)).logsumexp(-1) - weights.logsumexp(-1)
+        mixed = (weights + log_shares).logsumexp(-1) - weights.logsumexp(-1)
         uniform = UNIFORM / self.levels
         if isinstance(uniform, Tensor):
             uniform = uniform.to(mixed.dtype)

@@ -56,6 +56,10 @@ class Channels(ABC):
             (N, H, W, C, parameters).
         """
 
+    def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
+        """Log-probabilities (N, H, W, C) of symbols (N, C, H, W), from outputs."""
+        return self.conditional(self.parameters(out, x)).log_prob(x.movedim(1, -1))
+
     @abstractmethod
     def pixel(
         self, x: Tensor, row: int, column: int, text: Text, dtype: torch.dtype
@@ -164,15 +168,14 @@ class OrderedChannels(Channels):
     def parameters(self, out: Tensor, x: Tensor) -> Tensor:
         return self.joint.parameters(out, *self._maps(x))
 
+    def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
+        return self.joint.log_prob(out, *self._maps(x))
+
     def pixel(
         self, x: Tensor, row: int, column: int, text: Text, dtype: torch.dtype
     ) -> Generator[Conditional, Tensor, Tensor]:
         past = self._at(x, row, column)
-        steps = self.joint.chain(text(0, self.joint.encode_past(past, dtype)), past)
-        conditional = next(steps)
-        for _ in range(self.count - 1):
-            conditional = steps.send((yield conditional))
-        yield conditional
+        yield from self.joint.unroll(text(0, self.joint.encode_past(past, dtype)), past)
         return self.joint.encode(x[:, :, row, column], past, dtype)
 
     def conditional(self, parameters: Tensor) -> Logistics:

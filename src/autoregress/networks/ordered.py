@@ -7,7 +7,7 @@ from what is known before the first of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -106,8 +106,7 @@ class OrderedPixel:
 
     def parameters(self, out: Tensor, x: Tensor, past: Past) -> Tensor:
         """Parameters (…, C, parameters) of symbols x (…, C), from outputs (…, outputs)."""
-        steps = self.chain(out, past)
-        each = [next(steps)] + [steps.send(symbols) for symbols in x.unbind(-1)[:-1]]
+        each = [conditional for conditional, _ in self._channels(out, x, past)]
         return torch.stack(
             [
                 torch.cat([c.weights, c.means, c.log_scales, c.centre.unsqueeze(-1)], -1)
@@ -116,17 +115,41 @@ class OrderedPixel:
             -2,
         )
 
+    def log_prob(self, out: Tensor, x: Tensor, past: Past) -> Tensor:
+        """Log-probabilities (…, C) of symbols x (…, C), from outputs (…, outputs)."""
+        each = [conditional.mix(shares) for conditional, shares in self._channels(out, x, past)]
+        return torch.stack(each, -1)
+
+    def _channels(self, out: Tensor, x: Tensor, past: Past) -> Iterator[tuple[Logistics, Tensor]]:
+        """The conditional (…) of each channel, and its log-shares (…, M) of the symbols."""
+        steps = self._chain(out, past)
+        conditional = next(steps)
+        for symbols in x.unbind(-1)[:-1]:
+            shares = conditional.log_shares(symbols)
+            yield conditional, shares
+            conditional = steps.send((symbols, shares))
+        yield conditional, conditional.log_shares(x[..., -1])
+
     def conditional(self, parameters: Tensor) -> Logistics:
         """Conditionals of batch shape (…), from parameters (…, parameters)."""
         weights, means, log_scales, centre = parameters.split([*[self.mixture] * 3, 1], -1)
         return Logistics(weights, means, log_scales, centre.squeeze(-1), self.levels)
 
-    def chain(self, out: Tensor, past: Past) -> Generator[Logistics, Tensor, None]:
+    def unroll(self, out: Tensor, past: Past) -> Generator[Logistics, Tensor, None]:
         """Yields the conditional (…) of one channel after another, and receives its symbols.
 
         Args:
             out: (…, outputs).
         """
+        steps = self._chain(out, past)
+        conditional = next(steps)
+        for _ in range(self.count - 1):
+            symbols = yield conditional
+            conditional = steps.send((symbols, conditional.log_shares(symbols)))
+        yield conditional
+
+    def _chain(self, out: Tensor, past: Past) -> Generator[Logistics, tuple[Tensor, Tensor], None]:
+        """Yields the conditionals, and receives symbols (…) and their log-shares (…, M)."""
         out = out if out.dtype == torch.float64 else out.float()
         weights, means, log_scales, slopes, kernel = out.split(self.parts, -1)
         means = means.unflatten(-1, (self.count, -1)) * (self.levels / 32)
@@ -147,9 +170,9 @@ class OrderedPixel:
                 slope = self.slopes.index((before, channel))
                 mean = torch.addcmul(mean, slopes[slope], distance)
             conditional = Logistics(weights, mean, own, centre, self.levels)
-            symbols = yield conditional
+            symbols, shares = yield conditional
             distances.append((symbols.unsqueeze(-1) - origin).to(out.dtype))
-            weights = weights + conditional.log_shares(symbols)
+            weights = weights + shares
 
     def start(self, x: Tensor, past: Past) -> Tensor:
         """Outputs (outputs,) of the greatest likelihood, the same for all pixels x (N, C).
@@ -165,8 +188,7 @@ class OrderedPixel:
             for step in range(STEPS):
                 optimiser.param_groups[0]["lr"] = 0.1 * (1 - step / STEPS)
                 optimiser.zero_grad()
-                parameters = self.parameters(out.expand(len(x), -1), x, past)
-                (-self.conditional(parameters).log_prob(x).mean()).backward()
+                (-self.log_prob(out.expand(len(x), -1), x, past).mean()).backward()
                 optimiser.step()
         return out.detach()
 

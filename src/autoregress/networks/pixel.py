@@ -71,9 +71,8 @@ class PixelNetwork(nn.Module, ABC):
         return cast(CausalConv, self.head[-1]).bias
 
     def forward(self, x: Tensor, condition: Condition, dropout: float = 0.0) -> Tensor:
-        """The parameters (N, H, W, C, parameters) of the conditionals of symbols x (N, C, H, W)."""
-        out = self._text(self.channels.encode(x, self.bias.dtype), parallel(condition, dropout))
-        return self.channels.parameters(out, x)
+        """The outputs (N, H, W, outputs) for symbols x (N, C, H, W)."""
+        return self._text(self.channels.encode(x, self.bias.dtype), parallel(condition, dropout))
 
     def unroll(self, x: Tensor, condition: Condition) -> Generator[Conditional, Tensor, None]:
         """Yields the conditional (N,) of the next channel and is sent its symbols (N,).
@@ -259,7 +258,7 @@ class PixelModel(AutoregressiveModel):
             if i:
                 factor = self._strides[i - 1] // self._strides[i]
                 self.upsampling.append(Upsampling(count, k, features, factor))
-        self._conditional = channels.conditional
+        self._channels = channels
         # Only this was tried on a GPU; the constants of ordered channels are on the CPU.
         self.replayable = k == 2 and not scales
         self._raster = [self._member()]
@@ -297,28 +296,35 @@ class PixelModel(AutoregressiveModel):
     def forward(
         self, x: Tensor, context: Tensor | None = None, member: Member | None = None
     ) -> Conditional:
-        return self._parallel(x, context)
+        parameters = self._parallel(x, context, self._channels.parameters)
+        return self._channels.conditional(parameters.movedim(3, 1))
 
     def objective(
         self, x: Tensor, context: Tensor | None = None, update: Update = ONLY_UPDATE
     ) -> Tensor:
         """−log p, with dropout: (batch,) nats, float64."""
-        conditional = self._parallel(x, context, self.config.dropout)
-        return self._nats(conditional, x).flatten(1).sum(1, dtype=torch.float64)
+        log_prob = self._parallel(x, context, self._channels.log_prob, self.config.dropout)
+        return -log_prob.flatten(1).sum(1, dtype=torch.float64)
 
-    def _parallel(self, x: Tensor, context: Tensor | None, dropout: float = 0.0) -> Conditional:
-        parameters: Tensor | None = None
+    def _parallel(
+        self,
+        x: Tensor,
+        context: Tensor | None,
+        read: Callable[[Tensor, Tensor], Tensor],
+        dropout: float = 0.0,
+    ) -> Tensor:
+        """What is read for each symbol, (N, H, W, C, …), from a network's outputs and a grid."""
+        found: Tensor | None = None
         for level, (stride, network) in enumerate(zip(self._strides, self.networks, strict=True)):
-            condition = self._condition(x, level, context)
-            # (N, H, W, C, parameters)
-            finer = network(x[:, :, ::stride, ::stride], condition, dropout)
-            if parameters is not None:
+            condition, grid = self._condition(x, level, context), x[:, :, ::stride, ::stride]
+            finer = read(network(grid, condition, dropout), grid)
+            if found is not None:
                 factor = self._strides[level - 1] // stride
                 finer = finer.clone()
-                finer[:, ::factor, ::factor] = parameters
-            parameters = finer
-        assert parameters is not None
-        return self._conditional(parameters.movedim(3, 1))
+                finer[:, ::factor, ::factor] = found
+            found = finer
+        assert found is not None
+        return found
 
     def unroll(
         self, batch: int, context: Tensor | None = None, member: Member | None = None

@@ -177,7 +177,7 @@ class OrderedHead(Head):
         return self.joint.conditional(parameters.movedim(-2, -4))
 
     def unroll(self, state: Tensor, pixel: Tensor, past: Past) -> Unrolling:
-        steps = self.joint.chain(self.out(self.norm(state)), past)
+        steps = self.joint.unroll(self.out(self.norm(state)), past)
         conditional = next(steps)
         for c in range(self.count):
             pixel[:, c] = yield conditional
