@@ -140,14 +140,14 @@ class ResidualNetwork(PixelNetwork):
         return self._stack(apply(self.entry, x), self.layers, apply)
 
     def _stack(self, stream: Tensor, layers: Iterable[Layer], apply: Apply) -> Tensor:
-        skips = 0.0
+        skips: Tensor | None = None
         for layer, up in zip(layers, self.up, strict=True):
             out = apply(cast(CausalConv, up), layer(stream, apply))
             if self.skip:
                 out, skip = out.chunk(2, -1)
-                skips = skips + skip
+                skips = skip if skips is None else skips + skip
             stream = stream + out if self.residual else out
-        return stream + skips
+        return stream if skips is None else stream + skips
 
 
 class Upsampling(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -130,8 +131,8 @@ class GatedLayer(nn.Module):
         source, target = sizes.groups(features), sizes.groups(features, parts=2)
         self.conv = CausalConv(sizes, source, target, reach=kernel // 2, conditioned=True)
 
-    def forward(self, stream: Tensor, apply: Apply, *, above: Tensor) -> Tensor:
-        return gate(apply(self.conv, stream) + above)
+    def forward(self, stream: Tensor, apply: Apply, *, above: Term) -> Tensor:
+        return gate(above(apply(self.conv, stream)))
 
 
 class GatedNetwork(ResidualNetwork):
@@ -159,6 +160,16 @@ class GatedNetwork(ResidualNetwork):
         return self._stack(apply(self.entry, x), layers, apply)
 
 
+# Adds to the sums of a horizontal layer what it is given from above.
+Term = Callable[[Tensor], Tensor]
+
+
+def add_product(sums: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """sums (…, outputs) + x (…, inputs) times weight (outputs, inputs), in one operation."""
+    added = torch.addmm(sums.flatten(0, -2), x.flatten(0, -2), weight.t())
+    return added.view(sums.shape)
+
+
 class VerticalStack(Causal):
     """Terms for each horizontal layer, from everything within reach in the rows above a pixel.
 
@@ -179,7 +190,7 @@ class VerticalStack(Causal):
             nn.Linear(2 * features, 2 * features, bias=False) for _ in range(layers)
         )
 
-    def forward(self, x: Tensor, condition: Condition) -> list[Tensor]:
+    def forward(self, x: Tensor, condition: Condition) -> list[Term]:
         # The entry sees only the rows above; the layers after it may see their own row.
         x = x[..., -len(self.inputs) :]
         v = convolve(self.entry, F.pad(x, (0, 0, 3, 3, 3, 0))[:, :-1])
@@ -189,7 +200,7 @@ class VerticalStack(Causal):
             sums = convolve(conv, F.pad(v, (0, 0, reach, reach, reach, 0)))
             extra = conditioning(condition)
             sums = sums if extra is None else sums + extra
-            terms.append(across(sums))
+            terms.append(partial(add_product, x=sums, weight=across.weight))
         return terms
 
     def layers(self) -> Any:
@@ -240,9 +251,9 @@ class VerticalSteps:
         own = self.own[group][column]
         own.copy_(x[:, -own.shape[1] :])
 
-    def feed(self, column: int, group: int, x: Tensor) -> list[Tensor]:
+    def feed(self, column: int, group: int, x: Tensor) -> list[Term]:
         self.put(column, group, x)
-        return [terms[group][column] for terms in self.terms]
+        return [partial(torch.add, terms[group][column]) for terms in self.terms]
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:

@@ -139,6 +139,7 @@ RECIPES = {
         "RowLSTM",
         LSTM_LARGE,
         replace(falling(10, 4e-3), batch_size=64, patience=0),
+        "79.86 ± 0.39 test nats with seed 0, 9 min on an H200 beside other runs and 66 on one core",
     ),
     "diagonal-bilstm-mnist": recipe(
         "Diagonal BiLSTM on binarised MNIST, as in its paper.", "DiagonalBiLSTM", LSTM, PAPER
