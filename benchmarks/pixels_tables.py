@@ -202,7 +202,8 @@ The paper (arXiv 1601.06759) trains with RMSProp until validation stops improvin
 it does not all give. Ours are runs of the few epochs that one core of a CPU does in an hour or two,
 or a GPU in six to twelve minutes (the deep ones), with AdamW, a falling learning rate, averaged
 weights and bfloat16 matrix products; validation and test are measured in float32. The run with
-dropout goes on with the weights of the deep one. Models that were not trained are left out.
+dropout goes on with the weights of the deep one; that of the large Row LSTM began on a GPU and
+ended on a core. Models that were not trained are left out.
 
 What brings most is the width of the layers' kernels (`--kernel`). The paper gives PixelCNN kernels
 of 3×3; of the Row LSTM's it says that they have three pixels at least, and see more the wider they
@@ -218,9 +219,10 @@ which a MADE gains 3 nats, do not prevent it, as a convolution knows moved image
 PixelCNN then had 82.63 on validation after 20 epochs, and PixelCNN 83.68 after 33. A Row LSTM of 9
 layers of 32 features had 82.81 after 11. The Diagonal BiLSTM gained 0.5 nats in the four epochs at
 the end that see images in their places. What does help it is dropout, of a tenth of the features
-of each layer, for five epochs more. The PixelCNN of wide kernels had dropout from the start, and
-was not trained without it. The Row LSTM of wide kernels, whose layers have 16 features, had 81.23
-on validation after two such epochs more, which is worse than before.
+of each layer, for five epochs more. The PixelCNNs of wide kernels had dropout from the start, and
+were not trained without it. The Row LSTM of wide kernels, whose layers have 16 features, had 81.23
+on validation after two such epochs more, which is worse than before; the large one, of 32 features,
+had dropout from the start.
 
 Mixtures of the deep models are no better than the best of them, whose p is so much greater for most
 images that the others count for nothing. As all visit the pixels in the same order, they can be
