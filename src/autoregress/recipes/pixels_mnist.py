@@ -110,6 +110,7 @@ RECIPES = {
         "GatedPixelCNN",
         GATED_WIDE,
         falling(11, 2e-3),
+        "80.14 ± 0.39 test nats with seed 0, 119 min on one core beside other work",
     ),
     "gated-pixelcnn-mnist-brief": recipe(
         "Gated PixelCNN on binarised MNIST, briefly.",
