@@ -187,10 +187,11 @@ directions at once.
 Ordered levels need one group of features for all channels of a pixel, and a few outputs for each
 channel instead of 256: the network runs once a pixel. The layers of a training step are the same:
 its multiplications are 0.87 of the nominal one's. Here its levels are noise, far out in the tails
-of the logistics, where exp() takes longer than on photos. Decoding is in the arithmetic that is the same on every machine, in which both kinds
-pay most for the same network. Its products are of float64 numbers, and these alone, at the full
-speed of large ones, take more than half of what coding nominal levels takes in floats: so decoding
-in this arithmetic cannot be twice as fast as decoding nominal levels in floats.
+of the logistics, where exp() takes longer than on photos. Decoding is in the arithmetic that is the
+same on every machine, in which both kinds pay most for the same network. Its products are of
+float64 numbers, and these alone, at the full speed of large ones, take more than half of what
+coding nominal levels takes in floats: so decoding in this arithmetic cannot be twice as fast as
+decoding nominal levels in floats.
 
 {timing.commands("pixels_speed", part="diagonals")}"""
 
