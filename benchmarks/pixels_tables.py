@@ -284,17 +284,22 @@ def curves(rows: list[dict[str, Any]]) -> bytes:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="epoch", ylabel="nats")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for number, row in enumerate(rows):
-        epochs = range(1, len(row["curve"]) + 1)
-        train, valid = zip(*row["curve"], strict=True)
-        name = row["recipe"]
-        axes.plot(epochs, valid, color=f"C{number}", label=f"{name}, validation")
-        axes.plot(epochs, train, color=f"C{number}", linestyle=":", label=f"{name}, training")
-    axes.set_ylim(top=min(95, axes.get_ylim()[1]))
-    figure.legend(fontsize="small", loc="outside right upper")
+    families = dict.fromkeys(row["family"] for row in rows)
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True, sharey=True)
+    for family, axes in zip(families, panels.flat, strict=False):
+        axes.set_title(NAMES[family])
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for row in rows:
+            if row["family"] == family:
+                train, valid = zip(*row["curve"], strict=True)
+                epochs = range(1, len(valid) + 1)
+                (drawn,) = axes.plot(epochs, valid, label=row["recipe"])
+                axes.plot(epochs, train, color=drawn.get_color(), linestyle=":")
+        axes.legend(fontsize="small", loc="upper right")
+    panels[0, 0].set_ylim(77, 95)
+    figure.supxlabel("epoch")
+    figure.supylabel("nats: validation, and training (dotted)")
     return png(figure)
 
 

@@ -1,15 +1,20 @@
+from __future__ import annotations
+
 import itertools
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
 from torch import Tensor
 
 from autoregress.cli import main
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The models here are tiny: a second thread costs more than it does.
 torch.set_num_threads(1)
@@ -45,6 +50,8 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]

@@ -7,7 +7,7 @@ from what is known before the first of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -106,7 +106,8 @@ class OrderedPixel:
 
     def parameters(self, out: Tensor, x: Tensor, past: Past) -> Tensor:
         """Parameters (…, C, parameters) of symbols x (…, C), from outputs (…, outputs)."""
-        each = [conditional for conditional, _ in self._channels(out, x, past)]
+        steps = self.unroll(out, past)
+        each = [next(steps)] + [steps.send(symbols) for symbols in x.unbind(-1)[:-1]]
         return torch.stack(
             [
                 torch.cat([c.weights, c.means, c.log_scales, c.centre.unsqueeze(-1)], -1)
@@ -117,18 +118,14 @@ class OrderedPixel:
 
     def log_prob(self, out: Tensor, x: Tensor, past: Past) -> Tensor:
         """Log-probabilities (…, C) of symbols x (…, C), from outputs (…, outputs)."""
-        each = [conditional.mix(shares) for conditional, shares in self._channels(out, x, past)]
-        return torch.stack(each, -1)
-
-    def _channels(self, out: Tensor, x: Tensor, past: Past) -> Iterator[tuple[Logistics, Tensor]]:
-        """The conditional (…) of each channel, and its log-shares (…, M) of the symbols."""
         steps = self._chain(out, past)
-        conditional = next(steps)
-        for symbols in x.unbind(-1)[:-1]:
+        conditional, found = next(steps), []
+        for symbols in x.unbind(-1):
             shares = conditional.log_shares(symbols)
-            yield conditional, shares
-            conditional = steps.send((symbols, shares))
-        yield conditional, conditional.log_shares(x[..., -1])
+            found.append(conditional.mix(shares))
+            if len(found) < self.count:
+                conditional = steps.send((symbols, shares))
+        return torch.stack(found, -1)
 
     def conditional(self, parameters: Tensor) -> Logistics:
         """Conditionals of batch shape (…), from parameters (…, parameters)."""
