@@ -780,6 +780,15 @@ def test_only_what_is_missing_is_filled_in(table, how):
     assert (full.where(known) == frame.where(known)).where(known, True).all().all()
 
 
+def test_categories_of_a_frame_remain_so():
+    size = pd.Categorical(["low", "high", None] * 20, ["low", "middle", "high"], ordered=True)
+    frame = pd.DataFrame({"size": size, "x": range(60)})
+    table = independent(frame.to_dict("list"))
+    full = table.impute(frame, "draw")
+    assert full["size"].dtype == frame["size"].dtype
+    assert full["size"].notna().all()
+
+
 def test_draws_of_an_imputation_differ_where_cells_are_missing(table):
     frame = pd.DataFrame(rows(60, seed=4))
     several = table.impute(frame, how="draw", n=3)
@@ -809,6 +818,29 @@ def test_days_and_times_of_a_frame_are_filled_in_as_such():
     pairs = zip(full.column("day").to_pylist(), day, strict=True)
     assert all(new == old for new, old in pairs if old)
     assert table.sample(3, like=frame).num_rows == 3
+
+
+def test_a_table_of_texts_fills_numbers_of_a_frame_with_numbers():
+    rng = np.random.default_rng(0)
+    texts = {
+        "age": [str(v) for v in rng.integers(20, 80, 60)],
+        "cost": [f"{v:.2f}" for v in rng.normal(9, 3, 60)],
+        "kind": [str(v) for v in rng.choice(["1", "2", "new"], 60)],
+    }
+    table = ar.Table.fit(
+        texts, kinds={"kind": "category"}, quiet=True, max_epochs=1, network={"hidden": (8,)}
+    )
+    gaps = {
+        "age": pd.array([33, None, 40], "Int64"),  # with pandas' NA, which equals nothing
+        "cost": [None] * 3,
+        "kind": [1, None, 2],
+    }
+    full = table.impute(pd.DataFrame(gaps).astype({"cost": "float32"}))
+    assert [full[name].dtype.kind for name in ("age", "cost")] == ["i", "f"]
+    assert full["cost"].dtype == "float32"
+    assert full["kind"].notna().all()
+    drawn = table.sample(4, like=full)
+    assert [drawn[name].dtype.kind for name in ("age", "cost")] == ["i", "f"]
 
 
 def test_labels_that_are_numbers_are_drawn_as_such():

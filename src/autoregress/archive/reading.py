@@ -205,7 +205,8 @@ class Archive:
         """The model in the file."""
         if self._contents.weights is None:
             raise ValueError(
-                "the model is not in the encoded examples; give the one that encoded them"
+                "the model is not in the encoded examples; give the one that encoded them "
+                "(autoregress decompress RUN COMPRESSED)"
             )
         model = unpack_model(self._contents.weights)
         if bytes.fromhex(fingerprint(model)) != self._contents.header.model:

@@ -115,8 +115,8 @@ class Decompress:
     The second file was made with --with-model.
 
     Args:
-        run: The model with which the examples were compressed, unless it is in the file.
-        compressed: The file that compress wrote.
+        files: The run or saved model with which the examples were compressed, unless it is in the
+            file; then the file that compress wrote.
         out: For images and videos a folder, in which they get their names, or one .png or .mkv;
             for a table a .csv, or a file of the kind that it was; for an array an .npy or .npz.
             Examples of any kind can also be written as .npy, .npz or .csv, images as a .png to
@@ -130,7 +130,10 @@ class Decompress:
         device: Device to compute on.
     """
 
-    files: Annotated[Positional[tuple[Path, ...]], arg(metavar="[RUN] COMPRESSED")]
+    files: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="[RUN] COMPRESSED", help_behavior_hint="(required)"),
+    ]
     out: Path
     given: tuple[str, ...] = ()
     salvage: bool = False

@@ -60,13 +60,17 @@ class Sample:
     def __call__(self) -> None:
         from autoregress import data as datasets
 
-        datasets.check_writable(self.out)
-        rate = frame_rate(self.rate, self.out)
         if holds_table(self.run):
-            other = {"temperature": self.temperature != 1, "device": self.device != "auto"}
+            other = {
+                "temperature": self.temperature != 1,
+                "device": self.device != "auto",
+                "rate": self.rate is not None,
+            }
             refuse_for_table(self.run, **other)
             sample_table(self.run, self.out, self.count, self.given, self.seed)
             return
+        datasets.check_writable(self.out)
+        rate = frame_rate(self.rate, self.out)
         model = load_model(self.run, self.device)
         x = self._drawn(model)
         files = datasets.write(self.out, x, model.symbols.levels, model.symbols.columns, rate=rate)

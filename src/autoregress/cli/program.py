@@ -180,8 +180,8 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
             _show(f"autoregress {__version__}")
     near = get_close_matches(argv[0], VERBS, n=1)
     raise ValueError(
-        f"there is no verb {argv[0]!r}; {f'did you mean {near[0]}? ' if near else ''}"
-        f"The verbs are {', '.join(VERBS)}"
+        f"there is no verb {argv[0]!r}; "
+        f"{f'did you mean {near[0]}? The' if near else 'the'} verbs are {', '.join(VERBS)}"
     )
 
 

@@ -273,6 +273,7 @@ def _scores(table: Table, part: Any, top: int) -> dict[str, Any]:
 def sample_table(run: Path, out: Path, count: int, given: Sequence[str], seed: int) -> None:
     """Writes rows drawn from a table."""
     _check_csv(out)
+    check_output(out)
     table = load_table(run)
     write_columns(out, table.sample(count, dict(_pair(g, "--given") for g in given), seed=seed))
     announce(f"{count} samples in {out}", out)

@@ -93,6 +93,11 @@ class Column(ABC):
         return False
 
     @property
+    def stands_for(self) -> str:
+        """What its texts stand for in a DataFrame; of text that holds numbers, the numbers."""
+        return self.source
+
+    @property
     def periods(self) -> tuple[float, ...]:
         """Periods of ordered symbols, in symbols, such as 7 of days; none by default."""
         return ()

@@ -101,6 +101,10 @@ class Dates(Numbers):
         )
 
     @property
+    def stands_for(self) -> str:
+        return self.source
+
+    @property
     def periods(self) -> tuple[float, ...]:
         return tuple(_periods(self.width, self.low, self.high, self.step)) if self.width else ()
 

@@ -9,6 +9,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
@@ -277,7 +278,8 @@ def _text(value: Any, source: str) -> str:
 
 
 def _missing(value: Any) -> bool:
-    return value is None or value != value or str(value) in ("NaT", "<NA>")
+    # The text first: pandas' NA is not comparable, even with itself.
+    return value is None or str(value) in ("NaT", "<NA>") or value != value
 
 
 def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> Any:
@@ -295,8 +297,11 @@ def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> 
     for name, (values, schema) in texts.items():
         pairs = zip(cells[name].values(), values, strict=True)
         rows = [row for row, (old, new) in enumerate(pairs) if old != new]
-        own = schema.column(name).source
-        fills[name] = rows, typed_as(own, [values[row] for row in rows])
+        own = cells[name].source if cells[name].texts else schema.column(name).stands_for
+        new = [values[row] for row in rows]
+        with suppress(ValueError):  # a label, among numbers
+            new = typed_as(own, new)
+        fills[name] = rows, new
     if isinstance(table, np.ndarray):
         # Texts of an array have a fixed width.
         full = table.astype(object) if table.dtype.kind == "U" else table.copy()
@@ -309,10 +314,14 @@ def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> 
     columns = dict(zip(map(str, frame.columns), frame.iter_columns(), strict=True))
     series = []
     for name, (rows, new) in fills.items():
-        mixed = columns[name].to_list()
+        own, mixed = columns[name], columns[name].to_list()
+        # A category can hold only what is one already.
+        numbers = own.dtype.is_numeric() and all(isinstance(value, int | float) for value in new)
+        fits = numbers or set(new) <= set(mixed)
         for row, value in zip(rows, new, strict=True):
             mixed[row] = value
-        series.append(nw.new_series(columns[name].name, mixed, backend=frame.implementation))
+        full = nw.new_series(own.name, mixed, backend=frame.implementation)
+        series.append(full.cast(own.dtype) if fits else full)
     return nw.to_native(frame.with_columns(*series))
 
 
@@ -323,7 +332,7 @@ def in_kind_of(like: Any, texts: Mapping[str, Sequence[str | None]], schema: Any
     """
     if like is None:
         return dict(texts)
-    columns = {name: typed_as(schema.column(name).source, each) for name, each in texts.items()}
+    columns = {name: typed_as(schema.column(name).stands_for, each) for name, each in texts.items()}
     if isinstance(like, np.ndarray):
         rows = len(next(iter(texts.values())))
         numeric = like.dtype.kind in "biuf"

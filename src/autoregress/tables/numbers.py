@@ -100,6 +100,12 @@ class Numbers(Column):
         )
 
     @property
+    def stands_for(self) -> str:
+        if self.source != "text" or self.comma or any(self.unit):
+            return self.source
+        return "float" if self.decimals > 0 else "whole"
+
+    @property
     def levels(self) -> int:
         return max(2, len(self.cuts) + 1 + self.absent)
 

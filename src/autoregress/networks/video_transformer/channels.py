@@ -45,6 +45,10 @@ class Head(nn.Module, ABC):
             past: that of the pixels (…, h, w).
         """
 
+    def log_prob(self, states: Tensor, digits: Tensor, past: Past, symbols: Tensor) -> Tensor:
+        """Log-probabilities of the symbols (…, C, h, w) of many pixels; the rest as for forward."""
+        return self(states, digits, past).log_prob(symbols)
+
     @abstractmethod
     def unroll(self, state: Tensor, pixel: Tensor, past: Past) -> Unrolling:
         """The conditionals of one pixel, from its state (batch, width); fills in its symbols.
@@ -175,6 +179,9 @@ class OrderedHead(Head):
     def forward(self, states: Tensor, digits: Tensor, past: Past) -> Conditional:
         parameters = self.joint.parameters(self.out(self.norm(states)), digits, past)
         return self.joint.conditional(parameters.movedim(-2, -4))
+
+    def log_prob(self, states: Tensor, digits: Tensor, past: Past, symbols: Tensor) -> Tensor:
+        return self.joint.log_prob(self.out(self.norm(states)), digits, past).movedim(-1, -3)
 
     def unroll(self, state: Tensor, pixel: Tensor, past: Past) -> Unrolling:
         steps = self.joint.unroll(self.out(self.norm(state)), past)

@@ -316,8 +316,8 @@ class VideoTransformer(AutoregressiveModel):
         self, x: Tensor, slices: Tensor, frames: Tensor, context: Tensor | None
     ) -> Tensor:
         """log p of the symbols of a slice of each clip, (batch, t, C, h, w) nats."""
-        log_prob = self.channels(*self._slice(x, slices, frames, context)).log_prob(
-            self._own(x, slices)
+        log_prob = self.channels.log_prob(
+            *self._slice(x, slices, frames, context), self._own(x, slices)
         )
         known = self._known(slices, frames)[:, :, None, None, None]
         return log_prob.masked_fill(known, -math.log(self.symbols.levels[0]))
