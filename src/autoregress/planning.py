@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from autoregress.memory import rounded
 from autoregress.model import AutoregressiveModel, Update
+from autoregress.networks.video_transformer import attention
 from autoregress.training import Training
 from autoregress.training.optimisation import moments
 from autoregress.training.options import Precision
@@ -289,15 +289,15 @@ def fused_attention() -> Iterator[None]:
     A mode for torch's functions would not suffice, as it is inactive during the backward pass, in
     which checkpointing recomputes the attention.
     """
-    plain = F.scaled_dot_product_attention
+    plain = attention.attend
 
-    def fused(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor) -> Tensor:
-        bias = attn_mask.expand(*q.shape[:-1], k.shape[-2])
-        attention = torch.ops.aten._scaled_dot_product_efficient_attention
-        return attention(q, k, v, bias, compute_log_sumexp=True)[0]
+    def fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        bias = bias.expand(*q.shape[:-1], k.shape[-2])
+        operation = torch.ops.aten._scaled_dot_product_efficient_attention
+        return operation(q, k, v, bias, compute_log_sumexp=True)[0]
 
-    F.scaled_dot_product_attention = fused  # type: ignore[assignment]  # a stand-in
+    attention.attend = fused
     try:
         yield
     finally:
-        F.scaled_dot_product_attention = plain
+        attention.attend = plain

@@ -104,8 +104,7 @@ class BlockLayer(nn.Module):
         """The new stream from the old, both (batch, t, h, w, d)."""
         x = to_blocks(self.norm(stream), self.block)
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        bias = self.bias().to(q.dtype).unsqueeze(0)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        attended = attend(q, k, v, self.bias().to(q.dtype).unsqueeze(0))
         merged = self.merge(attended.transpose(1, 2).flatten(2))
         stream = stream + from_blocks(merged, self.block, stream.shape[1:4])
         return stream + self.perceptron(stream)
@@ -138,6 +137,14 @@ class BlockLayer(nn.Module):
         )
         stream = stream + self.merge(attended.flatten(1))
         return stream + self.perceptron(stream)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """softmax(q kᵀ / √d_a + bias) v, for queries, keys and values (blocks, heads, L, d_a)."""
+    if q.requires_grad and q.device.type == "cpu":
+        # No fused operation there has gradients of the bias, and torch's other one is slower.
+        return ((q / math.sqrt(q.shape[-1])) @ k.mT + bias).softmax(-1) @ v
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
 
 
 def to_blocks(x: Tensor, block: Sequence[int]) -> Tensor:

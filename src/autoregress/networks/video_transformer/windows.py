@@ -18,12 +18,16 @@ from autoregress.networks.ordered import compressed
 from autoregress.networks.video_transformer.subscale import Subscaling
 from autoregress.symbols import as_numbers
 
+# Largest number of levels for which one-hot vectors are built in training: the gradient of a sum of
+# rows sorts them.
+FEW = 2
+
 
 class DigitWindows(nn.Module):
     """A convolution over one-hot digits.
 
-    The one-hot vectors are never built: their convolution is a sum of rows of its weight, one for
-    each tap and digit that is not absent.
+    The one-hot vectors are not built, unless they are short: their convolution is a sum of rows of
+    its weight, one for each tap and digit that is not absent.
 
     Args:
         subscaling: the slices of a clip.
@@ -61,6 +65,9 @@ class DigitWindows(nn.Module):
         digits = digits.int().masked_fill(~visible.unsqueeze(-1), absent).movedim(-1, 1)
         windows = self.subscaling.windows(digits, slices, self.kernel, absent)
         windows = windows.movedim(1, 4)  # (batch, t, h, w, F, kt, kh, kw)
+        if self.levels <= FEW and torch.is_grad_enabled():
+            hot = windows.unsqueeze(-1) == torch.arange(self.levels, device=windows.device)
+            return hot.flatten(4).to(self.taps.dtype) @ self.taps + self.bias
         first = torch.arange(0, len(self.taps), self.levels, device=digits.device)
         rows = windows + first.int().view(windows.shape[4:])
         rows = rows.where(windows != absent, len(self.taps)).flatten(4)
