@@ -97,25 +97,29 @@ def test_a_slice_is_every_so_many_th_pixel_and_slices_make_up_the_clip(grid, fac
     factors=st.tuples(*[st.integers(1, 3)] * 3),
     kernel=st.tuples(*[st.sampled_from([1, 3, 5])] * 3),
     frames=st.integers(0, 3),
+    levels=st.sampled_from([2, 3]),
     data=st.data(),
 )
 def test_the_encoder_s_convolution_is_one_over_one_hots_of_what_is_known(
-    factors, kernel, frames, data
+    factors, kernel, frames, levels, data
 ):
     shape = tuple(2 * s for s in factors)
     clip_shape = (shape[0], 2, *shape[1:])
-    model = make(clip_shape, 3, subscale=factors, kernel=kernel, priming=(0,))
+    model = make(clip_shape, levels, subscale=factors, kernel=kernel, priming=(0,))
     entry, count = model.encoder.entry, math.prod(factors)
     numbers = [data.draw(st.integers(0, count - 1)) for _ in range(3)]
-    x = torch.randint(3, (3, *clip_shape))
+    x = torch.randint(levels, (3, *clip_shape))
     assert isinstance(entry, DigitWindows)
     digits = model.channels.digits(x.movedim(2, -1))
-    out = entry(digits, torch.tensor(numbers), torch.tensor([frames] * 3))
+    given = digits, torch.tensor(numbers), torch.tensor([frames] * 3)
+    out = entry(*given)
+    with torch.no_grad():
+        assert torch.allclose(out, entry(*given), atol=1e-12)
 
     # (d_e, F · levels, kt, kh, kw)
-    weight = entry.taps.view(2, *kernel, 3, -1).permute(5, 0, 4, 1, 2, 3).flatten(1, 2)
+    weight = entry.taps.view(2, *kernel, levels, -1).permute(5, 0, 4, 1, 2, 3).flatten(1, 2)
     for clip, number, ours in zip(x, numbers, out, strict=True):
-        one_hot = F.one_hot(clip, 3).movedim(-1, 2).double()  # (T, C, levels, H, W)
+        one_hot = F.one_hot(clip, levels).movedim(-1, 2).double()  # (T, C, levels, H, W)
         for t, y, z in itertools.product(*map(range, shape)):
             own = ((t % factors[0]) * factors[1] + y % factors[1]) * factors[2] + z % factors[2]
             if own >= number and t >= frames:
@@ -141,6 +145,8 @@ def test_a_layer_is_its_definition(block, causal):
         torch.nn.init.normal_(parameter)
     x = torch.randn(2, *grid, width)
     out = layer(x)
+    with torch.no_grad():
+        assert torch.allclose(out, layer(x), atol=1e-12)
 
     q, k, v = layer.qkv.weight.view(3, heads, head_width, width)
     by_t, by_h, by_w = layer.bias.axes
