@@ -843,6 +843,28 @@ def test_a_table_of_texts_fills_numbers_of_a_frame_with_numbers():
     assert [drawn[name].dtype.kind for name in ("age", "cost")] == ["i", "f"]
 
 
+def test_columns_of_arrow_keep_their_types():
+    import pyarrow as pa
+
+    cost = [Decimal(f"{n}.10") if n % 7 else None for n in range(40)]
+    columns = {
+        "count": pa.array([n % 9 if n % 5 else None for n in range(40)], pa.int16()),
+        "cost": pa.array(cost, pa.decimal128(12, 2)),
+        "share": pa.array([n / 8 if n % 3 else None for n in range(40)], pa.float32()),
+        "size": pa.array(["low" if n % 4 else None for n in range(39)] + ["high"], pa.string()),
+        "time": pa.array(pd.date_range("2020-01-01", periods=40).where(np.arange(40) < 39)),
+    }
+    frame = pa.table(columns | {"kind": columns["size"].dictionary_encode()})
+    table = ar.Table.fit(frame, quiet=True, max_epochs=1, network={"hidden": (8,)})
+    full = table.impute(frame)
+    assert sum(column.null_count for column in full.columns) == 0
+    for name in columns:
+        assert full.schema.field(name).type == frame.schema.field(name).type, name
+    assert pa.types.is_dictionary(full.schema.field("kind").type)
+    pairs = zip(full["cost"].to_pylist(), cost, strict=True)
+    assert all(new == old for new, old in pairs if old is not None)
+
+
 def test_labels_that_are_numbers_are_drawn_as_such():
     frame = pd.DataFrame({"code": [101, 205, 330] * 20, "x": range(60)})
     table = independent(frame.to_dict("list"))

@@ -24,8 +24,8 @@ class Cells:
         name: the column's name.
         texts: the distinct texts, without surrounding spaces, in order of first occurrence.
         codes: (rows,) index of each row's text, −1 where nothing is.
-        source: what the values were: "text" or, in a DataFrame, "whole", "float", "boolean",
-            "date" or "time".
+        source: what the values were: "text" or, in a DataFrame, "whole", "float", "decimal",
+            "boolean", "date" or "time".
     """
 
     name: str

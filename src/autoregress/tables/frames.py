@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,8 @@ def _source(kinds: set[type]) -> str:
         return "boolean"
     if names and names <= {"int", "int64", "int32", "uint8"}:
         return "whole"
+    if names and names <= {"Decimal"}:
+        return "decimal"
     if names and names <= {"int", "int64", "float", "float64", "float32", "Decimal"}:
         return "float"
     if names and names <= {"date"}:
@@ -272,6 +275,8 @@ def _source(kinds: set[type]) -> str:
 def _text(value: Any, source: str) -> str:
     if source == "float" and float(value).is_integer() and abs(value) < 2**53:
         return str(int(value))
+    if source == "decimal":
+        return f"{value:f}"
     if source in ("date", "time"):
         return value.isoformat()
     return str(value)
@@ -315,9 +320,10 @@ def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> 
     series = []
     for name, (rows, new) in fills.items():
         own, mixed = columns[name], columns[name].to_list()
-        # A category can hold only what is one already.
-        numbers = own.dtype.is_numeric() and all(isinstance(value, int | float) for value in new)
-        fits = numbers or set(new) <= set(mixed)
+        if own.dtype.is_numeric() or own.dtype.is_temporal():
+            fits = not any(isinstance(value, str) for value in new)
+        else:  # a category can hold only what is one already
+            fits = set(new) <= {value for value in mixed if isinstance(value, str)}
         for row, value in zip(rows, new, strict=True):
             mixed[row] = value
         full = nw.new_series(own.name, mixed, backend=frame.implementation)
@@ -351,6 +357,7 @@ def typed_as(source: str, texts: Sequence[str | None]) -> list[Any]:
     make: dict[str, Callable[[str], Any]] = {
         "whole": lambda text: int(float(text)),
         "float": float,
+        "decimal": Decimal,
         "boolean": lambda text: text == "True",
         "date": date.fromisoformat,
         "time": datetime.fromisoformat,
