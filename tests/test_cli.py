@@ -460,10 +460,15 @@ HUGE = 10**15  # of anything: more than a process can address
 
 def test_what_is_too_large_for_memory_gets_one_sentence(run_folder, monkeypatch, capsys):
     monkeypatch.chdir(run_folder)
-    train = ["train", "made", "--data", "data.npz", "--run", "new"]
-    sizes = r"which take [\d.]+ [TP]B, but [\d.]+ (MB|GB|TB) of memory are free"
+    np.save("bytes.npy", np.full((9, 4), 255))
+    np.save("numbers.npy", np.full((9, 4), 2 * 10**9))
+    train, wide = ["train", "made", "--run", "new", "--data"], ["--hidden", 10**6, 10**6]
+    sizes = r"which take [\d.]+ [TPE]B, but [\d.]+ (MB|GB|TB) of memory are free"
+    weights = rf"this model has \S+ weights or more, {sizes}"
     for arguments, sentence in (
-        ([*train, "--hidden", 10**6, 10**6], rf"this model has \S+ weights or more, {sizes}"),
+        ([*train, "data.npz", *wide], weights),
+        ([*train, "bytes.npy", *wide], rf"{weights}; --ordered True takes the 256 levels .*"),
+        ([*train, "numbers.npy", *wide], rf"{weights}; train table takes numbers .* from a \.csv"),
         (["sample", "run", "--out", "s.npz", "--count", HUGE], r"\S+ samples would take .* free"),
     ):
         assert run(*arguments) == 2

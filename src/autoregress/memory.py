@@ -52,7 +52,9 @@ def require_memory(what: str, size: float, device: torch.device | str = "cpu") -
 
 
 @contextmanager
-def weights_within(size: float, each: float = 4, models: int = 1) -> Iterator[None]:
+def weights_within(
+    size: float, each: float = 4, models: int = 1, advice: str = ""
+) -> Iterator[None]:
     """A context in which a model is built whose weights fit into ``size`` bytes.
 
     A tensor beyond that is refused before it is allocated. Time, too, is thus bounded by memory.
@@ -61,20 +63,34 @@ def weights_within(size: float, each: float = 4, models: int = 1) -> Iterator[No
         size: memory in bytes.
         each: number of bytes that a weight takes in all, with its gradient and so on.
         models: number of models like this one, which must fit together.
+        advice: what to do if it does not fit.
 
     Raises:
         ValueError: the model does not fit; the message says how many weights it has.
     """
-    with _Bounded(size, each, models):
-        yield
+    bounded = _Bounded(size, each, models, advice)
+    try:
+        with bounded:
+            yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise bounded.refusal("needs more memory than the {free} that are free") from None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error is torch's or Python's for a lack of GPU or CPU memory."""
+    words = ("out of memory", "DefaultCPUAllocator")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 class _Bounded(TorchDispatchMode):
     """A mode that adds up the new tensors, of which those of numbers are nearly all weights."""
 
-    def __init__(self, size: float, each: float, models: int) -> None:
+    def __init__(self, size: float, each: float, models: int, advice: str) -> None:
         super().__init__()
         self._size, self._each, self._models, self._weights = size, each, models, 0
+        self._advice = advice
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -84,13 +100,18 @@ class _Bounded(TorchDispatchMode):
             with suppress(NotImplementedError):  # few operations have no shape before they run
                 numbers = func(*args, **{**kwargs, "device": "meta"}).numel()
                 self._weights += self._models * numbers
-            needed = self._each * self._weights
-            if needed > self._size:
-                raise ValueError(
-                    f"this model has {rounded(self._weights)} weights or more, which take "
-                    f"{shown(needed)}, but {shown(self._size)} of memory are free"
+            if self._each * self._weights > self._size:
+                size = shown(self._each * self._weights)
+                raise self.refusal(
+                    f"has {rounded(self._weights)} weights or more, which take {size}, but "
+                    "{free} of memory are free"
                 )
         return func(*args, **kwargs)
+
+    def refusal(self, why: str) -> ValueError:
+        """The error for a model that does not fit."""
+        advice = f"; {self._advice}" if self._advice else ""
+        return ValueError(f"this model {why.format(free=shown(self._size))}{advice}")
 
 
 def shown(size: float) -> str:

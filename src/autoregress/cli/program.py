@@ -238,16 +238,16 @@ def _less(verb: object) -> str:
     return "use fewer examples at once"
 
 
+def _is_out_of_memory(error: BaseException) -> bool:
+    from autoregress.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
+
+
 def _is_lost(error: Exception) -> bool:
     from autoregress.processes import is_lost
 
     return is_lost(error)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether the error is torch's or Python's for a lack of GPU or CPU memory."""
-    words = ("out of memory", "DefaultCPUAllocator")
-    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 @contextmanager

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config")
 
+# Numbers of levels above which they are rather numbers than categories, and more than ordered ones.
+MANY, MOST = 100, 2**16
+
 
 @dataclass(frozen=True)
 class Train(Generic[Config]):
@@ -75,9 +78,10 @@ class Train(Generic[Config]):
         config = fitted(self.model, self.chosen, train.event_shape)
         torch.manual_seed(self.training.seed)
         free, each = free_memory(device), self._bytes_of_a_weight(processes.size)
+        advice = _advice(max(train.symbols.levels), config)
 
         def built() -> AutoregressiveModel:
-            with weights_within(free, each, self.models):
+            with weights_within(free, each, self.models, advice):
                 return build(
                     self.kind,
                     config,
@@ -117,6 +121,15 @@ class Train(Generic[Config]):
         if self.training.sharding == "full" and processes > 1:
             return 4
         return 4 * (2 + moments(self.training) + bool(self.training.ema))
+
+
+def _advice(levels: int, config: object) -> str:
+    """What to do about a model that is too large for its number of levels."""
+    if levels > MOST:
+        return f"train table takes numbers such as {levels - 1:,} as they are, from a .csv"
+    if levels > MANY and not getattr(config, "ordered", True):
+        return f"--ordered True takes the {levels:,} levels as numbers, not as categories"
+    return ""
 
 
 def _beside(train: Source, valid: Source, bits: float) -> str:
