@@ -975,6 +975,25 @@ def test_from_a_file_to_answers(tmp_path, capsys, monkeypatch):
     assert "score, impute, query" in capsys.readouterr().err
 
 
+def test_of_parquet_comes_parquet(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("autoregress.cli.tables.PART", 30)  # rows are filled in in several parts
+    frame = pd.DataFrame(rows(80)).astype({"age": "float32", "region": "category"})
+    frame.to_parquet("people.parquet")
+    frame.to_csv("people.csv", index=False)
+    assert run("train", "table", "--data", "people.csv", "--run", "r", "--max-epochs", 1) == 0
+    assert run("impute", "r", "people.parquet", "--out", "full.parquet") == 0
+    full = pd.read_parquet("full.parquet")
+    assert (full.dtypes == pd.read_parquet("people.parquet").dtypes).all()
+    assert not full.isna().any().any()
+    assert run("sample", "r", "--count", 9, "--out", "drawn.parquet") == 0
+    kinds = {name: own.dtype.kind for name, own in pd.read_parquet("drawn.parquet").items()}
+    assert (kinds["age"], kinds["cost"]) == ("i", "f")
+    capsys.readouterr()
+    assert run("impute", "r", "people.csv", "--out", "full.parquet") == 2
+    assert "written as .csv or .csv.gz" in capsys.readouterr().err
+
+
 def test_a_folder_without_a_table(tmp_path, capsys):
     assert run("query", tmp_path, "age > 3") == 2
     assert "is not the run of a table" in capsys.readouterr().err

@@ -100,7 +100,8 @@ class Impute:
     Args:
         run: The run folder of a table.
         data: A table with columns of the same names; others are carried through.
-        out: The .csv file to write. What was known stays as it was written.
+        out: The .csv to write, or of a .parquet also a .parquet. What was known stays as it was
+            written, and columns keep their types.
         how: The likeliest cell given the known ones of its row; for numbers their mean; or cells
             drawn together from the model.
         draws: Number of draws, written one below another with a column "draw"; for --how draw.
@@ -119,9 +120,10 @@ class Impute:
 
     def __call__(self) -> None:
         from autoregress.data.open import check_distinct
+        from autoregress.tables.frames import in_groups
 
         for path in (self.out, *([self.marks] if self.marks else [])):
-            _check_csv(path)
+            _check_rows(path, parquet=path == self.marks or in_groups(self.data))
             check_output(path)
             check_distinct(path, self.data)
         if self.marks is not None and self.marks.absolute() == self.out.absolute():
@@ -147,10 +149,13 @@ class Impute:
         from autoregress.tables.frames import as_cells, in_parts
 
         def work(part: tuple[int, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-            number, cells = part[0], as_cells(part[1])
+            number, rows = part
+            cells = as_cells(rows)
             # The draws of a part do not depend on the number of processes.
             seed = np.random.SeedSequence([self.seed, draw, number]).generate_state(1)[0]
-            return table.impute(cells, self.how, seed=int(seed)), table.gaps(cells)
+            typed = self.out.suffix.lower() == ".parquet"
+            full = table.impute(rows if typed else cells, self.how, seed=int(seed))
+            return dict(zip(cells, full.columns, strict=True)) if typed else full, table.gaps(cells)
 
         return join().in_turn(enumerate(in_parts(self.data, PART)), work)
 
@@ -272,16 +277,21 @@ def _scores(table: Table, part: Any, top: int) -> dict[str, Any]:
 
 def sample_table(run: Path, out: Path, count: int, given: Sequence[str], seed: int) -> None:
     """Writes rows drawn from a table."""
-    _check_csv(out)
+    from autoregress.tables.frames import typed
+
+    _check_rows(out, parquet=True)
     check_output(out)
     table = load_table(run)
-    write_columns(out, table.sample(count, dict(_pair(g, "--given") for g in given), seed=seed))
+    drawn = table.sample(count, dict(_pair(g, "--given") for g in given), seed=seed)
+    write_columns(out, typed(drawn, table.schema) if out.suffix.lower() == ".parquet" else drawn)
     announce(f"{count} samples in {out}", out)
 
 
-def _check_csv(out: Path) -> None:
-    if not out.name.lower().endswith((".csv", ".csv.gz")) and not is_stream(out):
-        raise ValueError(f"{out}: rows of a table are written as .csv or .csv.gz")
+def _check_rows(out: Path, *, parquet: bool) -> None:
+    ends = (".csv", ".csv.gz", ".parquet") if parquet else (".csv", ".csv.gz")
+    if not out.name.lower().endswith(ends) and not is_stream(out):
+        *others, last = ends
+        raise ValueError(f"{out}: these rows are written as {', '.join(others)} or {last}")
 
 
 def write_columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -333,11 +343,17 @@ def _parquet_to(file: Any) -> Iterator[Callable[[Mapping[str, Sequence[Any]]], N
         writers: list[Any] = []
 
         def write(columns: Mapping[str, Sequence[Any]]) -> None:
-            arrays = {name: pa.array(own, from_pandas=True) for name, own in columns.items()}
-            part = pa.table(arrays)
+            part = pa.table(
+                {
+                    name: own
+                    if isinstance(own, pa.ChunkedArray)
+                    else pa.array(own, from_pandas=True)
+                    for name, own in columns.items()
+                }
+            )
             if not writers:
                 writers.append(stack.enter_context(parquet.ParquetWriter(file, part.schema)))
-            writers[0].write_table(part)
+            writers[0].write_table(part.cast(writers[0].schema))
 
         yield write
 

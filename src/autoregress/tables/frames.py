@@ -338,7 +338,7 @@ def in_kind_of(like: Any, texts: Mapping[str, Sequence[str | None]], schema: Any
     """
     if like is None:
         return dict(texts)
-    columns = {name: typed_as(schema.column(name).stands_for, each) for name, each in texts.items()}
+    columns = typed(texts, schema)
     if isinstance(like, np.ndarray):
         rows = len(next(iter(texts.values())))
         numeric = like.dtype.kind in "biuf"
@@ -350,6 +350,11 @@ def in_kind_of(like: Any, texts: Mapping[str, Sequence[str | None]], schema: Any
 
     frame = nw.from_native(like, eager_only=True)
     return nw.to_native(nw.from_dict(columns, backend=frame.implementation))
+
+
+def typed(texts: Mapping[str, Sequence[str | None]], schema: Any) -> dict[str, list[Any]]:
+    """Columns of texts as values of what they stand for."""
+    return {name: typed_as(schema.column(name).stands_for, each) for name, each in texts.items()}
 
 
 def typed_as(source: str, texts: Sequence[str | None]) -> list[Any]:
