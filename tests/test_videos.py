@@ -543,6 +543,15 @@ def test_no_videos(tmp_path):
 # ------------------------------------------------------------------------------------ split
 
 
+@pytest.mark.parametrize(("lengths", "count"), [([40, 9], 1), ([9, 40], 1), ([10] * 10, 2)])
+def test_the_part_held_out_is_as_large_as_asked(tmp_path, lengths, count):
+    for n, length in enumerate(lengths):
+        save(tmp_path / f"{n}.mkv", np.full((length, 4, 4, 3), n, np.uint8))
+    for seed in range(4):
+        held = VideoFolder(tmp_path, frames=3, step=1).split(0.2, seed)[1]
+        assert len(held) == count * (min(lengths) - 2)
+
+
 @pytest.mark.slow
 @given(
     lengths=st.lists(st.integers(3, 12), min_size=2, max_size=5),
@@ -558,7 +567,8 @@ def test_no_file_is_on_both_sides(tmp_path_factory, lengths, fraction, seed):
     torch.manual_seed(seed)  # the global state is not looked at
     kept, held = clips.split(fraction, seed)
     assert sorted([*kept.files, *held.files]) == clips.files
-    assert len(held.files) == min(max(1, round(fraction * len(lengths))), len(lengths) - 1)
+    assert min(len(kept.files), len(held.files)) >= 1
+    assert abs(len(held) - fraction * len(clips)) <= max(lengths) - 2
     for part in (kept, held):
         of = {int(path.stem) for path in part.files}
         assert set((everything(part)[:, 0, 0, 0, 0] // 10).tolist()) == of

@@ -31,7 +31,7 @@ class Examples:
         valid: Validation examples, for early stopping; by default the array "valid" of the .npz,
             the split "valid" of the shards or the folder valid (or val, validation) beside train,
             otherwise rows, or whole videos, held out of the data.
-        holdout: Fraction of rows, or of videos, held out if there are no validation examples; by
+        holdout: Fraction of rows, or of clips, held out if there are no validation examples; by
             default 0.1.
     """
 

@@ -180,11 +180,12 @@ class VideoFolder(Source):
         return torch.from_numpy(reduce_levels(x, self._levels))
 
     def split(self, fraction: float, seed: int) -> tuple[VideoFolder, VideoFolder]:
-        """Splits the clips in two: those kept, and those of about a ``fraction`` of the files.
+        """Splits the clips in two: those kept, and about a ``fraction`` of them held out.
 
-        Clips of one file are alike, so each part has whole files, at least one. The choice is a
-        function of the seed, the fraction and the number of files. A single file is cut in time:
-        its last clips are held out, and earlier ones that overlap them are dropped.
+        Clips of one file are alike, so each part has whole files, at least one: random ones of the
+        right length. The choice is a function of the seed, the fraction and the files' numbers of
+        clips. A single file is cut in time: its last clips are held out, and earlier ones that
+        overlap them are dropped.
 
         Raises:
             ValueError: the fraction is not between 0 and 1, or a single file has too few clips
@@ -208,9 +209,15 @@ class VideoFolder(Source):
             raise ValueError(f"the fraction to hold out is between 0 and 1, not {fraction}")
         file, start = torch.from_numpy(self._clips).T
         if len(self.files) > 1:
-            count = min(max(1, round(fraction * len(self.files))), len(self.files) - 1)
-            order = torch.randperm(len(self.files), generator=torch.Generator().manual_seed(seed))
-            held = torch.isin(file, order[:count])
+            clips = torch.bincount(file).tolist()
+            order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(seed))
+            goal, total, chosen = fraction * len(self), 0, list[int]()
+            for number in order.tolist():
+                nearer = abs(total + clips[number] - goal) < abs(total - goal)
+                if nearer and len(chosen) < len(clips) - 1:
+                    chosen.append(number)
+                    total += clips[number]
+            held = torch.isin(file, torch.tensor(chosen or [clips.index(min(clips))]))
             return (~held).nonzero().flatten(), held.nonzero().flatten()
         count = max(1, round(fraction * len(self)))
         first = start[-count]
