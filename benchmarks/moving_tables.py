@@ -327,6 +327,9 @@ probabilities, given the grey values of what is earlier. It is the mean of −lo
 these grey values, and has the same bound: the entropy of bits whose grey values are known (that of
 our test clips is above). But our model is given the earlier pixels as bits, each of which shows a
 grey value with much noise, so that its figure is that of a harder task.
+
+Test clips above, and below them what the model draws after their first ten frames. It has learnt
+what digits look like, but not yet to follow them:
 """
 
 END = """
