@@ -36,7 +36,7 @@ class Sample:
         run: A run folder, one that ar.save wrote, or the name of a bundled model, such as digits.
         out: A .png (images, or vectors of square length), .npy, .npz or .csv file, or a folder for
             a .png of each image; for clips also .gif or .mp4 to view, or .mkv (lossless, one file
-            per clip).
+            per clip); of a table a .csv or .parquet.
         count: Number of samples.
         given: Condition of the samples, for a conditional model: the name of a label, or the
             numbers of the context; for a table, cells as NAME=VALUE.

@@ -37,7 +37,7 @@ class TrainTable:
     changed by --kind. Empty cells are unknown.
 
     Args:
-        data: A table: .csv, .tsv, .txt (also .gz, .bz2, .xz, .zip), .parquet, .feather.
+        data: A table: .csv, .tsv, .txt (also .gz, .bz2, .xz, .zip), .xlsx, .parquet, .feather.
         run: The run folder, for the schema, the best weights, log and last checkpoint.
         valid: A table of the same columns that chooses the epoch; by default a tenth of the rows.
         kind: Kind of a column, as NAME=KIND, instead of the inferred one: category, boolean,
@@ -106,8 +106,8 @@ class Impute:
             drawn together from the model.
         draws: Number of draws, written one below another with a column "draw"; for --how draw.
         seed: Seed of the draws.
-        marks: A .csv file in which to write, for every cell, whether it was filled in (1) or not
-            (0).
+        marks: A .csv or .parquet in which to write, for every cell, whether it was filled in (1) or
+            not (0).
     """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]

@@ -319,15 +319,23 @@ def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> 
     columns = dict(zip(map(str, frame.columns), frame.iter_columns(), strict=True))
     series = []
     for name, (rows, new) in fills.items():
+        if not rows:
+            continue
         own, mixed = columns[name], columns[name].to_list()
-        if own.dtype.is_numeric() or own.dtype.is_temporal():
+        if own.dtype.is_numeric() or own.dtype.is_temporal() or own.dtype == nw.Boolean:
             fits = not any(isinstance(value, str) for value in new)
         else:  # a category can hold only what is one already
             fits = set(new) <= {value for value in mixed if isinstance(value, str)}
+        if fits:
+            found = nw.new_series(own.name, new, backend=frame.implementation)
+            if own.dtype.is_numeric():
+                found = found.cast(own.dtype)
+            with suppress(NotImplementedError):  # of some of Arrow's types
+                series.append(own.scatter(rows, found))
+                continue
         for row, value in zip(rows, new, strict=True):
             mixed[row] = value
-        full = nw.new_series(own.name, mixed, backend=frame.implementation)
-        series.append(full.cast(own.dtype) if fits else full)
+        series.append(nw.new_series(own.name, mixed, backend=frame.implementation))
     return nw.to_native(frame.with_columns(*series))
 
 
