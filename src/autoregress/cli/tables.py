@@ -353,7 +353,7 @@ def _parquet_to(file: Any) -> Iterator[Callable[[Mapping[str, Sequence[Any]]], N
             )
             if not writers:
                 writers.append(stack.enter_context(parquet.ParquetWriter(file, part.schema)))
-            writers[0].write_table(part.cast(writers[0].schema))
+            writers[0].write_table(part)
 
         yield write
 

@@ -313,6 +313,8 @@ def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> 
         for name, (rows, new) in fills.items():
             full[rows, list(cells).index(name)] = new
         return full
+    if type(table).__module__.startswith("pyarrow"):
+        return _filled_arrow(table, fills)
     import narwhals.stable.v2 as nw
 
     frame = nw.from_native(table, eager_only=True)
@@ -328,15 +330,27 @@ def filled(table: Any, cells: Mapping[str, Cells], texts: Mapping[str, Any]) -> 
             fits = set(new) <= {value for value in mixed if isinstance(value, str)}
         if fits:
             found = nw.new_series(own.name, new, backend=frame.implementation)
-            if own.dtype.is_numeric():
-                found = found.cast(own.dtype)
-            with suppress(NotImplementedError):  # of some of Arrow's types
-                series.append(own.scatter(rows, found))
-                continue
+            found = found.cast(own.dtype) if own.dtype.is_numeric() else found
+            series.append(own.scatter(rows, found))
+            continue
         for row, value in zip(rows, new, strict=True):
             mixed[row] = value
         series.append(nw.new_series(own.name, mixed, backend=frame.implementation))
     return nw.to_native(frame.with_columns(*series))
+
+
+def _filled_arrow(table: Any, fills: Mapping[str, tuple[list[int], list[Any]]]) -> Any:
+    """A table of pyarrow with new values in some rows of its columns."""
+    for name, (rows, new) in fills.items():
+        values = table[name].to_pylist()
+        for row, value in zip(rows, new, strict=True):
+            values[row] = value
+        try:
+            column = _pyarrow("").array(values, table[name].type)
+        except (ValueError, TypeError):  # a label, among numbers
+            column = _pyarrow("").array([None if v is None else str(v) for v in values])
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
 
 
 def in_kind_of(like: Any, texts: Mapping[str, Sequence[str | None]], schema: Any) -> Any:
