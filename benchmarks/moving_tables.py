@@ -69,6 +69,7 @@ RUNS = {
         500,
         "one slice, blocks 4×8×8, 20×4×4 and 1×16×16",
     ),
+    "long": Run(MODEL, 4, 24_000, "as subscaled, ten times as many pixels"),
     "full": Run(
         replace(MODEL, subscale=(FRAMES, 2, 2), kernel=(7, 9, 9)),
         4,

@@ -103,7 +103,7 @@ def test_the_whole_way_with_an_array(folder, capsys):
     assert run("decompress", "run", "a.areg", "--out", "back.npy") == 0
     assert np.array_equal(np.load("back.npy"), drawn)
     assert run("decompress", "run", "a.npy", "--out", "back.npy") == 2
-    assert "a.npy: these are no bytes" in capsys.readouterr().err
+    assert "a.npy: not written by autoregress compress" in capsys.readouterr().err
     assert run("decompress", "run", "no.areg", "--out", "back.npy") == 2
     assert "no.areg" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Exact-likelihood autoregressive models of bits, categories, images and video.
+"""Exact-likelihood autoregressive models of bits, categories, numbers, images and video.
 
 The public names are listed in the stub beside this file, and imported when they are first used.
 Until then nothing is imported, so that the command line handles Ctrl-C from its start.

@@ -29,7 +29,7 @@ MOST, MOST_ROWS = 2**62, 2**10  # examples in all, and side by side
 # Scanning a damaged file reads at most this number of times its bytes.
 PASSES = 8
 
-NOT_OURS = "these are no bytes that autoregress compress or ar.encode wrote"
+NOT_OURS = "not written by autoregress compress or ar.encode"
 CUT = "the encoded examples are cut short"
 DAMAGED = "the encoded examples are damaged: they are not what was written"
 CONTRADICTION = "the encoded examples are damaged: their numbers contradict each other"

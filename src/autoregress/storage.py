@@ -374,5 +374,7 @@ def read_config(folder: Path) -> Described:
         raise ValueError(missing(folder))
     config = folder / CONFIG
     if not config.exists():
-        raise ValueError(f"{folder} is no run folder, nor a saved model: there is no file {config}")
+        raise ValueError(
+            f"{folder} is neither a run folder nor a saved model: there is no file {config}"
+        )
     return read_json(config, Described)

@@ -33,7 +33,7 @@ from autoregress.cli.output import flush_stdout, give_up_stdout, never_fail_to_p
 from autoregress.cli.page import Page
 from autoregress.cli.plan import Plan
 from autoregress.cli.prepare import Prepare
-from autoregress.cli.recipes import Recipes, find_recipe, recipe_help
+from autoregress.cli.recipes import Recipes, find_recipe, own, recipe_help
 from autoregress.cli.report import Report
 from autoregress.cli.runs import Runs
 from autoregress.cli.serve import Serve
@@ -66,7 +66,8 @@ VERBS: dict[str, type[Any]] = {
 }
 HELP = f"""usage: autoregress VERB …
 
-Exact-likelihood autoregressive models of bits, categories, images and video. Version {__version__}.
+Exact-likelihood autoregressive models of bits, categories, numbers, images and video.
+Version {__version__}.
 
 {{}}
 
@@ -155,8 +156,10 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
             return tyro.cli(
                 HelptextFromCommentsOff[TrainTable], prog="autoregress train table", args=rest
             )
+        case ["plan", "table", *_]:
+            raise ValueError("train table chooses a network by the columns: it has no plan")
         case [("train" | "plan") as verb, name, *rest] if not name.startswith("-"):
-            recipe = find_recipe(name)
+            recipe = find_recipe(verb, name)
             kind: Any = VERBS[verb]
             return _options(
                 kind[type(recipe.config)],
@@ -168,7 +171,8 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
         case ["train" | "plan", "-h" | "--help", *_]:
             _show(recipe_help(argv[0]))
         case ["train" | "plan", *_]:
-            raise ValueError(f"the recipe comes first, as in: autoregress {argv[0]} made …")
+            example = next(iter(own(argv[0])))
+            raise ValueError(f"the recipe comes first, as in: autoregress {argv[0]} {example} …")
         case [verb, *rest] if verb in VERBS:
             return _options(VERBS[verb], f"autoregress {verb}", rest)
         case []:

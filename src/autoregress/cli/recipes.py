@@ -20,14 +20,17 @@ Recipes for data of your own:
 
 {recipes}
 
-The first options of train:
+{options}autoregress {verb} made --help shows all options of a recipe.
+autoregress recipes lists further recipes, for the papers' experiments."""
+OPTIONS = """The first options:
 
-  --data PATH       an .npy, .npz or .csv file, or a folder of images or of videos
+  --data PATH       a table, an .npy or .npz file, or a folder of images or of videos
   --run PATH        the folder for the model, its log and its checkpoints; the same command resumes
   --max-epochs N    largest number of passes over the data; training may stop early
 
-autoregress {verb} made --help shows all options of a recipe.
-autoregress recipes lists further recipes, for the papers' experiments."""
+"""
+# What train takes beside recipes: the options of a table's network follow from its columns.
+TABLE = {"table": "A table of your own: numbers, categories, dates, with gaps."}
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,27 @@ class Recipes:
     word: Positional[str] = ""
 
     def __call__(self) -> None:
-        chosen = {name: recipe for name, recipe in RECIPES.items() if self.word in name}
-        if not chosen:
-            names = ", ".join(RECIPES)
-            raise ValueError(f"no recipe has {self.word!r} in its name; the recipes are {names}")
         if self.word:
-            print("\n\n".join(f"{name}\n{recipe.description}" for name, recipe in chosen.items()))
+            described = {**TABLE, **{name: recipe.description for name, recipe in RECIPES.items()}}
+            chosen = {name: about for name, about in described.items() if self.word in name}
+            if not chosen:
+                names = ", ".join(described)
+                raise ValueError(
+                    f"no recipe has {self.word!r} in its name; the recipes are {names}"
+                )
+            print("\n\n".join(f"{name}\n{about}" for name, about in chosen.items()))
             return
-        _print("For data of your own:", {name: chosen[name] for name in GENERAL})
-        others = {name: recipe for name, recipe in chosen.items() if name not in GENERAL}
-        _print("Measured:", {name: r for name, r in others.items() if r.measured})
+        _print("For data of your own:", own("train"))
+        others = {name: recipe for name, recipe in RECIPES.items() if name not in GENERAL}
+        _print("Measured:", {name: r.measured for name, r in others.items() if r.measured})
         _print(
-            "Not run yet, so without a figure:", {n: r for n, r in others.items() if not r.measured}
+            "Not run yet, so without a figure:",
+            {name: r.title for name, r in others.items() if not r.measured},
         )
         print("autoregress recipes WORD shows the recipes with WORD in their name in full.")
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(verb: str, name: str) -> Recipe:
     """The recipe of a name, which may be a family's from ``--plugin`` or an installed package.
 
     Raises:
@@ -72,10 +79,11 @@ def find_recipe(name: str) -> Recipe:
             family = find_family(kind)
             about = family.__doc__ or f"A {kind} on data of your own."
             return Recipe(about, kind, family.Config(), Training())
-    near = get_close_matches(name, RECIPES, n=1)
+    names = own(verb)
+    near = get_close_matches(name, [*names, *RECIPES], n=1)
     raise ValueError(
         f"there is no recipe {name!r}; {f'did you mean {near[0]}? ' if near else ''}"
-        f"{', '.join(GENERAL)} are for data of your own, and autoregress recipes lists all"
+        f"{', '.join(names)} are for data of your own, and autoregress recipes lists all"
     )
 
 
@@ -98,8 +106,17 @@ def fitted(config: Any, chosen: Any, event_shape: tuple[int, ...]) -> Any:
 
 def recipe_help(verb: str) -> str:
     """The help of a verb that takes a recipe, before the recipe is known."""
-    lines = [f"  {name:16} {RECIPES[name].title}" for name in GENERAL]
-    return HELP.format(verb=verb, recipes="\n".join(lines))
+    lines = [f"  {name:16} {title}" for name, title in own(verb).items()]
+    options = OPTIONS if verb == "train" else ""
+    return HELP.format(verb=verb, recipes="\n".join(lines), options=options)
+
+
+def own(verb: str) -> dict[str, str]:
+    """What the verb takes for data of one's own, with its title."""
+    return {
+        **(TABLE if verb == "train" else {}),
+        **{name: RECIPES[name].title for name in GENERAL},
+    }
 
 
 def _hyphened(kind: str) -> str:
@@ -107,9 +124,9 @@ def _hyphened(kind: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", kind).lower()
 
 
-def _print(title: str, recipes: dict[str, Recipe]) -> None:
+def _print(title: str, lines: dict[str, str]) -> None:
     width = max(map(len, RECIPES))
     print(title)
-    for name, recipe in recipes.items():
-        print(f"  {name:{width}}  {recipe.measured or recipe.title}")
+    for name, line in lines.items():
+        print(f"  {name:{width}}  {line}")
     print()

@@ -1,4 +1,4 @@
-"""MADE on data of your own: a table of bits or categories, or small images.
+"""MADE on vectors of bits or categories of your own, or small images.
 
 autoregress train made --data data.npz --run runs/mine
 """
@@ -9,7 +9,7 @@ from autoregress.training.options import Training
 
 RECIPES = {
     "made": Recipe(
-        """MADE on data of your own: a table of bits or categories, or small images.
+        """MADE on vectors of bits or categories of your own, or small images.
 
         It is evaluated in the data's own order of dimensions, and completes from any subset of
         them.
