@@ -925,11 +925,12 @@ def test_scores_are_the_same_as_text_and_as_parquet(tmp_path):
     assert typed["p_value_1"].dtype == typed["log_prob"].dtype == np.float64
 
 
-def test_independent_columns_are_kept_where_the_model_is_no_better():
+@pytest.mark.parametrize("count", [19, 60])
+def test_independent_columns_are_kept_where_the_model_is_no_better_or_rows_are_few(count):
     rng = np.random.default_rng(0)
-    columns = {name: rng.choice(list("uvwx"), 60).tolist() for name in "ab"}
+    columns = {name: rng.choice(list("uvwx"), count).tolist() for name in "ab"}
     table = ar.Table.fit(columns, quiet=True, max_epochs=2, lr=3.0, network={"hidden": (8,)})
-    assert "independent columns are kept" in table.summary
+    assert ("rows are too few" if count < 20 else "independent columns are kept") in table.summary
     for value in "uvwx":
         given_one = table.distribution("a", {"b": value}).probabilities
         assert given_one == pytest.approx(table.distribution("a").probabilities, abs=1e-6)

@@ -41,7 +41,8 @@ MOST_DIRECT = 2**24
 # stop. An epoch of few rows sees each of them several times: measuring takes as long as learning.
 SMALLEST_BATCH, LARGEST_BATCH = 16, 128
 FEWEST_UPDATES, MOST_UPDATES, FEWEST_EPOCHS = 1000, 9000, 20
-# Share of the rows held out to stop by, and the fewest rows of which some are held out.
+# Share of the rows held out to stop by, and the fewest rows of which some are held out. Of fewer,
+# a network learns worse than columns by themselves do.
 HELD_OUT, FEWEST = 0.1, 20
 # Number of rows drawn from a sparse network of the columns for each real one, and largest number
 # of rows with them: many real ones need no others.
@@ -55,7 +56,8 @@ class Learnt:
     """A network that has learnt the symbols of a table.
 
     Attributes:
-        model: the network; that of independent columns if it is no worse.
+        model: the network; that of independent columns if it is no worse, or if there are too few
+            rows to hold some out.
         summary: how well it was learnt, in a sentence.
     """
 
@@ -98,6 +100,8 @@ def learn(
     model = MADE(len(levels), levels, **{**options, **network})
     rows = x if structure is None else with_drawn(x, structure, seed)
     default, passes = training_for(len(x), len(rows))
+    if held is None:
+        default, passes = replace(default, max_epochs=1), 1  # for the run's folder alone
     chosen = Training.changed(default, dict(training))
     if "max_epochs" not in training:
         if chosen.start == "marginals":
@@ -117,16 +121,14 @@ def learn(
         processes=processes,
         on_epoch=on_epoch,
     )
-    if held is None or measured is None:
-        return Learnt(
-            model,
-            f"{len(x):,} rows are too few to hold some out, so that the model was not compared "
-            "with independent columns",
-        )
     alone = independent(model, x)
+    if measured is None:
+        return Learnt(
+            alone, f"{len(x):,} rows are too few to learn more from than each column by itself"
+        )
     nats, others = (evaluate(each, measured).nats for each in (model, alone))
     better = nats < others
-    return Learnt(model if better else alone, _summary(result, nats, others, len(held)))
+    return Learnt(model if better else alone, _summary(result, nats, others, len(measured)))
 
 
 def parted(x: Tensor, seed: int) -> tuple[Tensor, Tensor | None]:
