@@ -16,6 +16,11 @@ def brief(value: Any) -> str:
     return _SHORT.repr(value)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: 1 cell, 2,000 cells."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 class Brief:
     """A dataclass, made with ``repr=False``, that leaves out long parts of its fields."""
 

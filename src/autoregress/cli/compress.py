@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from autoregress.brief import counted
 from autoregress.cli.examples import say_losses
 from autoregress.cli.models import Conditions, chosen_device, given_context, load_model
 from autoregress.cli.options import Positive
@@ -95,7 +96,7 @@ class Compress:
         seconds = time.perf_counter() - started
         count = len(packed.source)
         announce(
-            f"{count:,} examples in {self.out}: {size:,} bytes, "
+            f"{counted(count, 'example')} in {self.out}: {size:,} bytes, "
             f"{8 * size / (count * model.dims):.4f} bits/dim of "
             f"{math.log2(max(model.symbols.levels)):.4g}, "
             f"{count * _bits(model) / 8e6 / max(seconds, 1e-9):.3g} MB/s",
@@ -159,7 +160,7 @@ class Decompress:
                 done = restore(archive, self.out, table=table, rate=self.rate, on_progress=progress)
         except OSError as error:
             raise unreadable(compressed, error) from error
-        announce(f"{done.examples:,} examples in {named(done.files)}", self.out)
+        announce(f"{counted(done.examples, 'example')} in {named(done.files)}", self.out)
         lost = f"{described(archive.lost)} lost" if archive.lost else ""
         if archive.cut:
             lost += f"{'; ' if lost else ''}the file is cut short after {len(archive):,} examples"

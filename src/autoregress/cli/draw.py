@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from autoregress.brief import counted
 from autoregress.cli.examples import open_examples, open_like
 from autoregress.cli.models import Conditions, given_context, load_model
 from autoregress.cli.options import AboveZero, FromZero, Positive
@@ -74,7 +75,7 @@ class Sample:
         model = load_model(self.run, self.device)
         x = self._drawn(model)
         files = datasets.write(self.out, x, model.symbols.levels, model.symbols.columns, rate=rate)
-        announce(f"{self.count:,} samples in {named(files)}", self.out)
+        announce(f"{counted(self.count, 'sample')} in {named(files)}", self.out)
 
     def _drawn(self, model: AutoregressiveModel) -> Tensor:
         """The samples, in parts, so that memory is little more than that of the samples."""
@@ -169,7 +170,7 @@ class Complete:
             extra={"log_prob": log_prob.cpu()} if self.log_prob else None,
             rate=rate,
         )
-        announce(f"{len(x):,} completed examples in {named(files)}", self.out)
+        announce(f"{counted(len(x), 'completed example')} in {named(files)}", self.out)
 
     def _partial(self, model: AutoregressiveModel) -> tuple[Source, Tensor, Tensor]:
         """The examples, their symbols (N, *event_shape), and the bool mask of known ones."""

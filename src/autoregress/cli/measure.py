@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from autoregress.brief import counted
 from autoregress.cli.examples import open_like
 from autoregress.cli.models import Conditions, load_model
 from autoregress.cli.options import AtMost10000, FromZero, Positive
@@ -174,7 +175,7 @@ class Score:
             for done in processes.in_turn(torch.arange(len(examples)).split(1000), lines):
                 writer.writerows(done)
                 progress(done[-1][0] + 1, len(examples))
-        announce(f"scores of {len(examples):,} examples in {self.out}", self.out)
+        announce(f"scores of {counted(len(examples), 'example')} in {self.out}", self.out)
 
 
 def _unused(conditions: Conditions) -> dict[str, bool]:

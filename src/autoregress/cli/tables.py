@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
+from autoregress.brief import counted
 from autoregress.cli.output import announce
 from autoregress.disk import check_folder, check_output, is_stream, replacing
 from autoregress.training.options import Training
@@ -139,7 +140,7 @@ class Impute:
                     if draw == 1:
                         write_marks({name: own.astype(int).tolist() for name, own in marks.items()})
                         filled += sum(int(own.sum()) for own in marks.values())
-        announce(f"{filled:,} cells filled in, in {self.out}", self.out)
+        announce(f"{counted(filled, 'cell')} filled in, in {self.out}", self.out)
 
     def _parts(self, table: Table, draw: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Parts of the table filled in, and which cells were missing; each process does its own."""
@@ -235,7 +236,7 @@ def evaluate_table(run: Path, data: Path) -> None:
     said = f"{nats.mean():.4f} "
     if len(nats) > 1:
         said += f"± {nats.std(ddof=1) / np.sqrt(len(nats)):.4f} "
-    print(f"{said}nats ({len(nats):,} rows)")
+    print(f"{said}nats ({counted(len(nats), 'row')})")
     units = table.log_unit(cells)
     if units.any():
         print(f"{(nats + units).mean():.4f} nats as densities in the columns' own units")
@@ -253,7 +254,7 @@ def score_table(run: Path, data: Path, out: Path, top: int) -> None:
             count = len(columns["log_prob"])
             write({"row": range(rows, rows + count), **columns})
             rows += count
-    announce(f"scores of {rows} rows in {out}", out)
+    announce(f"scores of {counted(rows, 'row')} in {out}", out)
 
 
 def _scores(table: Table, part: Any, top: int) -> dict[str, Any]:
@@ -284,7 +285,7 @@ def sample_table(run: Path, out: Path, count: int, given: Sequence[str], seed: i
     table = load_table(run)
     drawn = table.sample(count, dict(_pair(g, "--given") for g in given), seed=seed)
     write_columns(out, typed(drawn, table.schema) if out.suffix.lower() == ".parquet" else drawn)
-    announce(f"{count} samples in {out}", out)
+    announce(f"{counted(count, 'sample')} in {out}", out)
 
 
 def _check_rows(out: Path, *, parquet: bool) -> None:

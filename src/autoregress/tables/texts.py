@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoregress.brief import counted
 from autoregress.tables.cells import MISSING, Cells, Columns
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
@@ -50,14 +51,20 @@ class Layout:
     totals: bool = False
 
     def said(self) -> list[str]:
-        said = [f"{_lines(self.before)} before the table left out"] if self.before else []
-        said += [f"{_lines(self.under)} under the header left out"] if self.under else []
+        said = [f"{counted(self.before, 'line')} before the table left out"] if self.before else []
+        said += [f"{counted(self.under, 'line')} under the header left out"] if self.under else []
         repeating = "repeats" if self.again == 1 else "repeat"
-        said += [f"{_lines(self.again)} that {repeating} the header left out"] if self.again else []
-        said += [f"{_lines(self.after)} after the table left out"] if self.after else []
+        said += (
+            [f"{counted(self.again, 'line')} that {repeating} the header left out"]
+            if self.again
+            else []
+        )
+        said += [f"{counted(self.after, 'line')} after the table left out"] if self.after else []
         said += ["a last line of totals left out"] if self.totals else []
         if self.short:
-            said.append(f"{_lines(self.short)} with too few cells, of which the last are missing")
+            said.append(
+                f"{counted(self.short, 'line')} with too few cells, of which the last are missing"
+            )
         return said if self.header else [*said, "without a header"]
 
 
@@ -224,10 +231,6 @@ def _filled(row: Sequence[str]) -> int:
 
 def _is_remark(row: Sequence[str]) -> bool:
     return _filled(row) == 1 and REMARK.match(row[0].strip()) is not None
-
-
-def _lines(count: int) -> str:
-    return f"{count} line" if count == 1 else f"{count} lines"
 
 
 def _usual(rows: Sequence[Sequence[str]]) -> int:
