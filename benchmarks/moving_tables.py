@@ -1,6 +1,6 @@
 """Moving MNIST at 32 × 32 and at 64 × 64: trains the Video Transformer.
 
-    OMP_NUM_THREADS=1 python benchmarks/moving_tables.py --runs subscaled whole
+    OMP_NUM_THREADS=1 python benchmarks/moving_tables.py --runs subscaled whole long
     OMP_NUM_THREADS=1 python benchmarks/moving_tables.py --runs full
     python benchmarks/moving_tables.py --page-only
 
@@ -309,8 +309,9 @@ frames leave open where exactly a digit is and in which direction it moves, and 
 are rounded. It takes the first places and the digits' shapes as known; what overlaps hide comes on
 top, so that no model is expected below it.
 
-Test clips above, and below them what the model draws after their first ten frames. So short a run
-has learnt where to expect strokes, but the digits dissolve within ten frames:
+Test clips above, and below them what the model draws after their first ten frames. The two short
+runs have learnt where to expect strokes, but their digits dissolve within ten frames. Those of the
+long one go on their way and turn back at the borders, and lose their shape on it:
 """
 
 FULL_INTRODUCTION = f"""\
