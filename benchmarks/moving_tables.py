@@ -311,7 +311,7 @@ top, so that no model is expected below it.
 
 Test clips above, and below them what the model draws after their first ten frames. The two short
 runs have learnt where to expect strokes, but their digits dissolve within ten frames. Those of the
-long one go on their way and turn back at the borders, and lose their shape on it:
+long one go on their way and turn back at the borders, but lose their shape:
 """
 
 FULL_INTRODUCTION = f"""\

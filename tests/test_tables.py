@@ -930,7 +930,9 @@ def test_independent_columns_are_kept_where_the_model_is_no_better_or_rows_are_f
     rng = np.random.default_rng(0)
     columns = {name: rng.choice(list("uvwx"), count).tolist() for name in "ab"}
     table = ar.Table.fit(columns, quiet=True, max_epochs=2, lr=3.0, network={"hidden": (8,)})
-    assert ("rows are too few" if count < 20 else "independent columns are kept") in table.summary
+    assert (
+        "19 rows are too few" if count < 20 else "independent columns are kept"
+    ) in table.summary
     for value in "uvwx":
         given_one = table.distribution("a", {"b": value}).probabilities
         assert given_one == pytest.approx(table.distribution("a").probabilities, abs=1e-6)

@@ -95,13 +95,16 @@ class Compress:
             )
         seconds = time.perf_counter() - started
         count = len(packed.source)
-        announce(
-            f"{counted(count, 'example')} in {self.out}: {size:,} bytes, "
-            f"{8 * size / (count * model.dims):.4f} bits/dim of "
-            f"{math.log2(max(model.symbols.levels)):.4g}, "
-            f"{count * _bits(model) / 8e6 / max(seconds, 1e-9):.3g} MB/s",
-            self.out,
-        )
+        if of_table:  # whose symbols are but a part of what its cells hold
+            rate = f"{8 * size / count:,.1f} bits a row, {count / max(seconds, 1e-9):,.0f} rows/s"
+        else:
+            rate = (
+                f"{8 * size / (count * model.dims):.4f} bits/dim of "
+                f"{math.log2(max(model.symbols.levels)):.4g}, "
+                f"{count * _bits(model) / 8e6 / max(seconds, 1e-9):.3g} MB/s"
+            )
+        what = counted(count, "row" if of_table else "example")
+        announce(f"{what} in {self.out}: {size:,} bytes, {rate}", self.out)
         announce(beside_others(packed, model, size, with_model=self.with_model), self.out)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autoregress.brief import counted
 from autoregress.configs import MADEConfig
 from autoregress.data.source import Data
 from autoregress.evaluation import evaluate
@@ -124,7 +125,9 @@ def learn(
     alone = independent(model, x)
     if measured is None:
         return Learnt(
-            alone, f"{len(x):,} rows are too few to learn more from than each column by itself"
+            alone,
+            f"{counted(len(x), 'row')} are too few to learn how columns depend on one another, "
+            f"which takes {FEWEST}: each is learnt by itself",
         )
     nats, others = (evaluate(each, measured).nats for each in (model, alone))
     better = nats < others

@@ -87,7 +87,7 @@ class Table:
         processes: Processes | None = None,
         **training: Any,
     ) -> Self:
-        """Learns a table.
+        """Learns a table; of fewer than 20 rows, each column by itself.
 
         Args:
             table: a DataFrame of pandas, polars or pyarrow, the path of a file, a mapping from

@@ -51,15 +51,14 @@ class Layout:
     totals: bool = False
 
     def said(self) -> list[str]:
-        said = [f"{counted(self.before, 'line')} before the table left out"] if self.before else []
-        said += [f"{counted(self.under, 'line')} under the header left out"] if self.under else []
         repeating = "repeats" if self.again == 1 else "repeat"
-        said += (
-            [f"{counted(self.again, 'line')} that {repeating} the header left out"]
-            if self.again
-            else []
+        left_out = (
+            (self.before, "before the table"),
+            (self.under, "under the header"),
+            (self.again, f"that {repeating} the header"),
+            (self.after, "after the table"),
         )
-        said += [f"{counted(self.after, 'line')} after the table left out"] if self.after else []
+        said = [f"{counted(n, 'line')} {where} left out" for n, where in left_out if n]
         said += ["a last line of totals left out"] if self.totals else []
         if self.short:
             said.append(
