@@ -16,8 +16,10 @@ from autoregress.cli import main
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# The models here are tiny: a second thread costs more than it does.
+# The models here are tiny, and other tests run beside them: a second thread costs more than it
+# does, also in the processes that tests start.
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
